@@ -1,0 +1,77 @@
+//! The crate's errors: sentences for the user, with what to do next.
+
+use thiserror::Error;
+
+/// The file can't be read as a model at all. Everything less than that is a problem listed by
+/// [`crate::FloatModel::problems`], so that the rest of the graph can still be shown.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ImportError {
+    #[error(
+        "This is not an ONNX file, or it is cut off ({0}). Export the model again and drop the .onnx file."
+    )]
+    NotOnnx(String),
+    #[error("The ONNX file holds no graph. Export the model again, with its weights inside.")]
+    NoGraph,
+}
+
+/// A node that can't be quantized.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("Node '{node}' ({op}): {reason}")]
+pub struct Unsupported {
+    pub node: String,
+    pub op: String,
+    /// What is the matter and what to do about it.
+    pub reason: String,
+}
+
+/// Quantizing or calibrating failed.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum QuantError {
+    #[error("The model can't be quantized as it is:\n{}", .0.join("\n"))]
+    Model(Vec<String>),
+    #[error("{0} is not there yet. {1}")]
+    NotYet(String, String),
+    #[error("These options don't go together: {0}")]
+    Options(String),
+    #[error("There are no calibration samples. Give at least one, better 100.")]
+    NoSamples,
+    #[error("{0}")]
+    Samples(String),
+    #[error("The float reference could not run the model: {0}")]
+    Float(String),
+    #[error("Layer '{layer}': {reason}")]
+    Layer { layer: String, reason: String },
+    #[error("The model image could not be written: {0}")]
+    Image(String),
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
+}
+
+impl QuantError {
+    /// True when the request is understood but the feature is still missing (the command line
+    /// exits with 2).
+    pub fn is_not_yet(&self) -> bool {
+        matches!(self, QuantError::NotYet(..))
+    }
+}
+
+/// The simulator refused an image or its inputs.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum SimulateError {
+    #[error("The model image is refused: {0}")]
+    Image(String),
+    #[error("The model has {want} inputs, {got} were given.")]
+    InputCount { want: usize, got: usize },
+    #[error("Input '{name}' has {want} elements, {got} were given.")]
+    InputSize {
+        name: String,
+        want: usize,
+        got: usize,
+    },
+    #[error("Input '{name}' holds a value that is not a number. Check the preprocessing.")]
+    NotANumber { name: String },
+    #[error("The model could not be run: {0}")]
+    Run(String),
+    #[error("{labels} labels for {samples} samples.")]
+    Labels { labels: usize, samples: usize },
+}
