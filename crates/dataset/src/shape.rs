@@ -63,7 +63,7 @@ impl InputShape {
     /// How an image lies in this input with the chosen layout and channels.
     pub(crate) fn plane(&self, preprocess: &Preprocess) -> Result<Plane, DatasetError> {
         let layout = preprocess.layout;
-        let (channels, height, width) = match (*self.sample_dims(), layout) {
+        let (channels, height, width) = match *self.sample_dims() {
             [c, h, w] if layout == Layout::Nchw => (c, h, w),
             [h, w, c] => (c, h, w),
             [h, w] => (1, h, w),
