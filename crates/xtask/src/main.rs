@@ -1,1 +1,72 @@
-fn main() {}
+//! The project's own tool: sets up what a fresh machine lacks, serves the page, runs every test.
+//!
+//! Run it as `cargo xtask <verb>`; `cargo xtask help` lists the verbs. It installs under
+//! `target/tools`, logs to `target/xtask-logs`, and says what it does as it goes.
+
+#![forbid(unsafe_code)]
+
+mod page;
+mod paths;
+mod run;
+mod setup;
+mod stages;
+mod stamp;
+mod wasm;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const HELP: &str = "\
+cargo xtask <verb>
+
+  serve [--port N] [--dev]   set up, build and serve the page on this machine
+                             (--dev: the development server, which reloads on changes)
+  wasm                       build the page's module into pkg/dist
+  page                       build the module and the page into web/dist
+  test                       everything there is to test
+  test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str]) -> Result<()> {
+    match words {
+        ["serve", options @ ..] => {
+            let (mut port, mut develop) = (None, false);
+            let mut rest = options.iter();
+            while let Some(option) = rest.next() {
+                match *option {
+                    "--port" => {
+                        let number = rest.next().context("--port needs a number")?;
+                        port = Some(
+                            number
+                                .parse()
+                                .context("--port needs a number up to 65535")?,
+                        );
+                    }
+                    "--dev" => develop = true,
+                    other => bail!("serve doesn't know `{other}`\n\n{HELP}"),
+                }
+            }
+            page::serve(port, develop)
+        }
+        ["wasm"] => wasm::build(),
+        ["page"] => page::build().map(|_| ()),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("`{}` is not a verb\n\n{HELP}", other.join(" ")),
+    }
+}
