@@ -1,1 +1,18 @@
+//! Flashing an ESP32-S3 over a byte stream: the loader session as a state machine without I/O.
+//!
+//! [`plan`] says what goes where, [`Flasher`] gets it there and proves it; the caller owns the
+//! port and the clock. The protocol is that of the chip's mask ROM and of Espressif's RAM stub.
 
+#![forbid(unsafe_code)]
+
+mod error;
+mod flasher;
+pub mod partition;
+pub mod plan;
+
+pub use error::FlashError;
+pub use flasher::{
+    Action, ChipInfo, Event, Flasher, Link, Options, Outcome, Phase, Progress, SegmentSummary,
+    Summary,
+};
+pub use plan::{FlashPlan, Prebuilt, Role, Segment};

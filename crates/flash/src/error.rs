@@ -1,0 +1,143 @@
+//! What can go wrong in a flashing session, and what the person at the board can do about it.
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use thiserror::Error;
+
+/// Why a session ended without the plan being on the board.
+///
+/// Serialized for the page as `{code, message, remedy}`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FlashError {
+    #[error("The session was cancelled.")]
+    Cancelled,
+    #[error("The port was closed or unplugged during {during}.")]
+    PortLost { during: &'static str },
+    #[error("The board sent nothing at all.")]
+    NoAnswer,
+    #[error("The board is running its application instead of the loader.")]
+    NotInLoader { boot_log: String },
+    #[error("The board says that it waits for a download, but does not answer.")]
+    LoaderSilent { boot_log: String },
+    #[error("Bytes arrive, but they are neither text nor answers of a loader.")]
+    Noise { bytes: u64 },
+    #[error("This is an {found}, and the firmware is for the ESP32-S3.")]
+    WrongChip { found: String },
+    #[error(
+        "Secure download mode is burned into this chip: it cannot be read, verified or given a new loader."
+    )]
+    SecureDownloadMode,
+    #[error("Secure boot is on: this chip only starts images signed with its owner's key.")]
+    SecureBoot,
+    #[error("Flash encryption is on: plain images written to this chip would not start.")]
+    FlashEncryption,
+    #[error("No SPI flash answered (id {id:#08x}).")]
+    NoFlash { id: u32 },
+    #[error("{name} ends at {end:#x}, but the flash has only {size:#x} bytes.")]
+    DoesNotFit { name: String, end: u32, size: u32 },
+    #[error("The loader's helper program (stub) did not start.")]
+    StubSilent,
+    #[error("The board stopped answering during {during}.")]
+    LinkLost { during: &'static str },
+    #[error("The board refused {during}: {reason} (code {code:#04x}).")]
+    Refused {
+        during: &'static str,
+        code: u8,
+        reason: &'static str,
+    },
+    #[error("{name} was written {attempts} times and read back wrong each time.")]
+    VerifyFailed { name: String, attempts: u32 },
+    #[error("Nothing was flashed: {0}")]
+    Plan(#[from] crate::plan::PlanError),
+}
+
+impl FlashError {
+    /// Stable name for scripts and for the page's own wording.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::PortLost { .. } => "port-lost",
+            Self::NoAnswer => "no-answer",
+            Self::NotInLoader { .. } => "not-in-loader",
+            Self::LoaderSilent { .. } => "loader-silent",
+            Self::Noise { .. } => "noise",
+            Self::WrongChip { .. } => "wrong-chip",
+            Self::SecureDownloadMode => "secure-download-mode",
+            Self::SecureBoot => "secure-boot",
+            Self::FlashEncryption => "flash-encryption",
+            Self::NoFlash { .. } => "no-flash",
+            Self::DoesNotFit { .. } => "does-not-fit",
+            Self::StubSilent => "stub-silent",
+            Self::LinkLost { .. } => "link-lost",
+            Self::Refused { .. } => "refused",
+            Self::VerifyFailed { .. } => "verify-failed",
+            Self::Plan(_) => "plan",
+        }
+    }
+
+    /// What to do next, one or two sentences.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "Flash again when ready: what is already on the board is skipped.",
+            Self::PortLost { .. } => {
+                "Plug the board in again, choose its port and flash again: what is already there is skipped."
+            }
+            Self::NoAnswer => {
+                "Check that this is the board's port and that the cable carries data, then hold BOOT, tap RESET, release BOOT and try again."
+            }
+            Self::NotInLoader { .. } => {
+                "This board has no automatic reset: hold BOOT, tap RESET, release BOOT and try again."
+            }
+            Self::LoaderSilent { .. } => {
+                "The line towards the board may be broken: try another cable or USB port, or the board's other USB socket."
+            }
+            Self::Noise { .. } => {
+                "Another program may be using the port, or it belongs to another device: close serial monitors, check the port and try again."
+            }
+            Self::WrongChip { .. } => "Connect an ESP32-S3 board. Nothing was changed on this one.",
+            Self::SecureDownloadMode | Self::SecureBoot | Self::FlashEncryption => {
+                "Use a board without this protection. Nothing was changed on this one."
+            }
+            Self::NoFlash { .. } => {
+                "Check the board's supply and, if the flash is on a module, its contacts. Nothing was changed."
+            }
+            Self::DoesNotFit { .. } => {
+                "Use a board with more flash, or a smaller model. Nothing was changed on this one."
+            }
+            Self::StubSilent => {
+                "Try again; if it stays, switch the stub off in the advanced settings (slower, but needs no helper program)."
+            }
+            Self::LinkLost { .. } => {
+                "Try again with a lower baud rate or a shorter cable: what is already on the board is skipped."
+            }
+            Self::Refused { .. } => {
+                "Try again; if it stays, try a lower baud rate or another cable."
+            }
+            Self::VerifyFailed { .. } => {
+                "Try a lower baud rate or another cable. If it stays, the flash chip is worn or write-protected."
+            }
+            Self::Plan(_) => {
+                "Use images that belong together: the prebuilt runtime and a model quantized for it."
+            }
+        }
+    }
+
+    /// The boot log that led to the verdict, when there was one.
+    pub fn boot_log(&self) -> Option<&str> {
+        match self {
+            Self::NotInLoader { boot_log } | Self::LoaderSilent { boot_log } => Some(boot_log),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for FlashError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("FlashError", 4)?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.to_string())?;
+        out.serialize_field("remedy", self.remedy())?;
+        out.serialize_field("bootLog", &self.boot_log())?;
+        out.end()
+    }
+}

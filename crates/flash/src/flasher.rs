@@ -1,0 +1,226 @@
+//! The machine the page and the command line drive.
+//!
+//! ```text
+//! loop {
+//!     match flasher.poll(now_ms) {
+//!         Action::Write(bytes)            => write them all, then poll again
+//!         Action::SetSignals { dtr, rts } => set DTR, then RTS, then poll again
+//!         Action::SetBaud(rate)           => change the host's rate, then poll again
+//!         Action::Wait { until_ms }       => read the port until then (or until bytes come:
+//!                                            on_bytes), then poll again
+//!         Action::Done(outcome)           => over; the port is the caller's
+//!     }
+//!     for event in flasher.take_events() { show it }
+//! }
+//! ```
+
+use crate::error::FlashError;
+use crate::plan::{FlashPlan, Role};
+use serde::Serialize;
+
+/// What the driver is to do next. A signal that is `true` is asserted (the pin is low).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    Write(Vec<u8>),
+    SetSignals { dtr: bool, rts: bool },
+    SetBaud(u32),
+    Wait { until_ms: u64 },
+    Done(Outcome),
+}
+
+/// How a session ends.
+pub type Outcome = Result<Summary, FlashError>;
+
+/// What sits between the USB cable and the chip.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// A USB-to-serial converter (CP210x, CH34x, FTDI) with the usual two transistors.
+    #[default]
+    UartBridge,
+    /// The chip's own USB-Serial-JTAG (303A:1001). The baud rate means nothing there.
+    UsbSerialJtag,
+    /// No DTR/RTS (TCP, a board held in download mode by hand): never reset.
+    Plain,
+}
+
+/// Choices of one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub link: Link,
+    /// Rate for the transfer; the session starts at 115200 and falls back to it.
+    pub baud: u32,
+    /// Use the RAM stub (faster). Without it the ROM's own commands are used.
+    pub stub: bool,
+    /// Reset into the loader first; `false` when the board already waits there.
+    pub reset_before: bool,
+    /// Start the application at the end.
+    pub reset_after: bool,
+    /// Leave out what the board already holds.
+    pub skip_equal: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            link: Link::UartBridge,
+            baud: 115_200,
+            stub: true,
+            reset_before: true,
+            reset_after: true,
+            skip_equal: true,
+        }
+    }
+}
+
+/// Stages of a session in the order they come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    #[default]
+    Connecting,
+    Identifying,
+    StartingStub,
+    Comparing,
+    Writing,
+    Verifying,
+    Restarting,
+    Done,
+}
+
+/// Where the session is. Byte counts are of the images, not of the wire, except `wire_*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    pub phase: Phase,
+    /// Name of the segment being compared, written or verified.
+    pub segment: Option<String>,
+    /// Bytes written or found equal, of `total_bytes`.
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+    /// Bytes of `done_bytes` that were already on the board.
+    pub skipped_bytes: u64,
+    pub wire_out: u64,
+    pub wire_in: u64,
+    /// Commands sent, each of which waits for its answer.
+    pub round_trips: u64,
+    pub elapsed_ms: u64,
+}
+
+/// Things worth showing, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
+pub enum Event {
+    Phase {
+        phase: Phase,
+    },
+    /// Text the board printed between answers.
+    Text {
+        text: String,
+    },
+    /// One sentence for the log.
+    Note {
+        text: String,
+    },
+    Chip(ChipInfo),
+    SegmentSkipped {
+        name: String,
+        bytes: u64,
+    },
+    SegmentStarted {
+        name: String,
+        bytes: u64,
+        compressed: u64,
+    },
+    SegmentWritten {
+        name: String,
+        bytes: u64,
+    },
+}
+
+/// What the session found out about the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChipInfo {
+    /// For example `ESP32-S3`.
+    pub chip: String,
+    /// For example `v0.2`.
+    pub revision: String,
+    /// For example `7c:df:a1:00:00:01`.
+    pub mac: String,
+    /// Bytes of SPI flash.
+    pub flash_bytes: u32,
+    /// JEDEC id: manufacturer, type, capacity from the low byte up.
+    pub flash_id: u32,
+    /// Bytes of PSRAM inside the package, 0 when there is none or it is outside.
+    pub psram_bytes: u32,
+}
+
+/// What a successful session did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    pub chip: ChipInfo,
+    pub segments: Vec<SegmentSummary>,
+    /// Whether the RAM stub did the work.
+    pub stub: bool,
+    /// Rate in use at the end.
+    pub baud: u32,
+    /// Whether the board was told to start the application.
+    pub restarted: bool,
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentSummary {
+    pub name: String,
+    pub role: Role,
+    pub offset: u32,
+    pub bytes: u64,
+    /// Bytes written in this session; 0 when the board already held the segment.
+    pub written: u64,
+}
+
+/// One flashing session. Does no I/O, keeps no clock.
+pub struct Flasher {
+    plan: FlashPlan,
+    options: Options,
+}
+
+impl Flasher {
+    pub fn new(plan: FlashPlan, options: Options) -> Self {
+        Self { plan, options }
+    }
+
+    /// Next thing to do at `now_ms` (any clock that never goes back). Call again at once after
+    /// doing it, except for [`Action::Wait`].
+    pub fn poll(&mut self, now_ms: u64) -> Action {
+        let _ = (&self.plan, &self.options);
+        Action::Wait {
+            until_ms: now_ms + 100,
+        }
+    }
+
+    /// Bytes read from the port.
+    pub fn on_bytes(&mut self, _bytes: &[u8]) {}
+
+    /// The port is gone; the next poll ends the session.
+    pub fn on_closed(&mut self) {}
+
+    /// Stop as soon as possible; the board is restarted if a reset is possible.
+    pub fn cancel(&mut self) {}
+
+    pub fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    /// Events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
+}

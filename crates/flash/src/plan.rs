@@ -1,0 +1,193 @@
+//! What to write where, checked before the port is touched.
+
+use crate::partition::{self, MODEL_TYPE, Partition, TABLE_OFFSET, TableError};
+use serde::Serialize;
+use thiserror::Error;
+
+/// Where the ESP32-S3's ROM looks for the second-stage bootloader.
+pub const BOOTLOADER_OFFSET: u32 = 0;
+/// First byte of a bootloader or application image.
+pub const APP_MAGIC: u8 = 0xE9;
+/// First bytes of a model image.
+pub const MODEL_MAGIC: [u8; 4] = *b"FXPM";
+/// Chip number of the ESP32-S3 in image headers and in the ROM's security info.
+pub const ESP32S3_CHIP_ID: u16 = 9;
+
+/// What a segment is for; the session derives its write order from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Bootloader,
+    PartitionTable,
+    /// The application: its first sector is what makes the board bootable, so it is written last.
+    App,
+    Model,
+    Data,
+}
+
+/// Bytes to be in flash from `offset` on (a multiple of 4096).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub name: String,
+    pub role: Role,
+    pub offset: u32,
+    pub bytes: Vec<u8>,
+}
+
+/// Segments in any order; the session orders the writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlashPlan {
+    pub segments: Vec<Segment>,
+}
+
+/// The prebuilt images as they are committed under `firmware/prebuilt/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Prebuilt<'a> {
+    pub bootloader: &'a [u8],
+    pub table: &'a [u8],
+    pub runtime: &'a [u8],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    #[error("the {0} is not an ESP32-S3 image")]
+    NotAnImage(&'static str),
+    #[error("the {name} has {bytes} bytes, and its place in flash holds {room}")]
+    TooBig {
+        name: String,
+        bytes: usize,
+        room: u32,
+    },
+    #[error("the model is not a Fixpoint model image")]
+    NotAModel,
+    #[error("the model is empty")]
+    Empty,
+    #[error("{0}")]
+    Table(#[from] TableError),
+    #[error("the partition table has no {0}")]
+    NoPartition(&'static str),
+    #[error("segment {0:?} does not start on a 4 KiB sector")]
+    Alignment(String),
+    #[error("segments {0:?} and {1:?} overlap")]
+    Overlap(String, String),
+}
+
+impl Segment {
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + self.bytes.len() as u64
+    }
+}
+
+impl FlashPlan {
+    /// Bytes of all segments.
+    pub fn total_bytes(&self) -> u64 {
+        self.segments.iter().map(|s| s.bytes.len() as u64).sum()
+    }
+
+    /// Checks alignment and overlap, which every plan must satisfy.
+    pub fn check(&self) -> Result<(), PlanError> {
+        for (index, segment) in self.segments.iter().enumerate() {
+            if !segment.offset.is_multiple_of(0x1000) {
+                return Err(PlanError::Alignment(segment.name.clone()));
+            }
+            if segment.bytes.is_empty() {
+                return Err(PlanError::Empty);
+            }
+            // Whole sectors are erased, so two segments may not share one.
+            let sectors = |s: &Segment| (u64::from(s.offset), s.end().next_multiple_of(0x1000));
+            let (start, end) = sectors(segment);
+            for other in &self.segments[..index] {
+                let (s, e) = sectors(other);
+                if start < e && s < end {
+                    let names = (other.name.clone(), segment.name.clone());
+                    return Err(PlanError::Overlap(names.0, names.1));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The usual plan: bootloader, table, runtime, and the model (if any) in the first model slot.
+pub fn standard(prebuilt: &Prebuilt<'_>, model: Option<&[u8]>) -> Result<FlashPlan, PlanError> {
+    let partitions = partition::parse(prebuilt.table)?;
+    check_app_image("bootloader", prebuilt.bootloader)?;
+    check_app_image("runtime", prebuilt.runtime)?;
+    let app = partitions
+        .iter()
+        .find(|p| p.kind == 0 && p.subtype == 0)
+        .ok_or(PlanError::NoPartition("factory app partition"))?;
+
+    let mut segments = vec![
+        segment(
+            "bootloader",
+            Role::Bootloader,
+            BOOTLOADER_OFFSET,
+            TABLE_OFFSET,
+            prebuilt.bootloader,
+        )?,
+        segment(
+            "partition table",
+            Role::PartitionTable,
+            TABLE_OFFSET,
+            0x1000,
+            prebuilt.table,
+        )?,
+        segment("runtime", Role::App, app.offset, app.size, prebuilt.runtime)?,
+    ];
+    if let Some(model) = model {
+        segments.push(model_segment(&partitions, model)?);
+    }
+    let plan = FlashPlan { segments };
+    plan.check()?;
+    Ok(plan)
+}
+
+/// Only the model, for a board whose runtime is known to be current.
+pub fn model_only(table: &[u8], model: &[u8]) -> Result<FlashPlan, PlanError> {
+    let segments = vec![model_segment(&partition::parse(table)?, model)?];
+    Ok(FlashPlan { segments })
+}
+
+fn model_segment(partitions: &[Partition], model: &[u8]) -> Result<Segment, PlanError> {
+    if !model.starts_with(&MODEL_MAGIC) {
+        return Err(PlanError::NotAModel);
+    }
+    let slot = partitions
+        .iter()
+        .find(|p| p.kind == MODEL_TYPE && p.subtype == 0)
+        .ok_or(PlanError::NoPartition("model partition"))?;
+    segment("model", Role::Model, slot.offset, slot.size, model)
+}
+
+fn segment(
+    name: &str,
+    role: Role,
+    offset: u32,
+    room: u32,
+    bytes: &[u8],
+) -> Result<Segment, PlanError> {
+    if bytes.len() as u64 > u64::from(room) {
+        return Err(PlanError::TooBig {
+            name: name.into(),
+            bytes: bytes.len(),
+            room,
+        });
+    }
+    Ok(Segment {
+        name: name.into(),
+        role,
+        offset,
+        bytes: bytes.to_vec(),
+    })
+}
+
+fn check_app_image(name: &'static str, image: &[u8]) -> Result<(), PlanError> {
+    let chip = image
+        .get(12..14)
+        .map(|id| u16::from_le_bytes([id[0], id[1]]));
+    if image.first() != Some(&APP_MAGIC) || chip != Some(ESP32S3_CHIP_ID) {
+        return Err(PlanError::NotAnImage(name));
+    }
+    Ok(())
+}
