@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod image;
 mod inspect;
 mod model;
 mod options;

@@ -1,1 +1,26 @@
+//! Reads a model image in place and executes it over a caller's arena. No allocation, no floating
+//! point; the host simulator, the page and the chip run this crate.
+//!
+//! ```ignore
+//! let model = Model::parse(image)?;                  // 16-byte aligned bytes, checked once
+//! let mut arena = [Block16::ZERO; 1024];             // at least model.arena_bytes()
+//! model.input_mut(&mut arena, 0).unwrap().copy_from_slice(&input);
+//! run(&model, &mut arena, &mut ())?;
+//! let output = model.output(&arena, 0).unwrap();
+//! ```
 #![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod error;
+pub mod format;
+pub mod image;
+pub mod memory;
+
+pub use error::{ImageError, RunError};
+pub use format::{Accumulator, Arithmetic, Element, EspdlChip, OpKind, Storage};
+pub use image::{Layer, Model, Observer, Tensor, run};
+#[cfg(feature = "alloc")]
+pub use memory::AlignedBytes;
+pub use memory::Block16;

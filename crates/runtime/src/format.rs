@@ -1,0 +1,339 @@
+//! The model image format, version 1.
+//!
+//! An image is one block of little-endian bytes that is executed in place: on the chip from mapped
+//! flash, on a host from an aligned buffer. It starts at an address that is a multiple of 16.
+//! Every offset below counts from the start of the image, and every array that an offset names
+//! starts at a multiple of 16.
+//!
+//! # Header, 64 bytes
+//!
+//! | at | type | meaning |
+//! |---|---|---|
+//! | 0 | 4 bytes | magic, `FXPM` |
+//! | 4 | u16 | format version, 1 |
+//! | 6 | u16 | header length, 64 |
+//! | 8 | u32 | image length in bytes, a multiple of 16; what follows in memory is ignored |
+//! | 12 | u32 | CRC-32 (ISO-HDLC) of bytes 0..12 and then 16..length; it also names the image |
+//! | 16 | u32 | arena bytes, a multiple of 16 |
+//! | 20 | u8 | arithmetic: 0 fixpoint, 1 espdl |
+//! | 21 | u8 | chip family of the espdl arithmetic: 0 none, 1 ESP32-S3, 2 C kernels (ESP32, S2, C3) |
+//! | 22 | u16 | flags; bit 0: a run leaves the inputs unchanged |
+//! | 24 | u16 | number of tensors |
+//! | 26 | u16 | number of ops |
+//! | 28 | u16 | number of inputs: the first tensors of the table |
+//! | 30 | u16 | number of outputs |
+//! | 32 | u32 | offset of the tensor table |
+//! | 36 | u32 | offset of the op records |
+//! | 40 | u32 | length of the op records |
+//! | 44 | u32 | offset of the output list: u16 tensor indices |
+//! | 48 | u32 | offset of the names |
+//! | 52 | u32 | length of the names |
+//! | 56 | u32 | the model's name, a name reference |
+//! | 60 | u32 | zero |
+//!
+//! A *name reference* counts from the start of the names and leads to a u16 length and that many
+//! bytes of UTF-8.
+//!
+//! # Tensor record, 48 bytes
+//!
+//! | at | type | meaning |
+//! |---|---|---|
+//! | 0 | u32 | name reference |
+//! | 4 | u32 | where: offset in the arena, or in the image for a constant; a multiple of 16 |
+//! | 8 | u32 | length in bytes |
+//! | 12 | u8 | element: 1 i8, 2 i16 |
+//! | 13 | i8 | exponent: real = int * 2^exponent |
+//! | 14 | u8 | place: 0 arena, 1 constant |
+//! | 15 | u8 | storage: 0 as in ONNX, 1 channels last |
+//! | 16 | u8 | rank, 0 to 6 |
+//! | 17 | 3 bytes | zero |
+//! | 20 | 6 x u32 | ONNX dimensions, then ones up to six |
+//! | 44 | u32 | zero |
+//!
+//! Order of the table: inputs; constants; then the output of each op, in the order of the ops. So a
+//! lower index is an earlier value, and nothing can be read before it is written.
+//!
+//! *Channels last* is for ONNX `(1, C, H, W)`, stored `(H, W, C)`, and `(1, C, L)`, stored
+//! `(1, L, C)`. *As in ONNX* is row-major.
+//!
+//! # Op record, a multiple of 16 bytes
+//!
+//! | at | type | meaning |
+//! |---|---|---|
+//! | 0 | u16 | kind, see [`OpKind`] |
+//! | 2 | u8 | number of inputs |
+//! | 3 | u8 | number of outputs, 1 |
+//! | 4 | u32 | record length in bytes, this header included |
+//! | 8 | u32 | name reference |
+//! | 12 | u32 | zero |
+//! | 16 | u16 each | tensor indices, inputs then outputs, padded with zero to a multiple of 4 |
+//! | .. | | body of the kind, padded with zeros |
+//!
+//! A *window* is ten u16: kernel, stride, dilation (rows, columns each), pads top, left, bottom,
+//! right. A *linear* part is 24 bytes:
+//!
+//! | at | type | meaning |
+//! |---|---|---|
+//! | 0 | u32 | offset of the weights, elements of the input's type |
+//! | 4 | u32 | offset of the biases |
+//! | 8 | u32 | offset of the per-channel shifts (i8), or 0: one shift |
+//! | 12 | u32 | offset of the slopes (i16), or 0: none |
+//! | 16 | u8 | weight layout: 1 blocked |
+//! | 17 | u8 | accumulator: 32, 40 or 64 bits |
+//! | 18 | u8 | activation: 0 none, 1 ReLU, 2 leaky ReLU (one slope), 3 PReLU (a slope per channel) |
+//! | 19 | i8 | the one shift; 0 when shifts are per channel |
+//! | 20 | i8 | exponent of the slopes |
+//! | 21 | 3 bytes | zero |
+//!
+//! | kind | body |
+//! |---|---|
+//! | 1 Conv2D | linear, window |
+//! | 2 DepthwiseConv2D | linear, window |
+//! | 3 FullyConnected | linear |
+//! | 4 MaxPool | window |
+//! | 5 AveragePool | window, u8: count the padding |
+//! | 6 GlobalAveragePool | |
+//! | 7 Add | u8: fused ReLU |
+//! | 8 Relu | |
+//! | 9 Requantize | |
+//! | 10 Softmax | u32: number of consecutive elements that are normalised together |
+//! | 11 Reshape | |
+//! | 12 Transpose | u8 rank, 4 x u8 permutation, 3 zeros, 4 x u32 input dimensions as stored |
+//!
+//! # Arrays of a linear op
+//!
+//! `B` = 16 for i8 and 8 for i16: the lanes of one vector register. Channels are padded with zeros
+//! to a multiple of `B`, in the weights and in each per-channel array.
+//!
+//! | layout 1 | order |
+//! |---|---|
+//! | Conv2D | `[O/B][KH][KW][I][B]` |
+//! | DepthwiseConv2D | `[C/B][KH][KW][B]` |
+//! | FullyConnected | `[O/B][I][B]`; `I` in the order in which the input is stored |
+//!
+//! Biases: in the fixpoint arithmetic i32 with a 32-bit accumulator and i64 with 40 or 64 bits, at
+//! exponent in + weight, with the rounding constant `1 << (shift - 1)` already added where
+//! shift > 0. In the espdl arithmetic i32 without rounding constant: at the output's exponent, or at
+//! in + weight + 4 when shifts are per channel. shift = out - in - weight exponent.
+//!
+//! # Rules that a reader checks
+//!
+//! Everything above; every name, table and array inside the image; tensors inside the arena;
+//! shapes of an op's tensors agree with its attributes; shifts within [`SHIFT_RANGE`]; an op's
+//! output overlaps none of its inputs in the arena, except: Relu, Requantize, Add and Reshape may
+//! write exactly over an input of the same length. A constant is never an output. Accumulators are
+//! proved wide enough by the writer; the reader takes its word, and arithmetic wraps if it lied.
+
+use core::ops::RangeInclusive;
+
+/// First bytes of an image.
+pub const MAGIC: [u8; 4] = *b"FXPM";
+/// The version that this build writes and reads.
+pub const VERSION: u16 = 1;
+/// Bytes of the header.
+pub const HEADER_BYTES: u32 = 64;
+/// Bytes of a tensor record.
+pub const TENSOR_BYTES: u32 = 48;
+/// Bytes of an op record before the tensor indices.
+pub const OP_HEADER_BYTES: u32 = 16;
+/// Every array and record starts at a multiple of this.
+pub const ALIGN: u32 = 16;
+/// Most dimensions of a tensor.
+pub const MAX_RANK: usize = 6;
+/// Most inputs of an op in this version.
+pub const MAX_OP_INPUTS: usize = 2;
+/// Header flag: a run leaves the inputs unchanged, so that it can be repeated.
+pub const FLAG_KEEPS_INPUTS: u16 = 1;
+/// Right shifts (left when negative) that an op may ask for.
+pub const SHIFT_RANGE: RangeInclusive<i32> = -31..=62;
+/// Largest difference between the exponents of two operands that are added.
+pub const MAX_ALIGNMENT: u32 = 46;
+
+/// Integer type of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    I8,
+    I16,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::I8 => 1,
+            Self::I16 => 2,
+        }
+    }
+
+    /// Elements in a block of sixteen bytes: `B` of the weight layouts.
+    pub fn lanes(self) -> u32 {
+        ALIGN / self.bytes()
+    }
+
+    /// Smallest and largest value.
+    pub fn range(self) -> (i32, i32) {
+        match self {
+            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
+        }
+    }
+
+    /// The number that stands for it in an image.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::I8 => 1,
+            Self::I16 => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        [Self::I8, Self::I16].into_iter().find(|e| e.code() == code)
+    }
+}
+
+/// Chips that the ESP-DL arithmetic tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EspdlChip {
+    /// ESP32-S3: 20-bit (i8) and 40-bit (i16) accumulators that saturate.
+    S3,
+    /// ESP32, ESP32-S2, ESP32-C3: C kernels, 32-bit accumulators that wrap.
+    C,
+}
+
+/// The arithmetic that a model is quantized for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// Exact accumulation, one round-half-up shift. What the runtime on the chip executes.
+    Fixpoint,
+    /// ESP-DL v1: floor shifts, bias at the output's exponent. For prediction on hosts.
+    Espdl(EspdlChip),
+}
+
+/// How an op's weights are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightLayout {
+    /// Output channels in blocks of `B`, see the module's documentation.
+    Blocked,
+}
+
+/// Width of an op's sums, proved sufficient by the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accumulator {
+    /// `i32`.
+    Bits32,
+    /// Fits the chip's 40-bit ACCX; `i64` in portable code.
+    Bits40,
+    /// `i64`.
+    Bits64,
+}
+
+impl Accumulator {
+    /// Its width in bits, which is also the number that stands for it in an image.
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::Bits32 => 32,
+            Self::Bits40 => 40,
+            Self::Bits64 => 64,
+        }
+    }
+
+    pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        [Self::Bits32, Self::Bits40, Self::Bits64]
+            .into_iter()
+            .find(|a| a.bits() == bits)
+    }
+}
+
+/// How a tensor is laid out in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// Row-major in the order of the ONNX dimensions.
+    AsOnnx,
+    /// ONNX `(1, C, H, W)` stored `(H, W, C)`; `(1, C, L)` stored `(1, L, C)`.
+    ChannelsLast,
+}
+
+/// What an op computes; the discriminant stands for it in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum OpKind {
+    /// Convolution over all input channels, optional fused activation.
+    Conv2d = 1,
+    /// One filter per channel.
+    DepthwiseConv2d = 2,
+    /// Every input element to every output.
+    FullyConnected = 3,
+    /// Largest element of a window; the padding takes no part.
+    MaxPool = 4,
+    /// Mean of a window.
+    AveragePool = 5,
+    /// Mean of a whole channel.
+    GlobalAveragePool = 6,
+    /// Element-wise sum, optional fused ReLU.
+    Add = 7,
+    /// max(x, 0), brought to the output's exponent.
+    Relu = 8,
+    /// The same value at another exponent.
+    Requantize = 9,
+    /// Integer softmax over consecutive elements.
+    Softmax = 10,
+    /// The same bytes in another shape (also Flatten, Squeeze, ...).
+    Reshape = 11,
+    /// Permutation of up to four dimensions.
+    Transpose = 12,
+}
+
+impl OpKind {
+    /// Every kind, in the order of the codes.
+    pub const ALL: [Self; 12] = [
+        Self::Conv2d,
+        Self::DepthwiseConv2d,
+        Self::FullyConnected,
+        Self::MaxPool,
+        Self::AveragePool,
+        Self::GlobalAveragePool,
+        Self::Add,
+        Self::Relu,
+        Self::Requantize,
+        Self::Softmax,
+        Self::Reshape,
+        Self::Transpose,
+    ];
+
+    pub(crate) fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u16 == code)
+    }
+
+    /// The kind's name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conv2d => "Conv2D",
+            Self::DepthwiseConv2d => "DepthwiseConv2D",
+            Self::FullyConnected => "FullyConnected",
+            Self::MaxPool => "MaxPool",
+            Self::AveragePool => "AveragePool",
+            Self::GlobalAveragePool => "GlobalAveragePool",
+            Self::Add => "Add",
+            Self::Relu => "Relu",
+            Self::Requantize => "Requantize",
+            Self::Softmax => "Softmax",
+            Self::Reshape => "Reshape",
+            Self::Transpose => "Transpose",
+        }
+    }
+}
+
+/// `bytes` rounded up to whole blocks of 16.
+pub fn round_up(bytes: u64) -> u64 {
+    bytes.next_multiple_of(u64::from(ALIGN))
+}
+
+/// CRC-32 of an image: everything but the field that holds it. `None` if shorter than the header.
+pub fn checksum(image: &[u8]) -> Option<u32> {
+    const CRC: crc::Crc<u32, crc::Table<1>> =
+        crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
+    let mut digest = CRC.digest();
+    digest.update(image.get(..12)?);
+    digest.update(image.get(16..)?);
+    Some(digest.finalize())
+}

@@ -1,0 +1,89 @@
+//! 16-byte aligned memory, and the only casts between bytes and elements.
+
+/// Sixteen bytes at an address that is a multiple of 16: what the chip's vector unit loads at once.
+///
+/// An arena is a slice of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct Block16(pub [u8; 16]);
+
+impl Block16 {
+    pub const ZERO: Self = Self([0; 16]);
+}
+
+/// The bytes of an arena.
+pub fn bytes(blocks: &[Block16]) -> &[u8] {
+    blocks.as_flattened_bytes()
+}
+
+/// The bytes of an arena, to be written.
+pub fn bytes_mut(blocks: &mut [Block16]) -> &mut [u8] {
+    blocks.as_flattened_bytes_mut()
+}
+
+trait Flatten {
+    fn as_flattened_bytes(&self) -> &[u8];
+    fn as_flattened_bytes_mut(&mut self) -> &mut [u8];
+}
+
+impl Flatten for [Block16] {
+    fn as_flattened_bytes(&self) -> &[u8] {
+        // SAFETY: `Block16` is sixteen initialised bytes without padding (`repr(C)`, size 16).
+        unsafe { core::slice::from_raw_parts(self.as_ptr().cast(), size_of_val(self)) }
+    }
+
+    fn as_flattened_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and every byte pattern is a valid `Block16`.
+        unsafe { core::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), size_of_val(self)) }
+    }
+}
+
+/// Owned bytes at a 16-byte aligned address: an image or an arena on a host.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, Default)]
+pub struct AlignedBytes {
+    blocks: alloc::vec::Vec<Block16>,
+    len: usize,
+}
+
+#[cfg(feature = "alloc")]
+impl AlignedBytes {
+    /// A copy of `source`.
+    pub fn new(source: &[u8]) -> Self {
+        let mut copy = Self::zeroed(source.len());
+        copy.as_mut().copy_from_slice(source);
+        copy
+    }
+
+    /// `len` zero bytes.
+    pub fn zeroed(len: usize) -> Self {
+        Self {
+            blocks: alloc::vec![Block16::ZERO; len.div_ceil(16)],
+            len,
+        }
+    }
+
+    /// The blocks, for use as an arena.
+    pub fn blocks_mut(&mut self) -> &mut [Block16] {
+        &mut self.blocks
+    }
+
+    /// The blocks.
+    pub fn blocks(&self) -> &[Block16] {
+        &self.blocks
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl AsRef<[u8]> for AlignedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &bytes(&self.blocks)[..self.len]
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl AsMut<[u8]> for AlignedBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut bytes_mut(&mut self.blocks)[..self.len]
+    }
+}
