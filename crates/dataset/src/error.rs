@@ -13,24 +13,10 @@ pub enum DatasetError {
     #[error("there are no files to read")]
     NoFiles,
     /// Files were given and none gave a sample.
-    #[error("none of the {} files could be used; the first is {first}", skipped.len())]
+    #[error("{}", nothing_usable(skipped))]
     NothingUsable {
-        /// Path and reason of the first file.
-        first: String,
         /// Every file with its reason.
         skipped: Vec<Skipped>,
-    },
-    /// The only data that was found doesn't fit the model.
-    #[error("{path} holds arrays of shape {found}, but the model's input is {wanted}: {advice}")]
-    Shape {
-        /// The file, or the array inside it.
-        path: String,
-        /// Shape of the array, as `100x28x28`.
-        found: String,
-        /// Shape of the model's input.
-        wanted: String,
-        /// What to change.
-        advice: String,
     },
     /// Images can't be made into this input.
     #[error("images can't be used for an input of shape {wanted}: {reason}")]
@@ -80,4 +66,12 @@ pub(crate) fn shape_text(dims: &[usize]) -> String {
     }
     let parts: Vec<String> = dims.iter().map(ToString::to_string).collect();
     parts.join("x")
+}
+
+fn nothing_usable(skipped: &[Skipped]) -> String {
+    let first = skipped.first().map(ToString::to_string).unwrap_or_default();
+    match skipped.len() {
+        1 => first,
+        n => format!("none of {n} files could be used; {first}"),
+    }
 }

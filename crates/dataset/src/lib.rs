@@ -8,9 +8,19 @@
 //! native build make the same samples, bit for bit.
 #![forbid(unsafe_code)]
 
+mod arrays;
 mod error;
+mod idx;
+mod labels;
+mod load;
+pub mod npy;
+mod picture;
 mod preprocess;
+mod resample;
 mod shape;
+mod unpack;
+
+use std::fmt;
 
 use serde::Serialize;
 
@@ -119,22 +129,26 @@ pub fn load_with(
     files: Vec<NamedFile>,
     target: &InputShape,
     preprocess: &Preprocess,
-    _options: &LoadOptions,
-    _progress: &mut dyn FnMut(usize, usize),
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Samples, DatasetError> {
-    preprocess.check()?;
-    target.values()?;
-    target.plane(preprocess)?;
-    let skipped: Vec<Skipped> = files
-        .into_iter()
-        .map(|f| Skipped {
-            path: f.path,
-            reason: "is not read yet".into(),
-        })
-        .collect();
-    let first = skipped.first().ok_or(DatasetError::NoFiles)?;
-    Err(DatasetError::NothingUsable {
-        first: first.path.clone(),
-        skipped,
-    })
+    load::load(files, target, preprocess, options, progress)
+}
+
+/// Refuses what would not fit in memory, before it is made.
+fn check_amount(samples: usize, size: usize, target: &InputShape) -> Result<(), DatasetError> {
+    match samples.checked_mul(size) {
+        Some(values) if values <= MAX_VALUES => Ok(()),
+        _ => Err(DatasetError::TooMuch {
+            samples,
+            wanted: error::shape_text(target.dims()),
+            limit: MAX_VALUES,
+        }),
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path, self.reason)
+    }
 }
