@@ -1,0 +1,470 @@
+//! Requests in, replies out, and the little state that makes requests repeatable.
+
+use fixpoint_protocol::{
+    BUFFER_BYTES, Cycles, Decoder, Dims, Direction, Element, ErrorCode, Frame, Info, LayerInfo,
+    MAX_CYCLES, MAX_DATA, Reply, Request, Sink, Step, TensorInfo, VERSION, Version,
+};
+use fixpoint_runtime::{self as runtime, Block16, Model, Storage};
+
+use crate::run::{Clock, Meter};
+use crate::text::Text;
+
+/// Lines a server listens on: UART0 and USB-Serial-JTAG on the chip.
+pub const LINES: usize = 2;
+
+/// Layers whose cycles are kept; those beyond count in the total only.
+pub const PROFILED_LAYERS: usize = 256;
+
+/// What doesn't depend on the model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Board {
+    /// Espressif's chip number; 9 is the ESP32-S3.
+    pub chip: u16,
+    /// The firmware's version.
+    pub firmware: Version,
+    /// A board in software, whose cycle counts are no measurements.
+    pub virtual_board: bool,
+    /// Clock of [`Clock`], in Hz.
+    pub cpu_hz: u32,
+    /// Size of the flash chip in bytes; 0 when unknown.
+    pub flash_bytes: u32,
+}
+
+/// Why there is no model to run.
+struct Problem {
+    code: ErrorCode,
+    detail: u32,
+    text: Text,
+}
+
+/// Answers a host; see the crate's documentation.
+pub struct Server<'a, C> {
+    lines: [Decoder<[u8; BUFFER_BYTES]>; LINES],
+    station: Station<'a, C>,
+}
+
+struct Station<'a, C> {
+    board: Board,
+    model: Option<Model<'a>>,
+    problem: Option<Problem>,
+    arena: &'a mut [Block16],
+    clock: C,
+    // Where the next piece of input is expected: everything before it is staged.
+    next_input: u16,
+    next_offset: u32,
+    finished: Option<Finished>,
+    layer_cycles: [u32; PROFILED_LAYERS],
+}
+
+#[derive(Clone, Copy)]
+struct Finished {
+    sequence: u16,
+    cycles: u64,
+    layers: u16,
+}
+
+impl<'a, C: Clock> Server<'a, C> {
+    /// A server for the model in `image` (16-byte aligned, may be longer than the model), or for a board that has none, for the
+    /// reason given: the link works all the same and says so.
+    ///
+    /// `arena` is the memory for tensors; a model that needs more is refused.
+    pub fn new(
+        board: Board,
+        image: Result<&'a [u8], ErrorCode>,
+        arena: &'a mut [Block16],
+        clock: C,
+    ) -> Self {
+        let parsed = match image {
+            Ok(bytes) => Model::parse(bytes).map_err(|error| Problem {
+                code: ErrorCode::ModelRefused,
+                detail: 0,
+                text: Text::of(&error),
+            }),
+            Err(code) => Err(Problem {
+                code,
+                detail: 0,
+                text: Text::EMPTY,
+            }),
+        };
+        let (model, problem) = match parsed {
+            Ok(model) if model.arena_bytes() > arena_bytes(arena) => (
+                Some(model),
+                Some(Problem {
+                    code: ErrorCode::ArenaTooSmall,
+                    detail: model.arena_bytes(),
+                    text: Text::EMPTY,
+                }),
+            ),
+            Ok(model) => (Some(model), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        Server {
+            lines: core::array::from_fn(|_| Decoder::fixed()),
+            station: Station {
+                board,
+                model,
+                problem,
+                arena,
+                clock,
+                next_input: 0,
+                next_offset: 0,
+                finished: None,
+                layer_cycles: [0; PROFILED_LAYERS],
+            },
+        }
+    }
+
+    /// The model that requests are about, whether or not it can be run here.
+    pub fn model(&self) -> Option<&Model<'a>> {
+        self.station.model.as_ref()
+    }
+
+    /// Why `Run` would be refused.
+    pub fn problem(&self) -> Option<ErrorCode> {
+        self.station.problem.as_ref().map(|problem| problem.code)
+    }
+
+    /// Takes what came in on the first line; replies go into `sink` before this returns.
+    pub fn on_bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) {
+        self.on_line(0, bytes, sink);
+    }
+
+    /// The same for line 0 or 1: each has a receiver of its own, so that noise on one doesn't disturb the other. Bytes of other
+    /// lines are ignored.
+    pub fn on_line(&mut self, line: usize, bytes: &[u8], sink: &mut impl Sink) {
+        let dropped = self.lines.iter().fold(0, |sum: u32, line| {
+            sum.wrapping_add(line.counters().dropped())
+        });
+        let Some(decoder) = self.lines.get_mut(line) else {
+            return;
+        };
+        for &byte in bytes {
+            if let Step::Frame(frame) = decoder.push(byte) {
+                self.station.answer(&frame, dropped, sink);
+            }
+        }
+    }
+}
+
+fn arena_bytes(arena: &[Block16]) -> u32 {
+    u32::try_from(size_of_val(arena)).unwrap_or(u32::MAX)
+}
+
+/// A refusal: code and detail.
+type Refusal = (ErrorCode, u32);
+
+impl<'a, C: Clock> Station<'a, C> {
+    fn answer(&mut self, frame: &Frame<'_>, dropped: u32, sink: &mut impl Sink) {
+        let sequence = frame.sequence;
+        if frame.version != VERSION {
+            return refuse(
+                (ErrorCode::OtherVersion, u32::from(VERSION)),
+                sequence,
+                sink,
+            );
+        }
+        let request = match Request::read(frame) {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                let kind = u32::from(frame.kind);
+                return refuse((ErrorCode::UnknownRequest, kind), sequence, sink);
+            }
+            Err(_) => return refuse((ErrorCode::BadRequest, 0), sequence, sink),
+        };
+        let outcome = match request {
+            Request::Hello => {
+                let info = self.info(dropped);
+                send(Reply::Info(info), sequence, sink);
+                Ok(())
+            }
+            Request::Tensor { direction, index } => self.describe(direction, index, sequence, sink),
+            Request::Layer { index } => self.describe_layer(index, sequence, sink),
+            Request::WriteInput {
+                input,
+                offset,
+                bytes,
+            } => self
+                .stage(input, offset, bytes)
+                .map(|detail| send(Reply::Ack { detail }, sequence, sink)),
+            Request::Run { options: 0 } => self.run(sequence, sink),
+            Request::Run { options } => Err((ErrorCode::Unsupported, options)),
+            Request::ReadOutput {
+                output,
+                length,
+                offset,
+            } => self.read_output(output, length, offset, sequence, sink),
+            Request::Profile { first } => self.profile(first, sequence, sink),
+        };
+        if let Err(refusal) = outcome {
+            refuse(refusal, sequence, sink);
+        }
+    }
+
+    fn info(&self, dropped: u32) -> Info<'_> {
+        let mut info = Info {
+            protocol: u16::from(VERSION),
+            chip: self.board.chip,
+            firmware: self.board.firmware,
+            virtual_board: self.board.virtual_board,
+            cpu_hz: self.board.cpu_hz,
+            flash_bytes: self.board.flash_bytes,
+            arena_available: arena_bytes(self.arena),
+            frames_dropped: dropped,
+            ..Info::default()
+        };
+        if let Some(model) = &self.model {
+            info.arena_needed = model.arena_bytes();
+            info.model_id = model.id();
+            info.model_bytes = u32::try_from(model.image().len()).unwrap_or(u32::MAX);
+            info.model_name = model.name();
+            info.inputs = short(model.inputs().len());
+            info.outputs = short(model.outputs().len());
+            info.layers = short(model.layers().len());
+        }
+        if let Some(problem) = &self.problem {
+            info.problem = Some(problem.code);
+            info.problem_text = problem.text.as_str();
+        }
+        info
+    }
+
+    /// The model, if it can be run.
+    fn runnable(&self) -> Result<Model<'a>, Refusal> {
+        match (self.model, &self.problem) {
+            (Some(model), None) => Ok(model),
+            (_, Some(problem)) => Err((ErrorCode::NoModel, problem.detail)),
+            (None, None) => Err((ErrorCode::NoModel, 0)),
+        }
+    }
+
+    fn describe(
+        &self,
+        direction: Direction,
+        index: u16,
+        sequence: u16,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refusal> {
+        let model = self.model.as_ref().ok_or((ErrorCode::NoModel, 0))?;
+        let at = usize::from(index);
+        let (tensor, count) = match direction {
+            Direction::Input => (model.inputs().nth(at), model.inputs().len()),
+            Direction::Output => (model.outputs().nth(at), model.outputs().len()),
+        };
+        let tensor = tensor.ok_or((ErrorCode::NoSuchItem, u32::from(short(count))))?;
+        let reply = Reply::Tensor(TensorInfo {
+            index,
+            element: element(tensor.element),
+            exponent: tensor.exponent,
+            channels_last: tensor.storage == Storage::ChannelsLast,
+            bytes: tensor.bytes,
+            dims: Dims::Values(tensor.dims()),
+            name: tensor.name,
+        });
+        send(reply, sequence, sink);
+        Ok(())
+    }
+
+    fn describe_layer(
+        &self,
+        index: u16,
+        sequence: u16,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refusal> {
+        let model = self.model.as_ref().ok_or((ErrorCode::NoModel, 0))?;
+        let none = (
+            ErrorCode::NoSuchItem,
+            u32::from(short(model.layers().len())),
+        );
+        let layer = model.layers().nth(usize::from(index)).ok_or(none)?;
+        let output = model.tensor(layer.output).ok_or(none)?;
+        let reply = Reply::Layer(LayerInfo {
+            index,
+            element: element(output.element),
+            exponent: output.exponent,
+            bytes: output.bytes,
+            name: layer.name,
+            operator: layer.kind.name(),
+        });
+        send(reply, sequence, sink);
+        Ok(())
+    }
+
+    /// Copies a piece into the arena; the number of bytes of that input staged afterwards.
+    fn stage(&mut self, input: u16, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
+        let model = self.runnable()?;
+        let count = model.inputs().len();
+        let tensor = model
+            .inputs()
+            .nth(usize::from(input))
+            .ok_or((ErrorCode::NoSuchItem, u32::from(short(count))))?;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let end = offset
+            .checked_add(length)
+            .filter(|&end| end <= tensor.bytes)
+            .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
+        let restart = input == 0 && offset == 0;
+        let in_order = restart
+            || input < self.next_input
+            || (input == self.next_input && offset <= self.next_offset);
+        if !in_order {
+            let expected = if input == self.next_input {
+                self.next_offset
+            } else {
+                0
+            };
+            return Err((ErrorCode::InputGap, expected));
+        }
+        let slice = model
+            .input_mut(self.arena, usize::from(input))
+            .and_then(|memory| memory.get_mut(offset as usize..end as usize))
+            .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
+        slice.copy_from_slice(bytes);
+        self.finished = None;
+        if restart {
+            (self.next_input, self.next_offset) = (0, 0);
+        }
+        if input < self.next_input {
+            return Ok(tensor.bytes);
+        }
+        self.next_offset = self.next_offset.max(end);
+        let staged = self.next_offset;
+        if staged == tensor.bytes {
+            (self.next_input, self.next_offset) = (input + 1, 0);
+        }
+        Ok(staged)
+    }
+
+    fn run(&mut self, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
+        let model = self.runnable()?;
+        if let Some(done) = self.finished.filter(|done| done.sequence == sequence) {
+            send(
+                Reply::Result {
+                    cycles: done.cycles,
+                    layers: done.layers,
+                },
+                sequence,
+                sink,
+            );
+            return Ok(());
+        }
+        if usize::from(self.next_input) < model.inputs().len() {
+            return Err((ErrorCode::InputMissing, u32::from(self.next_input)));
+        }
+        self.finished = None;
+        // Whatever happens, the inputs are used up.
+        (self.next_input, self.next_offset) = (0, 0);
+        let layers = short(model.layers().len());
+        let kept = model.layers().len().min(PROFILED_LAYERS);
+        let mut meter = Meter::start(
+            &mut self.clock,
+            sink,
+            sequence,
+            layers,
+            self.board.cpu_hz / 4,
+            &mut self.layer_cycles[..kept],
+        );
+        let outcome = runtime::run(&model, self.arena, &mut meter);
+        meter.lap();
+        let cycles = meter.total;
+        if let Err(error) = outcome {
+            let text = Text::of(&error);
+            let reply = Reply::Error {
+                code: ErrorCode::RunFailed,
+                detail: 0,
+                text: text.as_str(),
+            };
+            send(reply, sequence, sink);
+            return Ok(());
+        }
+        self.finished = Some(Finished {
+            sequence,
+            cycles,
+            layers,
+        });
+        send(Reply::Result { cycles, layers }, sequence, sink);
+        Ok(())
+    }
+
+    fn read_output(
+        &self,
+        output: u16,
+        length: u16,
+        offset: u32,
+        sequence: u16,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refusal> {
+        let model = self.runnable()?;
+        let count = model.outputs().len();
+        if usize::from(output) >= count {
+            return Err((ErrorCode::NoSuchItem, u32::from(short(count))));
+        }
+        if self.finished.is_none() {
+            return Err((ErrorCode::NoResult, 0));
+        }
+        let whole = model
+            .output(self.arena, usize::from(output))
+            .ok_or((ErrorCode::NoResult, 0))?;
+        let out_of_range = (
+            ErrorCode::OutOfRange,
+            u32::try_from(whole.len()).unwrap_or(u32::MAX),
+        );
+        let start = usize::try_from(offset).map_err(|_| out_of_range)?;
+        let bytes = start
+            .checked_add(usize::from(length).min(MAX_DATA))
+            .and_then(|end| whole.get(start..end))
+            .ok_or(out_of_range)?;
+        let reply = Reply::Output {
+            output,
+            offset,
+            bytes,
+        };
+        send(reply, sequence, sink);
+        Ok(())
+    }
+
+    fn profile(&self, first: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
+        let Some(done) = self.finished else {
+            return Err((ErrorCode::NoResult, 0));
+        };
+        let recorded = usize::from(done.layers).min(PROFILED_LAYERS);
+        let counts = self.layer_cycles[..recorded]
+            .get(usize::from(first)..)
+            .ok_or((ErrorCode::NoSuchItem, u32::from(short(recorded))))?;
+        let reply = Reply::Profile {
+            first,
+            recorded: short(recorded),
+            cycles: Cycles::Values(&counts[..counts.len().min(MAX_CYCLES)]),
+        };
+        send(reply, sequence, sink);
+        Ok(())
+    }
+}
+
+fn element(element: runtime::Element) -> Element {
+    match element {
+        runtime::Element::I8 => Element::I8,
+        runtime::Element::I16 => Element::I16,
+    }
+}
+
+/// A count for a field of two bytes; images hold their counts in two bytes as well.
+fn short(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+fn refuse((code, detail): Refusal, sequence: u16, sink: &mut impl Sink) {
+    send(
+        Reply::Error {
+            code,
+            detail,
+            text: "",
+        },
+        sequence,
+        sink,
+    );
+}
+
+fn send(reply: Reply<'_>, sequence: u16, sink: &mut impl Sink) {
+    // Every reply above is clipped to a frame.
+    let _ = reply.write(sequence, sink);
+}
