@@ -1,0 +1,149 @@
+//! The flashing session.
+
+use js_sys::{Reflect, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use fixpoint_flash as flash;
+use flash::plan::{self, Prebuilt};
+
+use crate::error::{Code, coded};
+use crate::plain::{Act, from_js, to_js};
+
+/// One flashing session; drive it with `poll`.
+#[wasm_bindgen]
+pub struct Flasher {
+    inner: flash::Flasher,
+}
+
+/// `FlashOptions` of the package.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    link: LinkKind,
+    baud: u32,
+    stub: bool,
+    reset_before: bool,
+    reset_after: bool,
+    skip_equal: bool,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LinkKind {
+    UartBridge,
+    UsbSerialJtag,
+    Plain,
+}
+
+#[wasm_bindgen]
+impl Flasher {
+    /// `firmware` holds `bootloader`, `partitionTable` and `runtime` as bytes; `model` is the model
+    /// image, if any.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        firmware: &JsValue,
+        model: Option<Vec<u8>>,
+        options: JsValue,
+    ) -> Result<Flasher, JsValue> {
+        let options: Options = from_js(options, "flash options")?;
+        let (bootloader, table, runtime) = (
+            part(firmware, "bootloader")?,
+            part(firmware, "partitionTable")?,
+            part(firmware, "runtime")?,
+        );
+        let prebuilt = Prebuilt {
+            bootloader: &bootloader,
+            table: &table,
+            runtime: &runtime,
+        };
+        let plan =
+            plan::standard(&prebuilt, model.as_deref()).map_err(|e| coded(Code::Flash, e))?;
+        let options = flash::Options {
+            link: match options.link {
+                LinkKind::UartBridge => flash::Link::UartBridge,
+                LinkKind::UsbSerialJtag => flash::Link::UsbSerialJtag,
+                LinkKind::Plain => flash::Link::Plain,
+            },
+            baud: options.baud,
+            stub: options.stub,
+            reset_before: options.reset_before,
+            reset_after: options.reset_after,
+            skip_equal: options.skip_equal,
+        };
+        Ok(Flasher {
+            inner: flash::Flasher::new(plan, options),
+        })
+    }
+
+    /// What to do next, as an object; times in milliseconds of any clock that never goes back.
+    pub fn poll(&mut self, now_ms: f64) -> Result<JsValue, JsValue> {
+        match self.inner.poll(now_ms as u64) {
+            flash::Action::Write(bytes) => Act::write(&bytes),
+            flash::Action::SetSignals { dtr, rts } => to_js(&Act::Signals { dtr, rts }),
+            flash::Action::SetBaud(rate) => to_js(&Act::Baud { rate }),
+            flash::Action::Wait { until_ms } => to_js(&Act::Wait {
+                until: until_ms as f64,
+            }),
+            flash::Action::Done(Ok(summary)) => to_js(&Done {
+                r#do: "done",
+                summary,
+            }),
+            flash::Action::Done(Err(error)) => to_js(&Failed {
+                r#do: "failed",
+                error,
+            }),
+        }
+    }
+
+    /// Bytes read from the port.
+    #[wasm_bindgen(js_name = onBytes)]
+    pub fn on_bytes(&mut self, bytes: &[u8]) {
+        self.inner.on_bytes(bytes);
+    }
+
+    /// The port is gone.
+    #[wasm_bindgen(js_name = onClosed)]
+    pub fn on_closed(&mut self) {
+        self.inner.on_closed();
+    }
+
+    /// Stop as soon as the board can be left in order.
+    pub fn cancel(&mut self) {
+        self.inner.cancel();
+    }
+
+    /// Where the session is, as an object.
+    #[wasm_bindgen(getter)]
+    pub fn progress(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.progress())
+    }
+
+    /// What happened since the last call, as an array of objects.
+    #[wasm_bindgen(js_name = takeEvents)]
+    pub fn take_events(&mut self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.take_events())
+    }
+}
+
+#[derive(Serialize)]
+struct Done {
+    r#do: &'static str,
+    summary: flash::Summary,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    r#do: &'static str,
+    error: flash::FlashError,
+}
+
+fn part(firmware: &JsValue, name: &str) -> Result<Vec<u8>, JsValue> {
+    let bytes: Result<Uint8Array, _> = Reflect::get(firmware, &name.into())?.dyn_into();
+    bytes.map(|bytes| bytes.to_vec()).map_err(|_| {
+        coded(
+            Code::Argument,
+            format!("The firmware's {name} must be a Uint8Array."),
+        )
+    })
+}

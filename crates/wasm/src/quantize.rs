@@ -1,0 +1,117 @@
+//! ONNX in, model image out.
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use fixpoint_quant::{self as quant, FloatModel, Options, Progress, QuantError, Stage};
+
+use crate::error::{Code, coded};
+use crate::plain::{from_js, to_js};
+use crate::samples::Samples;
+
+/// An ONNX model.
+#[wasm_bindgen]
+pub struct Model {
+    inner: FloatModel,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Reads an ONNX file.
+    #[wasm_bindgen(js_name = fromOnnx)]
+    pub fn from_onnx(bytes: &[u8]) -> Result<Model, JsValue> {
+        let inner = FloatModel::from_onnx(bytes).map_err(|e| coded(Code::Import, e))?;
+        Ok(Model { inner })
+    }
+
+    /// Nodes, shapes, passes and problems, as an object.
+    pub fn inspect(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.inspect())
+    }
+
+    /// Accuracy of the float model over labelled samples, as an object.
+    #[wasm_bindgen(js_name = evaluate)]
+    pub fn evaluate(&self, samples: &Samples, progress: &Function) -> Result<JsValue, JsValue> {
+        let labels = samples.inner.labels.as_deref();
+        let evaluation =
+            quant::evaluate_float(&self.inner, &samples.view()?, labels, &mut |done, total| {
+                call(progress, "float", done, total)
+            });
+        to_js(&evaluation.map_err(quantize_error)?)
+    }
+}
+
+/// A quantized model: the image, the report and the log.
+#[wasm_bindgen]
+pub struct Quantized {
+    inner: quant::Quantized,
+}
+
+#[wasm_bindgen]
+impl Quantized {
+    /// The model image, as written to the model partition.
+    #[wasm_bindgen(getter)]
+    pub fn image(&self) -> Vec<u8> {
+        self.inner.image.clone()
+    }
+
+    /// The report, as an object.
+    #[wasm_bindgen(getter)]
+    pub fn report(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.report)
+    }
+
+    /// `report.json` as the command line writes it.
+    #[wasm_bindgen(getter, js_name = reportJson)]
+    pub fn report_json(&self) -> Result<String, JsValue> {
+        serde_json::to_string_pretty(&self.inner.report).map_err(|e| coded(Code::Quantize, e))
+    }
+
+    /// The lines that ESP-DL's toolkit prints.
+    #[wasm_bindgen(getter)]
+    pub fn log(&self) -> String {
+        self.inner.log.clone()
+    }
+}
+
+/// Quantizes `model` with the ranges seen on `samples`. `options` is the object of the same name in
+/// report.json; `progress` is called with a stage, the steps done and the steps in all.
+#[wasm_bindgen]
+pub fn quantize(
+    model: &Model,
+    samples: &Samples,
+    options: JsValue,
+    progress: &Function,
+) -> Result<Quantized, JsValue> {
+    let options: Options = from_js(options, "options")?;
+    let inner = quant::quantize(
+        &model.inner,
+        &samples.view()?,
+        &options,
+        &mut |Progress { stage, done, total }| call(progress, stage_word(stage), done, total),
+    )
+    .map_err(quantize_error)?;
+    Ok(Quantized { inner })
+}
+
+fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Calibrate => "calibrate",
+        Stage::Convert => "convert",
+        Stage::Measure => "measure",
+    }
+}
+
+/// A listener that throws doesn't stop the work: it reports, it doesn't decide.
+pub(crate) fn call(progress: &Function, stage: &str, done: usize, total: usize) {
+    let number = |n: usize| JsValue::from_f64(n as f64);
+    let _ = progress.call3(&JsValue::NULL, &stage.into(), &number(done), &number(total));
+}
+
+fn quantize_error(error: QuantError) -> JsValue {
+    let code = match error {
+        QuantError::Model(_) | QuantError::NotYet(..) => Code::Unsupported,
+        _ => Code::Quantize,
+    };
+    coded(code, error)
+}

@@ -1,0 +1,185 @@
+//! Samples out of dropped files.
+
+use js_sys::{Array, Function, Reflect, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use fixpoint_dataset::{
+    DatasetError, InputShape, LoadOptions, NamedFile, Preprocess, Samples as Loaded, Skipped,
+    load_with,
+};
+use fixpoint_quant as quant;
+
+use crate::error::{Code, coded};
+use crate::plain::{from_js, to_js};
+use crate::quantize::call;
+
+/// Samples shaped for a model's input.
+#[wasm_bindgen]
+pub struct Samples {
+    pub(crate) inner: Loaded,
+}
+
+/// What the page shows of a set; the values stay on this side.
+#[derive(Serialize)]
+struct Summary<'a> {
+    count: usize,
+    dims: &'a [usize],
+    labels: &'a Option<Vec<u32>>,
+    class_names: &'a [String],
+    names: &'a [String],
+    skipped: &'a [Skipped],
+    notes: &'a [String],
+}
+
+#[wasm_bindgen]
+impl Samples {
+    /// Reads `files` (an array of `{path, bytes}`) for an input of shape `dims`, batch included.
+    /// `limit` 0 means all of them.
+    pub fn load(
+        files: Array,
+        dims: Vec<usize>,
+        preprocess: JsValue,
+        limit: usize,
+        progress: &Function,
+    ) -> Result<Samples, JsValue> {
+        let preprocess: Preprocess = from_js(preprocess, "preprocessing settings")?;
+        let files = files.iter().map(named_file).collect::<Result<_, _>>()?;
+        let options = LoadOptions {
+            limit: (limit > 0).then_some(limit),
+        };
+        load_with(
+            files,
+            &InputShape::new(&dims),
+            &preprocess,
+            &options,
+            &mut |done, total| {
+                call(progress, "read", done, total);
+            },
+        )
+        .map(|inner| Samples { inner })
+        .map_err(dataset_error)
+    }
+
+    /// The settings most models with such an input were trained with, as an object.
+    #[wasm_bindgen(js_name = defaultPreprocess)]
+    pub fn default_preprocess(dims: Vec<usize>) -> Result<JsValue, JsValue> {
+        to_js(&Preprocess::default_for(&dims))
+    }
+
+    /// Count, shape, labels, names, and what was left out, as an object.
+    pub fn summary(&self) -> Result<JsValue, JsValue> {
+        let Loaded {
+            dims,
+            labels,
+            class_names,
+            names,
+            skipped,
+            notes,
+            ..
+        } = &self.inner;
+        to_js(&Summary {
+            count: names.len(),
+            dims,
+            labels,
+            class_names,
+            names,
+            skipped,
+            notes,
+        })
+    }
+
+    /// The values of one sample, in the input's own order.
+    pub fn values(&self, index: usize) -> Result<Vec<f32>, JsValue> {
+        if index >= self.inner.len() {
+            let message = format!(
+                "There are {} samples; number {index} is not one of them.",
+                self.inner.len()
+            );
+            return Err(coded(Code::Argument, message));
+        }
+        Ok(self.inner.sample(index).to_vec())
+    }
+
+    /// A copy of `count` of the samples: the first ones, or spread evenly (every `n / count`-th).
+    pub fn select(&self, count: usize, spread: bool) -> Samples {
+        let all = &self.inner;
+        let count = count.min(all.len());
+        let step = if spread && count > 0 {
+            all.len() / count
+        } else {
+            1
+        };
+        let chosen = || (0..count).map(|i| i * step);
+        Samples {
+            inner: Loaded {
+                dims: all.dims.clone(),
+                data: chosen()
+                    .flat_map(|i| all.sample(i).iter().copied())
+                    .collect(),
+                labels: (all.labels.as_ref()).map(|labels| chosen().map(|i| labels[i]).collect()),
+                class_names: all.class_names.clone(),
+                names: chosen().map(|i| all.names[i].clone()).collect(),
+                ..Loaded::default()
+            },
+        }
+    }
+}
+
+impl Samples {
+    /// The samples as the quantizer takes them.
+    pub(crate) fn view(&self) -> Result<quant::Samples<'_>, JsValue> {
+        let elements = self.inner.dims.iter().product();
+        quant::Samples::single(&self.inner.data, elements).ok_or_else(|| {
+            coded(
+                Code::Samples,
+                "There are no samples. Drop images or arrays first.",
+            )
+        })
+    }
+}
+
+fn named_file(file: JsValue) -> Result<NamedFile, JsValue> {
+    let wrong = || {
+        coded(
+            Code::Argument,
+            "Each file is an object with a path (string) and bytes (Uint8Array).",
+        )
+    };
+    let path = Reflect::get(&file, &"path".into())?
+        .as_string()
+        .ok_or_else(wrong)?;
+    let bytes: Uint8Array = Reflect::get(&file, &"bytes".into())?
+        .dyn_into()
+        .map_err(|_| wrong())?;
+    Ok(NamedFile {
+        path,
+        bytes: bytes.to_vec(),
+    })
+}
+
+/// Message and next step in one text, the step on a line of its own.
+fn dataset_error(error: DatasetError) -> JsValue {
+    let mut message = sentence(&error.to_string());
+    if let Some(help) = error.help() {
+        message.push('\n');
+        message.push_str(&sentence(help));
+    }
+    coded(Code::Samples, message)
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else {
+        return String::new();
+    };
+    // A file's name at the start keeps its case; only a plain word is capitalised.
+    let word = text.split(' ').next().unwrap_or(text);
+    let capital = word.chars().all(|c| c.is_ascii_lowercase());
+    let start = if capital {
+        first.to_ascii_uppercase()
+    } else {
+        first
+    };
+    format!("{start}{}.", chars.as_str().trim_end_matches('.'))
+}

@@ -1,0 +1,109 @@
+//! The simulator: the runtime of the chip, here.
+
+use js_sys::Function;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use fixpoint_quant::{self as quant, RawOutput, SimulateError};
+
+use crate::error::{Code, coded};
+use crate::plain::to_js;
+use crate::quantize::call;
+use crate::samples::Samples;
+
+/// Runs a model image with the kernels that run on the chip.
+#[wasm_bindgen]
+pub struct Simulator {
+    inner: quant::Simulator,
+}
+
+/// An output: integers in ONNX order; real value = integer * 2^exponent.
+#[derive(Serialize)]
+struct Answer {
+    name: String,
+    dims: Vec<usize>,
+    exponent: i32,
+    bits: u32,
+    data: Vec<i32>,
+}
+
+#[wasm_bindgen]
+impl Simulator {
+    /// Takes any bytes and refuses what is not a sound image.
+    #[wasm_bindgen(constructor)]
+    pub fn new(image: &[u8]) -> Result<Simulator, JsValue> {
+        let inner = quant::Simulator::new(image).map_err(simulate_error)?;
+        Ok(Simulator { inner })
+    }
+
+    /// Inputs of the image: name, dims, exponent, bits.
+    #[wasm_bindgen(getter)]
+    pub fn inputs(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.inputs())
+    }
+
+    /// Outputs of the image: name, dims, exponent, bits.
+    #[wasm_bindgen(getter)]
+    pub fn outputs(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.inner.outputs())
+    }
+
+    /// One sample of the first input in, the outputs' integers out.
+    #[wasm_bindgen(js_name = runRaw)]
+    pub fn run_raw(&mut self, values: &[f32]) -> Result<JsValue, JsValue> {
+        let outputs = self.inner.run_raw(&[values]).map_err(simulate_error)?;
+        to_js(&outputs.into_iter().map(answer).collect::<Vec<_>>())
+    }
+
+    /// The bytes that a board gets for input `index`.
+    #[wasm_bindgen(js_name = inputBytes)]
+    pub fn input_bytes(&self, index: usize, values: &[f32]) -> Result<Vec<u8>, JsValue> {
+        (self.inner.input_bytes(index, values)).map_err(simulate_error)
+    }
+
+    /// Output `index` as it came from a board, in the same form as `runRaw` gives it.
+    #[wasm_bindgen(js_name = decodeOutput)]
+    pub fn decode_output(&self, index: usize, bytes: &[u8]) -> Result<JsValue, JsValue> {
+        let output = (self.inner.decode_output(index, bytes)).map_err(simulate_error)?;
+        to_js(&answer(output))
+    }
+
+    /// Accuracy over labelled samples and agreement with `reference`, the float model's
+    /// predictions (empty: none), as an object.
+    pub fn evaluate(
+        &mut self,
+        samples: &Samples,
+        reference: Vec<u32>,
+        progress: &Function,
+    ) -> Result<JsValue, JsValue> {
+        let evaluation = quant::evaluate(
+            &mut self.inner,
+            &samples.view()?,
+            samples.inner.labels.as_deref(),
+            (!reference.is_empty()).then_some(reference.as_slice()),
+            &mut |done, total| call(progress, "quantized", done, total),
+        );
+        to_js(&evaluation.map_err(simulate_error)?)
+    }
+}
+
+fn answer(output: RawOutput) -> Answer {
+    let RawOutput {
+        name,
+        dims,
+        exponent,
+        bits,
+        data,
+    } = output;
+    Answer {
+        name,
+        dims,
+        exponent,
+        bits,
+        data,
+    }
+}
+
+fn simulate_error(error: SimulateError) -> JsValue {
+    coded(Code::Simulate, error)
+}

@@ -1,0 +1,446 @@
+/**
+ * Quantize ONNX models to integers, simulate them bit for bit, flash them to an ESP32-S3 and run
+ * them there. Everything runs where it is called; call the heavy parts from a worker.
+ *
+ * Every failure is an `Error` with a `code` (see {@link ErrorCode}). Objects of the classes below
+ * live in WebAssembly memory: call `free()` when done with one.
+ */
+
+/** Loads the module; call and await once before anything else. */
+export function init(source?: RequestInfo | URL | Response | BufferSource | WebAssembly.Module): Promise<void>;
+
+export type ErrorCode =
+  | "argument"
+  | "import"
+  | "unsupported"
+  | "samples"
+  | "quantize"
+  | "simulate"
+  | "flash"
+  | "link"
+  | "board";
+
+/** `done` of `total` steps of `stage`. */
+export type ProgressListener<Stage extends string> = (stage: Stage, done: number, total: number) => void;
+
+// --- Models ---------------------------------------------------------------------------------
+
+export interface ValueInfo {
+  name: string;
+  /** ONNX order, batch 1; null where it could not be worked out. */
+  dims: number[] | null;
+}
+
+export interface NodeInfo {
+  name: string;
+  op: string;
+  inputs: string[];
+  outputs: ValueInfo[];
+  macs: number;
+  supported: boolean;
+  /** Why not, and what to do. */
+  reason: string | null;
+}
+
+export interface PassInfo {
+  name: string;
+  description: string;
+  /** One line for every change. */
+  changes: string[];
+}
+
+export interface Inspection {
+  name: string;
+  producer: string;
+  opset: number;
+  inputs: ValueInfo[];
+  outputs: ValueInfo[];
+  /** Weights and biases, in elements. */
+  parameters: number;
+  macs: number;
+  /** The file's nodes. */
+  original: NodeInfo[];
+  /** The nodes after the passes, in execution order. */
+  nodes: NodeInfo[];
+  passes: PassInfo[];
+  /** What stands in the way of quantizing; empty when nothing does. */
+  problems: string[];
+}
+
+export interface Evaluation {
+  /** 0..1; null without labels. */
+  accuracy: number | null;
+  n: number;
+  /** 0..1: answers equal to the reference's; null without a reference. */
+  agreement: number | null;
+  predictions: number[];
+}
+
+/** An ONNX model. */
+export class Model {
+  private constructor();
+  static fromOnnx(bytes: Uint8Array): Model;
+  inspect(): Inspection;
+  /** Accuracy of the float model. */
+  evaluate(samples: Samples, progress: ProgressListener<"float">): Evaluation;
+  free(): void;
+}
+
+// --- Samples --------------------------------------------------------------------------------
+
+/** `(pixel * scale - mean[c]) / std[c]`; `mean` and `std` have one value, or one per channel. */
+export interface Preprocess {
+  channels: "grey" | "rgb" | "bgr";
+  layout: "nchw" | "nhwc";
+  scale: number;
+  mean: number[];
+  std: number[];
+  resize: "stretch" | "crop-center" | "pad";
+  /** Which arrays (.npy, .npz) hold pixels. */
+  arrays: "bytes-are-pixels" | "pixels" | "values";
+}
+
+export interface NamedFile {
+  /** Path below the dropped folder; the folder's name is the label. */
+  path: string;
+  bytes: Uint8Array;
+}
+
+export interface SamplesSummary {
+  count: number;
+  /** Dimensions of one sample, batch 1. */
+  dims: number[];
+  labels: number[] | null;
+  class_names: string[];
+  names: string[];
+  skipped: { path: string; reason: string }[];
+  notes: string[];
+}
+
+/** Samples shaped for a model's input. */
+export class Samples {
+  private constructor();
+  /** `limit` 0: all. */
+  static load(
+    files: NamedFile[],
+    dims: Uint32Array,
+    preprocess: Preprocess,
+    limit: number,
+    progress: ProgressListener<"read">,
+  ): Samples;
+  static defaultPreprocess(dims: Uint32Array): Preprocess;
+  summary(): SamplesSummary;
+  values(index: number): Float32Array;
+  /** A copy of `count` samples: the first, or spread evenly over all. */
+  select(count: number, spread: boolean): Samples;
+  free(): void;
+}
+
+// --- Quantizing -----------------------------------------------------------------------------
+
+export interface Options {
+  bits: "int8" | "int16";
+  granularity: "per-tensor" | "per-channel";
+  method: "minmax" | "entropy" | "percentile" | "mse";
+  /** `espdl` predicts what ESP-DL computes; only `fixpoint` images run on the board. */
+  arithmetic: "fixpoint" | "espdl";
+  /** Overrides the exponent that calibration gives the input. */
+  input_exponent: number | null;
+}
+
+export const defaultOptions: Readonly<Options>;
+
+export interface TensorReport {
+  name: string;
+  dims: number[];
+  exponent: number;
+  range: [number, number];
+}
+
+export interface LayerReport {
+  name: string;
+  op: string;
+  /** The activation fused into the layer. */
+  activation: string | null;
+  inputs: string[];
+  output: string;
+  output_dims: number[];
+  output_exponent: number;
+  /** None, one, or one per output channel. */
+  weight_exponents: number[];
+  range: [number, number];
+  /** null: exact, or no signal. */
+  sqnr_db: number | null;
+  /** 0..1. */
+  saturation: number;
+  macs: number;
+  accumulator_bits: number | null;
+  weight_bytes: number;
+  output_bytes: number;
+}
+
+/** What `report.json` holds. */
+export interface Report {
+  model: string;
+  options: Options;
+  calibration_samples: number;
+  measured_samples: number;
+  inputs: TensorReport[];
+  outputs: TensorReport[];
+  layers: LayerReport[];
+  /** Exponents by ONNX tensor name. */
+  tensors: Record<string, number[]>;
+  macs: number;
+  image_bytes: number;
+  arena_bytes: number;
+  warnings: string[];
+}
+
+/** A quantized model. */
+export class Quantized {
+  private constructor();
+  /** The model image (`model.fxp`). */
+  readonly image: Uint8Array;
+  readonly report: Report;
+  /** `report.json`. */
+  readonly reportJson: string;
+  /** The lines that ESP-DL's toolkit prints. */
+  readonly log: string;
+  free(): void;
+}
+
+export function quantize(
+  model: Model,
+  samples: Samples,
+  options?: Partial<Options>,
+  progress?: ProgressListener<"calibrate" | "convert" | "measure">,
+): Quantized;
+
+// --- Simulating -----------------------------------------------------------------------------
+
+export interface TensorInfo {
+  name: string;
+  dims: number[];
+  exponent: number;
+  bits: number;
+}
+
+/** Integers in ONNX order; real value = integer * 2^exponent. */
+export interface RawOutput extends TensorInfo {
+  data: number[];
+}
+
+/** Runs a model image with the kernels that run on the chip. */
+export class Simulator {
+  constructor(image: Uint8Array);
+  readonly inputs: TensorInfo[];
+  readonly outputs: TensorInfo[];
+  /** One sample of the first input. */
+  runRaw(values: Float32Array): RawOutput[];
+  /** The bytes a board gets for input `index`. */
+  inputBytes(index: number, values: Float32Array): Uint8Array;
+  /** Output `index` as it came from a board. */
+  decodeOutput(index: number, bytes: Uint8Array): RawOutput;
+  /** Accuracy, and agreement with `reference` (empty: none). */
+  evaluate(samples: Samples, reference: Uint32Array, progress: ProgressListener<"quantized">): Evaluation;
+  free(): void;
+}
+
+// --- Flashing -------------------------------------------------------------------------------
+
+/** The images that make a board a Fixpoint board, as `firmware/prebuilt` holds them. */
+export interface Firmware {
+  bootloader: Uint8Array;
+  partitionTable: Uint8Array;
+  runtime: Uint8Array;
+}
+
+export interface FlashOptions {
+  link: "uart-bridge" | "usb-serial-jtag" | "plain";
+  /** Rate for the transfer; the session starts at 115200 and falls back to it. */
+  baud: number;
+  stub: boolean;
+  resetBefore: boolean;
+  resetAfter: boolean;
+  /** Leave out what the board already holds. */
+  skipEqual: boolean;
+}
+
+/** What the driver of a machine does next. Times are those given to `poll`, in milliseconds. */
+export type Action =
+  | { do: "write"; bytes: Uint8Array }
+  /** Set DTR, then RTS; true asserts. */
+  | { do: "signals"; dtr: boolean; rts: boolean }
+  | { do: "baud"; rate: number }
+  /** Feed bytes until then, and poll again at the first. */
+  | { do: "wait"; until: number };
+
+export interface FlashFailure {
+  code: string;
+  message: string;
+  /** What to do next. */
+  remedy: string;
+  bootLog: string | null;
+}
+
+export type FlashAction =
+  | Action
+  | { do: "done"; summary: FlashSummary }
+  | { do: "failed"; error: FlashFailure };
+
+export type FlashPhase =
+  | "connecting"
+  | "identifying"
+  | "starting-stub"
+  | "comparing"
+  | "writing"
+  | "verifying"
+  | "restarting"
+  | "done";
+
+export interface FlashProgress {
+  phase: FlashPhase;
+  segment: string | null;
+  doneBytes: number;
+  totalBytes: number;
+  skippedBytes: number;
+  wireOut: number;
+  wireIn: number;
+  roundTrips: number;
+  elapsedMs: number;
+}
+
+export interface ChipInfo {
+  chip: string;
+  revision: string;
+  mac: string;
+  flashBytes: number;
+  flashId: number;
+  psramBytes: number;
+}
+
+export type FlashEvent =
+  | { type: "phase"; phase: FlashPhase }
+  | { type: "text"; text: string }
+  | { type: "note"; text: string }
+  | ({ type: "chip" } & ChipInfo)
+  | { type: "segment-skipped"; name: string; bytes: number }
+  | { type: "segment-started"; name: string; bytes: number; compressed: number }
+  | { type: "segment-written"; name: string; bytes: number };
+
+export interface FlashSummary {
+  chip: ChipInfo;
+  segments: { name: string; role: string; offset: number; bytes: number; written: number }[];
+  stub: boolean;
+  baud: number;
+  restarted: boolean;
+  progress: FlashProgress;
+}
+
+/** One flashing session: no I/O and no clock of its own. Drive it with `poll`. */
+export class Flasher {
+  /** `model` undefined flashes the runtime alone. */
+  constructor(firmware: Firmware, model: Uint8Array | undefined, options: FlashOptions);
+  poll(nowMs: number): FlashAction;
+  onBytes(bytes: Uint8Array): void;
+  onClosed(): void;
+  cancel(): void;
+  readonly progress: FlashProgress;
+  takeEvents(): FlashEvent[];
+  free(): void;
+}
+
+// --- The link to a running board ------------------------------------------------------------
+
+export interface BoardTensor extends TensorInfo {
+  /** Bytes hold (H,W,C) where dims say (1,C,H,W). */
+  channelsLast: boolean;
+  bytes: number;
+}
+
+export interface BoardInfo {
+  chip: string;
+  firmware: string;
+  /** True: a board in software, whose cycle counts are no measurements. */
+  virtualBoard: boolean;
+  cpuHz: number;
+  flashBytes: number;
+  arenaAvailable: number;
+  model: {
+    id: number;
+    name: string;
+    bytes: number;
+    arenaNeeded: number;
+    layers: number;
+    inputs: BoardTensor[];
+    outputs: BoardTensor[];
+  } | null;
+  /** Why there is no model. */
+  problem: string | null;
+}
+
+export interface BoardLayer {
+  name: string;
+  operator: string;
+  bytes: number;
+  exponent: number;
+}
+
+export interface Inference {
+  /** Bytes of every output as the image stores them. */
+  outputs: Uint8Array[];
+  cycles: number;
+  /** Shorter than the model when the firmware keeps fewer. */
+  layerCycles: number[];
+}
+
+export type LinkEvent =
+  | { type: "console"; text: string }
+  | { type: "connected"; board: BoardInfo }
+  | { type: "layers"; layers: BoardLayer[] }
+  | { type: "progress"; done: number; layers: number }
+  | ({ type: "inference" } & Inference);
+
+export type LinkAction =
+  | Action
+  | { do: "event"; event: LinkEvent }
+  /** The job is finished, or there is none. */
+  | { do: "done" }
+  | { do: "failed"; error: { code: string; message: string } };
+
+/** A client of the board's firmware: one job at a time. Drive it with `poll`. */
+export class Link {
+  constructor();
+  connect(): void;
+  describeLayers(): void;
+  infer(inputs: Uint8Array[]): void;
+  cancel(): void;
+  onBytes(bytes: Uint8Array): void;
+  poll(nowMs: number): LinkAction;
+  free(): void;
+}
+
+// --- The virtual board ----------------------------------------------------------------------
+
+export interface VirtualBoardOptions {
+  flashBytes?: number;
+  personality?: "uart-bridge" | "usb-serial-jtag";
+  bootMode?: "auto" | "held-in-loader" | "no-auto-reset";
+  /** 9: ESP32-S3. */
+  chipId?: number;
+  securityFlags?: number;
+}
+
+/** An ESP32-S3 in software, behind a serial line: ROM loader, flash, and what boots from it. */
+export class VirtualBoard {
+  constructor(flash?: Uint8Array, options?: VirtualBoardOptions);
+  write(bytes: Uint8Array): void;
+  read(): Uint8Array;
+  setSignals(dtr: boolean, rts: boolean): void;
+  setBaud(rate: number): void;
+  /** It is now `nowMs` by any clock that never goes back. */
+  tick(nowMs: number): void;
+  readonly connected: boolean;
+  readonly flash: Uint8Array;
+  free(): void;
+}

@@ -1,0 +1,144 @@
+/**
+ * The page's side of the engine worker.
+ *
+ * Cancelling means ending the worker: a quantizer deep in a loop reads no messages. What the
+ * worker held is given to its successor again before the next call, so that nothing the user
+ * dropped is lost.
+ */
+import type { Evaluation, Inspection, NamedFile, Options, Preprocess, RawOutput, SamplesSummary } from "fixpoint";
+
+import { module } from "./module.ts";
+import { CodedError, connect, type Remote } from "./rpc.ts";
+import type { EngineService, Progress, Result, TestCase, Which } from "./workers/engine.worker.ts";
+
+type Report = (progress: Progress) => void;
+
+interface Loaded {
+  files: NamedFile[];
+  dims: number[];
+  preprocess: Preprocess;
+}
+
+interface Running {
+  worker: Worker;
+  remote: Remote<EngineService>;
+  abandon(error: Error): void;
+}
+
+export class Engine {
+  #running: Promise<Running> | undefined;
+  #model: Uint8Array | undefined;
+  #image: Uint8Array | undefined;
+  readonly #samples = new Map<Which, Loaded>();
+
+  async openModel(bytes: Uint8Array): Promise<Inspection> {
+    const inspection = await this.#call((remote) => remote.openModel(bytes));
+    this.#model = bytes;
+    return inspection;
+  }
+
+  defaultPreprocess(dims: number[]): Promise<Preprocess> {
+    return this.#call((remote) => remote.defaultPreprocess(dims));
+  }
+
+  async loadSamples(
+    which: Which,
+    files: NamedFile[],
+    dims: number[],
+    preprocess: Preprocess,
+    report: Report,
+  ): Promise<SamplesSummary> {
+    const summary = await this.#call((remote) => remote.loadSamples(which, files, dims, preprocess, report));
+    this.#samples.set(which, { files, dims, preprocess });
+    return summary;
+  }
+
+  async dropSamples(which: Which): Promise<void> {
+    this.#samples.delete(which);
+    await this.#call((remote) => remote.dropSamples(which));
+  }
+
+  values(which: Which, indexes: number[]): Promise<Float32Array[]> {
+    return this.#call((remote) => remote.values(which, indexes));
+  }
+
+  async quantize(count: number, spread: boolean, options: Options, report: Report): Promise<Result> {
+    const result = await this.#call((remote) => remote.quantize(count, spread, options, report));
+    this.#image = result.image;
+    return result;
+  }
+
+  evaluateFloat(which: Which, report: Report): Promise<Evaluation> {
+    return this.#call((remote) => remote.evaluateFloat(which, report));
+  }
+
+  evaluateQuantized(which: Which, reference: number[], report: Report): Promise<Evaluation> {
+    return this.#call((remote) => remote.evaluateQuantized(which, reference, report));
+  }
+
+  testCase(which: Which, index: number, label: number | null): Promise<TestCase> {
+    return this.#call((remote) => remote.testCase(which, index, label));
+  }
+
+  decodeOutput(index: number, bytes: Uint8Array): Promise<RawOutput> {
+    return this.#call((remote) => remote.decodeOutput(index, bytes));
+  }
+
+  /** Ends whatever is running; the calls that wait reject with code `cancelled`. */
+  async cancel(): Promise<void> {
+    await this.#end(new CodedError("cancelled", "Cancelled. The model and the images are still here."));
+  }
+
+  async #end(error: Error): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    const { worker, abandon } = (await running) ?? {};
+    worker?.terminate();
+    abandon?.(error);
+  }
+
+  async #call<T>(work: (remote: Remote<EngineService>) => Promise<T>): Promise<T> {
+    const { remote } = await this.#ready();
+    try {
+      return await work(remote);
+    } catch (error) {
+      // A trap leaves the instance's memory in an unknown state: the next call gets a fresh one.
+      if (!(error instanceof CodedError) || error.code !== "RuntimeError") throw error;
+      const crash = new CodedError(
+        "crashed",
+        `The program failed inside (${error.message}). Try again with fewer or smaller images; if it stays, please report it with the model.`,
+      );
+      await this.#end(crash);
+      throw crash;
+    }
+  }
+
+  #ready(): Promise<Running> {
+    this.#running ??= this.#start().catch((error: unknown) => {
+      this.#running = undefined;
+      throw error;
+    });
+    return this.#running;
+  }
+
+  async #start(): Promise<Running> {
+    const compiled = await module();
+    const worker = new Worker(new URL("./workers/engine.worker.ts", import.meta.url), { type: "module" });
+    const { remote, abandon } = connect<EngineService>(worker);
+    // Running out of memory ends here as well: the worker is replaced by the next call.
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      const why = event.message ? ` (${event.message})` : "";
+      void this.#end(
+        new CodedError("crashed", `The worker stopped unexpectedly${why}. Try again, with fewer or smaller images.`),
+      );
+    });
+    await remote.start(compiled);
+    if (this.#model) await remote.openModel(this.#model);
+    for (const [which, { files, dims, preprocess }] of this.#samples) {
+      await remote.loadSamples(which, files, dims, preprocess, () => {});
+    }
+    if (this.#image) await remote.openImage(this.#image);
+    return { worker, remote, abandon };
+  }
+}

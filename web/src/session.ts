@@ -1,0 +1,268 @@
+/** What the page knows, in one place. The steps are views of it. */
+import type { ReactiveController, ReactiveControllerHost } from "lit";
+import { defaultOptions } from "fixpoint";
+import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary } from "fixpoint";
+
+import { Engine } from "./engine.ts";
+import { count, plural } from "./format.ts";
+import { plainError } from "./rpc.ts";
+import type { Progress, Result, Which } from "./workers/engine.worker.ts";
+
+/** What went wrong, in words; further lines are the next steps. */
+export interface Trouble {
+  title: string;
+  lines: string[];
+}
+
+export interface ModelState {
+  fileName: string;
+  fileBytes: number;
+  inspection: Inspection;
+  /** Dimensions of the first input. */
+  dims: number[];
+}
+
+export interface SampleState {
+  /** What was dropped, for the reader. */
+  source: string;
+  files: NamedFile[];
+  summary: SamplesSummary;
+}
+
+export interface Accuracy {
+  which: Which;
+  float: Evaluation;
+  quantized: Evaluation;
+}
+
+export interface Outcome extends Result {
+  seconds: number;
+  calibrated: { count: number; of: number; spread: boolean };
+  accuracy: Accuracy | undefined;
+}
+
+export type Busy = "model" | "calibration" | "evaluation" | "quantize";
+
+/** The page's own sample: a small convolutional network for digits, made for this page. */
+export const sample = {
+  model: "samples/digits-cnn.onnx",
+  calibration: "samples/digits-calib.npz",
+  evaluation: "samples/digits-eval.npz",
+} as const;
+
+export class Session extends EventTarget {
+  readonly engine = new Engine();
+
+  model: ModelState | undefined;
+  preprocess: Preprocess | undefined;
+  samples: Partial<Record<Which, SampleState>> = {};
+  calibrationCount = 100;
+  spread = false;
+  options: Options = { ...defaultOptions };
+  outcome: Outcome | undefined;
+  /** True when something the outcome was made from has changed since. */
+  stale = false;
+
+  busy: Busy | undefined;
+  progress: Progress | undefined;
+  trouble: Partial<Record<Busy, Trouble>> = {};
+
+  /** Tells every view. */
+  changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Where test samples come from: the evaluation set, or else the calibration set. */
+  get testSet(): Which | undefined {
+    if (this.samples.evaluation) return "evaluation";
+    return this.samples.calibration ? "calibration" : undefined;
+  }
+
+  async openModel(file: NamedFile): Promise<void> {
+    await this.#doing("model", `${file.path} can't be used`, async () => {
+      const inspection = await this.engine.openModel(file.bytes);
+      const dims = inspection.inputs[0]?.dims ?? [];
+      const same = dims.join() === this.model?.dims.join();
+      this.model = { fileName: file.path, fileBytes: file.bytes.length, inspection, dims };
+      this.#touch();
+      if (!same && dims.length > 0) {
+        this.preprocess = await this.engine.defaultPreprocess(dims);
+        await this.#reload();
+      }
+    });
+  }
+
+  async openSamples(which: Which, source: string, files: NamedFile[]): Promise<void> {
+    await this.#doing(which, "These files give no samples", async () => {
+      await this.#load(which, source, files);
+      this.#touch();
+    });
+  }
+
+  async dropSamples(which: Which): Promise<void> {
+    delete this.samples[which];
+    delete this.trouble[which];
+    this.#touch();
+    this.changed();
+    await this.engine.dropSamples(which);
+  }
+
+  /** Reads the same files again with other settings. */
+  async setPreprocess(preprocess: Preprocess): Promise<void> {
+    this.preprocess = preprocess;
+    await this.#doing("calibration", "The files can't be read with these settings", async () => {
+      this.#touch();
+      await this.#reload();
+    });
+  }
+
+  setOptions(options: Partial<Options>): void {
+    this.options = { ...this.options, ...options };
+    this.#touch();
+    this.changed();
+  }
+
+  setCalibration(calibrationCount: number, spread: boolean): void {
+    this.calibrationCount = calibrationCount;
+    this.spread = spread;
+    this.#touch();
+    this.changed();
+  }
+
+  async openSample(): Promise<void> {
+    const get = async (path: string): Promise<NamedFile> => {
+      const response = await fetch(path);
+      if (!response.ok) throw new Error(`The sample ${path} is missing on the server (${response.status}).`);
+      return { path: path.split("/").at(-1) ?? path, bytes: new Uint8Array(await response.arrayBuffer()) };
+    };
+    let files: NamedFile[] = [];
+    await this.#doing("model", "The sample can't be loaded", async () => {
+      files = await Promise.all([get(sample.model), get(sample.calibration), get(sample.evaluation)]);
+    });
+    const [model, calibration, evaluation] = files;
+    if (!model || !calibration || !evaluation) return;
+    await this.openModel(model);
+    await this.openSamples("calibration", calibration.path, [calibration]);
+    await this.openSamples("evaluation", evaluation.path, [evaluation]);
+  }
+
+  async quantize(): Promise<void> {
+    const set = this.samples.calibration;
+    if (!this.model || !set) return;
+    await this.#doing("quantize", "Not quantized", async () => {
+      const begun = performance.now();
+      const of = set.summary.count;
+      const used = Math.min(this.calibrationCount, of);
+      const result = await this.engine.quantize(used, this.spread, this.options, this.#report);
+      const calibrated = { count: used, of, spread: this.spread };
+      const which = this.testSet;
+      let accuracy: Accuracy | undefined;
+      if (which) {
+        const float = await this.engine.evaluateFloat(which, this.#report);
+        const quantized = await this.engine.evaluateQuantized(which, float.predictions, this.#report);
+        accuracy = { which, float, quantized };
+      }
+      this.outcome = { ...result, calibrated, accuracy, seconds: (performance.now() - begun) / 1000 };
+      this.stale = false;
+    });
+  }
+
+  async cancel(): Promise<void> {
+    await this.engine.cancel();
+  }
+
+  readonly #report = (progress: Progress): void => {
+    this.progress = progress;
+    this.changed();
+  };
+
+  #touch(): void {
+    if (this.outcome) this.stale = true;
+  }
+
+  async #load(which: Which, source: string, files: NamedFile[]): Promise<void> {
+    if (!this.model || !this.preprocess) throw new Error("Give the model first: its input says how images are read.");
+    const summary = await this.engine.loadSamples(which, files, this.model.dims, this.preprocess, this.#report);
+    this.samples[which] = { source, files, summary };
+  }
+
+  async #reload(): Promise<void> {
+    for (const which of ["calibration", "evaluation"] as const) {
+      const set = this.samples[which];
+      if (!set) continue;
+      try {
+        await this.#load(which, set.source, set.files);
+      } catch (error) {
+        // What was read with the old settings would mislead.
+        delete this.samples[which];
+        await this.engine.dropSamples(which);
+        throw error;
+      }
+    }
+  }
+
+  /** One thing at a time; a failure becomes a notice and leaves everything else as it was. */
+  async #doing(busy: Busy, title: string, work: () => Promise<void>): Promise<void> {
+    if (this.busy) return;
+    this.busy = busy;
+    this.progress = undefined;
+    delete this.trouble[busy];
+    this.changed();
+    try {
+      await work();
+    } catch (error) {
+      const { code, message } = plainError(error);
+      const lines = message.split("\n").filter((line) => line.trim() !== "");
+      this.trouble[busy] = { title: code === "cancelled" ? "Cancelled" : title, lines };
+    } finally {
+      this.busy = undefined;
+      this.progress = undefined;
+      this.changed();
+    }
+  }
+}
+
+export const session = new Session();
+
+/** Redraws an element whenever the session changes. */
+export class Watch implements ReactiveController {
+  readonly #host: ReactiveControllerHost;
+  readonly #listener = (): void => this.#host.requestUpdate();
+
+  constructor(host: ReactiveControllerHost) {
+    this.#host = host;
+    host.addController(this);
+  }
+  hostConnected(): void {
+    session.addEventListener("change", this.#listener);
+  }
+  hostDisconnected(): void {
+    session.removeEventListener("change", this.#listener);
+  }
+}
+
+/** The state of each step in a few words, for the rail. */
+export function stations(): { id: string; name: string; state: string; done: boolean }[] {
+  const { model, samples, outcome, stale } = session;
+  const calibration = samples.calibration?.summary.count;
+  return [
+    {
+      id: "step-model",
+      name: "Model",
+      state: model ? model.fileName : "none yet",
+      done: model !== undefined && model.inspection.problems.length === 0,
+    },
+    {
+      id: "step-data",
+      name: "Images",
+      state: calibration === undefined ? "none yet" : count(calibration),
+      done: calibration !== undefined,
+    },
+    {
+      id: "step-quantize",
+      name: "Quantize",
+      state: outcome ? (stale ? "out of date" : plural(outcome.report.layers.length, "layer")) : "not yet",
+      done: outcome !== undefined && !stale,
+    },
+  ];
+}

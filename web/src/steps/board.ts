@@ -1,0 +1,396 @@
+/** Step 4: the board. */
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import type { FlashPhase } from "fixpoint";
+
+import "../elements/thumbnail.ts";
+import { type Answer, board } from "../board.ts";
+import { trouble } from "../elements/notice.ts";
+import { PlainElement } from "../elements/plain.ts";
+import { bytes, count, milliseconds, percent, plural } from "../format.ts";
+import { Watch, session } from "../session.ts";
+import { name } from "./data.ts";
+
+const phases: Record<FlashPhase, string> = {
+  connecting: "Reaching the board's loader",
+  identifying: "Reading which chip it is",
+  "starting-stub": "Starting the fast loader",
+  comparing: "Comparing with what is on the board",
+  writing: "Writing",
+  verifying: "Verifying what was written",
+  restarting: "Restarting the board",
+  done: "Flashed",
+};
+
+const segmentStates = { waiting: "waiting", writing: "writing", written: "✓ verified", kept: "✓ already there" } as const;
+
+export class BoardStep extends PlainElement {
+  static override properties = { pictures: { state: true } };
+  declare pictures: Map<number, Float32Array>;
+  #follow = true;
+
+  constructor() {
+    super();
+    this.pictures = new Map();
+    new Watch(this);
+    board.addEventListener("change", () => {
+      this.requestUpdate();
+      void this.#draw();
+    });
+  }
+
+  override updated(_: PropertyValues): void {
+    const view = this.querySelector<HTMLElement>("pre.console");
+    if (view && this.#follow) view.scrollTop = view.scrollHeight;
+  }
+
+  override render(): TemplateResult {
+    const { phase, busy, connected, supported, kind } = board;
+    const { outcome, stale } = session;
+    const espdl = outcome?.report.options.arithmetic === "espdl";
+    const ready = outcome !== undefined && !espdl && session.busy === undefined;
+    const virtual = kind === "virtual" && (busy || connected);
+    return html`
+      <section class="step" id="step-board" aria-labelledby="board-title" data-state=${board.done ? "done" : "open"}>
+        <div class="numeral" aria-hidden="true">4</div>
+        <div class="body">
+          <div>
+            <h2 id="board-title">
+              Flash &amp; Run ${virtual ? html`<span class="badge virtual">virtual board</span>` : nothing}
+            </h2>
+            <p class="lead">
+              Writes bootloader, runtime and model to an ESP32-S3 over USB, checks them, restarts the board and sends it
+              test images over the same cable.
+            </p>
+          </div>
+          ${supported ? nothing : unsupported}
+          ${outcome && stale
+            ? html`<div class="notice warn">
+                <strong>The quantized model is out of date</strong>What is flashed is the result shown in step 3.
+              </div>`
+            : nothing}
+          <div class="row">
+            ${busy
+              ? html`<button type="button" @click=${() => board.cancel()}>Cancel</button>`
+              : html`
+                  <button
+                    type="button"
+                    class="primary"
+                    ?disabled=${!ready || !supported}
+                    @click=${() => board.connectAndFlash("real")}
+                  >
+                    Connect &amp; Flash
+                  </button>
+                  <button type="button" ?disabled=${!ready} @click=${() => board.connectAndFlash("virtual")}>
+                    Try it on a virtual board
+                  </button>
+                  ${connected
+                    ? html`
+                        <button type="button" ?disabled=${!ready} @click=${() => board.flashAgain()}>Flash again</button>
+                        <button type="button" @click=${() => board.runAgain()}>Run the images again</button>
+                        <button type="button" @click=${() => board.disconnect()}>Disconnect</button>
+                      `
+                    : nothing}
+                `}
+          </div>
+          ${this.#need(espdl)}
+          <details>
+            <summary>Settings</summary>
+            <div class="form">
+              <div class="field">
+                <label for="test-count">Test images</label>
+                <input
+                  id="test-count"
+                  type="number"
+                  min="1"
+                  max="1000"
+                  .value=${String(board.testCount)}
+                  ?disabled=${busy}
+                  @change=${(event: Event) => {
+                    const input = event.target as HTMLInputElement;
+                    const n = Math.round(input.valueAsNumber);
+                    if (n >= 1 && n <= 1000) board.testCount = n;
+                    input.value = String(board.testCount);
+                  }}
+                />
+                <span class="hint">Sent to the board one after another.</span>
+              </div>
+              <div class="field">
+                <label for="baud">Speed of flashing (baud)</label>
+                <select
+                  id="baud"
+                  ?disabled=${busy}
+                  @change=${(event: Event) => {
+                    board.baud = Number((event.target as HTMLSelectElement).value);
+                  }}
+                >
+                  ${[115_200, 230_400, 460_800, 921_600].map(
+                    (rate) => html`<option value=${rate} ?selected=${rate === board.baud}>${count(rate)}</option>`,
+                  )}
+                </select>
+                <span class="hint">Lower it when flashing fails. Boards with built-in USB ignore it.</span>
+              </div>
+            </div>
+          </details>
+          ${trouble(board.trouble)}
+          ${virtual
+            ? html`<div class="notice warn small">
+                <strong>This is a virtual board</strong>
+                An ESP32-S3 in software, in this page: its loader, its flash and the runtime behind it. The answers are
+                computed by the code that runs on the chip; nothing here is a measurement of a chip's speed.
+              </div>`
+            : nothing}
+          ${phase.name === "connecting" ? bar("Opening the port") : nothing}
+          ${phase.name === "flashing" || board.segments.length > 0 ? this.#flashing() : nothing}
+          ${phase.name === "starting" ? bar("Waiting for the restarted board") : nothing}
+          ${phase.name === "running" ? bar(`Test image ${phase.done + 1} of ${phase.total}`, phase.done, phase.total) : nothing}
+          ${this.#chip()} ${board.answers.length > 0 ? this.#answers() : nothing}
+          ${board.console === "" ? nothing : this.#console()}
+        </div>
+      </section>
+    `;
+  }
+
+  #need(espdl: boolean): TemplateResult | typeof nothing {
+    if (!session.outcome) return html`<p class="quiet small">Needs a quantized model from step 3.</p>`;
+    if (espdl) {
+      return html`<p class="quiet small">
+        This model was made for ESP-DL's arithmetic, which the board does not run. Choose the Fixpoint arithmetic in step
+        3, under Advanced.
+      </p>`;
+    }
+    return nothing;
+  }
+
+  #flashing(): TemplateResult {
+    const progress = board.phase.name === "flashing" ? board.phase.progress : board.summary?.progress;
+    const label = progress ? phases[progress.phase] : "Starting";
+    const running = board.phase.name === "flashing";
+    return html`
+      <div class="stack panel">
+        ${running
+          ? bar(label, progress && progress.totalBytes > 0 ? progress.doneBytes : undefined, progress?.totalBytes)
+          : html`<p class="verdict good">✓ Flashed and verified</p>`}
+        <ul class="segments">
+          ${board.segments.map(
+            ({ name, bytes: size, done, state }) => html`<li>
+              <span>${name}</span>
+              <progress aria-label=${name} max=${size} .value=${done}></progress>
+              <span class="amount">${state === "writing" ? `${bytes(done)} of ${bytes(size)}` : segmentStates[state]}</span>
+            </li>`,
+          )}
+        </ul>
+        ${progress && progress.totalBytes > 0
+          ? html`<p class="small quiet">
+              ${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)}${progress.skippedBytes > 0
+                ? `, ${bytes(progress.skippedBytes)} of it already on the board`
+                : ""};
+              ${bytes(progress.wireOut)} sent in ${plural(progress.roundTrips, "message")}${board.kind === "real"
+                ? `, ${(progress.elapsedMs / 1000).toFixed(1)} s`
+                : ""}.
+            </p>`
+          : nothing}
+        ${board.notes.map((note) => html`<p class="small quiet">${note}</p>`)}
+      </div>
+    `;
+  }
+
+  #chip(): TemplateResult | typeof nothing {
+    const { chip, info, kind } = board;
+    if (!chip && !info) return nothing;
+    const model = info?.model;
+    return html`
+      <dl class="facts">
+        ${chip
+          ? html`<div>
+              <dt>Chip</dt>
+              <dd>${kind === "virtual" ? "virtual " : ""}${chip.chip}</dd>
+              <dd>revision ${chip.revision}, ${bytes(chip.flashBytes)} flash</dd>
+            </div>`
+          : nothing}
+        ${info
+          ? html`<div>
+              <dt>Runtime</dt>
+              <dd>${info.firmware}</dd>
+              <dd>${bytes(info.arenaAvailable)} for tensors</dd>
+            </div>`
+          : nothing}
+        ${model
+          ? html`<div>
+              <dt>Model on the board</dt>
+              <dd>${model.name || "unnamed"}</dd>
+              <dd>id ${model.id.toString(16).padStart(8, "0")}, ${plural(model.layers, "layer")}</dd>
+            </div>`
+          : nothing}
+      </dl>
+    `;
+  }
+
+  #answers(): TemplateResult {
+    const { answers, kind } = board;
+    const equal = answers.filter((answer) => answer.equal).length;
+    const all = equal === answers.length;
+    const judged = answers.filter(({ label }) => label !== null);
+    const right = judged.filter(({ board: got, label }) => got === label).length;
+    const times = answers.map((answer) => answer.milliseconds).filter((ms) => ms !== undefined);
+    const mean = times.length > 0 ? times.reduce((a, b) => a + b, 0) / times.length : undefined;
+    return html`
+      <div class="notice ${all ? "good" : "bad"}" id="verdict">
+        <strong>
+          ${all ? "✓" : "✗"} Equal bit for bit with the simulator: ${equal} of ${answers.length}
+        </strong>
+        ${judged.length > 0 ? `${right} of ${judged.length} answers are right. ` : ""}
+        ${kind === "virtual"
+          ? "Latency is not shown: a virtual board has none."
+          : mean === undefined
+            ? ""
+            : `${milliseconds(mean)} for one image on the chip, on average.`}
+      </div>
+      <div class="scroll" tabindex="0" role="group" aria-label="Answers of the board">
+        <table id="answers">
+          <thead>
+            <tr>
+              <th scope="col">Image</th>
+              <th scope="col">Label</th>
+              <th scope="col">${kind === "virtual" ? "Virtual board" : "Board"}</th>
+              <th scope="col">Simulator</th>
+              <th scope="col">Bits</th>
+              ${kind === "virtual" ? nothing : html`<th scope="col" class="n">Latency</th>`}
+            </tr>
+          </thead>
+          <tbody>
+            ${answers.map((answer) => this.#row(answer))}
+          </tbody>
+        </table>
+      </div>
+      ${kind === "virtual" ? nothing : this.#profile(answers.at(-1))}
+    `;
+  }
+
+  #row(answer: Answer): TemplateResult {
+    const which = session.testSet;
+    const summary = which && session.samples[which]?.summary;
+    const word = (label: number): string => summary?.class_names[label] ?? String(label);
+    return html`
+      <tr class="thumb-row">
+        <th scope="row">
+          ${this.pictures.has(answer.index)
+            ? html`<fx-thumb
+                .values=${this.pictures.get(answer.index)}
+                .dims=${summary?.dims ?? []}
+                ?channelsLast=${session.preprocess?.layout === "nhwc"}
+                label=${`Image ${answer.index}`}
+              ></fx-thumb>`
+            : answer.index}
+        </th>
+        <td>${answer.label === null ? "" : summary ? name(summary, answer.index) : answer.label}</td>
+        <td>
+          ${word(answer.board)}
+          ${answer.label === null ? nothing : answer.board === answer.label ? html`<span class="verdict good">✓</span><span class="visually-hidden"> right</span>` : html`<span class="verdict bad">✗</span><span class="visually-hidden"> wrong</span>`}
+        </td>
+        <td>${word(answer.simulator)}</td>
+        <td>
+          ${answer.equal
+            ? html`<span class="verdict good">✓ equal</span>`
+            : html`<span class="verdict bad">✗ different</span>`}
+        </td>
+        ${board.kind === "virtual"
+          ? nothing
+          : html`<td class="n">${answer.milliseconds === undefined ? "" : milliseconds(answer.milliseconds)}</td>`}
+      </tr>
+    `;
+  }
+
+  #profile(answer: Answer | undefined): TemplateResult | typeof nothing {
+    if (!answer || answer.layerCycles.length === 0 || answer.milliseconds === undefined) return nothing;
+    const { layerCycles } = answer;
+    const sum = layerCycles.reduce((a, b) => a + b, 0);
+    const macs = session.outcome?.report.layers.map((layer) => layer.macs) ?? [];
+    return html`
+      <details>
+        <summary>Cycles of each layer</summary>
+        <div class="scroll" tabindex="0" role="group" aria-label="Cycles of each layer">
+          <table>
+            <caption>The last test image, counted by the chip.</caption>
+            <thead>
+              <tr>
+                <th scope="col">Layer</th>
+                <th scope="col">Type</th>
+                <th scope="col" class="n">Cycles</th>
+                <th scope="col" class="n">Share</th>
+                <th scope="col" class="n">Multiply-adds per cycle</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${layerCycles.map((cycles, i) => {
+                const layer = board.layers[i];
+                const work = macs[i] ?? 0;
+                return html`<tr>
+                  <th scope="row">${layer?.name ?? i}</th>
+                  <td>${layer?.operator ?? ""}</td>
+                  <td class="n">${count(cycles)}</td>
+                  <td class="n">${percent(cycles / Math.max(1, sum), 1)}</td>
+                  <td class="n">${work > 0 && cycles > 0 ? (work / cycles).toFixed(2) : ""}</td>
+                </tr>`;
+              })}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    `;
+  }
+
+  #console(): TemplateResult {
+    return html`
+      <details>
+        <summary>Console</summary>
+        <pre
+          class="console"
+          tabindex="0"
+          aria-label="What the board printed"
+          @scroll=${(event: Event) => {
+            const view = event.target as HTMLElement;
+            this.#follow = view.scrollHeight - view.scrollTop - view.clientHeight < 24;
+          }}
+        >
+${board.console}</pre
+        >
+      </details>
+    `;
+  }
+
+  async #draw(): Promise<void> {
+    const which = session.testSet;
+    if (!which || board.answers.length === 0) {
+      if (this.pictures.size > 0) this.pictures = new Map();
+      return;
+    }
+    const missing = board.answers.map(({ index }) => index).filter((index) => !this.pictures.has(index));
+    if (missing.length === 0) return;
+    const values = await session.engine.values(which, missing).catch(() => []);
+    const next = new Map(this.pictures);
+    missing.forEach((index, i) => {
+      const picture = values[i];
+      if (picture) next.set(index, picture);
+    });
+    this.pictures = next;
+  }
+}
+
+const unsupported = html`
+  <div class="notice warn">
+    <strong>This browser can't reach serial ports</strong>
+    Chrome, Edge or Opera on a computer can (version 89 or later), and Firefox from version 151 on. Until then, try the
+    virtual board here.
+  </div>
+`;
+
+const bar = (label: string, done?: number, total?: number): TemplateResult => html`
+  <div class="work">
+    <div class="line"><span>${label}</span></div>
+    ${done === undefined || !total
+      ? html`<progress aria-label=${label}></progress>`
+      : html`<progress aria-label=${label} max=${total} .value=${done}></progress>`}
+  </div>
+`;
+
+customElements.define("fx-board-step", BoardStep);

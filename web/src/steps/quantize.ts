@@ -1,0 +1,325 @@
+/** Step 3: options, progress, and what came out. */
+import { html, nothing, type TemplateResult } from "lit";
+import type { LayerReport, Options, Report } from "fixpoint";
+
+import { trouble, working } from "../elements/notice.ts";
+import { PlainElement } from "../elements/plain.ts";
+import { bytes, count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
+import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
+
+/** What the firmware leaves for activations, and the size of the model partition. */
+export const chip = { arena: 256 * 1024, modelPartition: 0x180000 } as const;
+
+type Choice = readonly [string, string, string];
+const widths: readonly Choice[] = [
+  ["int8", "8 bits", "smallest and fastest"],
+  ["int16", "16 bits", "closest to the float model"],
+];
+const granularities: readonly Choice[] = [
+  ["per-tensor", "One exponent per layer", "as ESP-DL's tools do"],
+  ["per-channel", "One exponent per channel", "more accurate for convolutions"],
+];
+const methods: readonly Choice[] = [
+  ["minmax", "Whole range", "nothing seen in calibration is clipped"],
+  ["entropy", "Entropy", "clips rare extremes, least information lost"],
+  ["percentile", "Percentile", "clips the most extreme values"],
+  ["mse", "Least squares", "smallest mean squared error"],
+];
+const arithmetics: readonly Choice[] = [
+  ["fixpoint", "Fixpoint", "exact sums, one rounding; what the board runs"],
+  ["espdl", "ESP-DL", "predicts what ESP-DL computes; can't be flashed"],
+];
+
+export class QuantizeStep extends PlainElement {
+  constructor() {
+    super();
+    new Watch(this);
+  }
+
+  override render(): TemplateResult {
+    const { model, samples, busy, outcome, stale } = session;
+    const ready = model && model.inspection.problems.length === 0 && samples.calibration;
+    const running = busy === "quantize";
+    return html`
+      <section
+        class="step"
+        id="step-quantize"
+        aria-labelledby="quantize-title"
+        data-state=${outcome && !stale ? "done" : "open"}
+      >
+        <div class="numeral" aria-hidden="true">3</div>
+        <div class="body">
+          <div>
+            <h2 id="quantize-title">Quantize</h2>
+            <p class="lead">
+              Every tensor becomes integers times a power of two. The result is run here by the same code that runs on
+              the chip, so these figures are the board's.
+            </p>
+          </div>
+          ${this.#form(running)}
+          <div class="row">
+            <button
+              type="button"
+              class="primary"
+              ?disabled=${!ready || busy !== undefined}
+              aria-describedby="quantize-need"
+              @click=${() => session.quantize()}
+            >
+              Quantize
+            </button>
+            ${running
+              ? html`<button type="button" @click=${() => session.cancel()}>Cancel</button>`
+              : html`<span class="quiet small" id="quantize-need">${this.#need()}</span>`}
+          </div>
+          ${running ? working(session.progress, "Starting") : nothing} ${trouble(session.trouble.quantize)}
+          ${outcome ? results(outcome, stale) : nothing}
+        </div>
+      </section>
+    `;
+  }
+
+  #need(): string {
+    const { model, samples, outcome, stale } = session;
+    if (!model) return "Needs a model and images.";
+    if (model.inspection.problems.length > 0) return "This model has operations that can't be quantized, see step 1.";
+    if (!samples.calibration) return "Needs calibration images.";
+    return outcome && stale ? "Something has changed since the results below." : "";
+  }
+
+  #form(running: boolean): TemplateResult {
+    const { options } = session;
+    return html`
+      <fieldset class="stack" ?disabled=${running}>
+        <legend class="visually-hidden">Options</legend>
+        <div class="form">
+          ${radios("bits", "Width", widths, options.bits)}
+          ${radios("granularity", "Weights", granularities, options.granularity)}
+          <div class="field">
+            <label for="method">Calibration method</label>
+            <select
+              id="method"
+              @change=${(event: Event) => {
+                const chosen = methods[(event.target as HTMLSelectElement).selectedIndex];
+                if (chosen) session.setOptions({ method: chosen[0] as Options["method"] });
+              }}
+            >
+              ${methods.map(([value, label]) => html`<option ?selected=${options.method === value}>${label}</option>`)}
+            </select>
+            <span class="hint">${methods.find(([value]) => value === options.method)?.[2]}</span>
+          </div>
+        </div>
+        <details>
+          <summary>Advanced</summary>
+          <div class="form">
+            ${radios("arithmetic", "Arithmetic", arithmetics, options.arithmetic)}
+            <div class="field">
+              <label for="input-exponent">Input exponent</label>
+              <input
+                id="input-exponent"
+                type="number"
+                min="-24"
+                max="8"
+                placeholder="from calibration"
+                .value=${options.input_exponent === null ? "" : String(options.input_exponent)}
+                @change=${(event: Event) => {
+                  const { value, valueAsNumber } = event.target as HTMLInputElement;
+                  session.setOptions({ input_exponent: value === "" ? null : Math.round(valueAsNumber) });
+                }}
+              />
+              <span class="hint">Empty: chosen from the images.</span>
+            </div>
+          </div>
+        </details>
+      </fieldset>
+    `;
+  }
+}
+
+function radios(key: "bits" | "granularity" | "arithmetic", legend: string, choices: readonly Choice[], now: string): TemplateResult {
+  return html`
+    <fieldset class="choice">
+      <legend>${legend}</legend>
+      ${choices.map(
+        ([value, label, hint]) => html`
+          <label>
+            <input
+              type="radio"
+              name=${key}
+              value=${value}
+              .checked=${now === value}
+              @change=${() => session.setOptions({ [key]: value } as Partial<Options>)}
+            />
+            <span>${label}<small>${hint}</small></span>
+          </label>
+        `,
+      )}
+    </fieldset>
+  `;
+}
+
+function results(outcome: Outcome, stale: boolean): TemplateResult {
+  const { report, accuracy, calibrated, image } = outcome;
+  const fits = image.length <= chip.modelPartition && report.arena_bytes <= chip.arena;
+  const { bits, granularity, arithmetic } = report.options;
+  return html`
+    <div class="stack" id="results">
+      ${stale
+        ? html`<div class="notice warn">
+            <strong>Out of date</strong>The model, the images or the options have changed since. Quantize again.
+          </div>`
+        : nothing}
+      <h3>
+        ${report.model || "Model"}: ${bits}, ${granularity}, ${arithmetic} arithmetic, ${count(calibrated.count)} of
+        ${plural(calibrated.of, "image")}, ${outcome.seconds.toFixed(1)} s
+      </h3>
+      ${accuracyFacts(accuracy)}
+      <dl class="facts">
+        <div>
+          <dt>Model image</dt>
+          <dd id="image-bytes">${bytes(image.length)}</dd>
+          <dd>${fit(image.length, chip.modelPartition, "model partition")}</dd>
+        </div>
+        <div>
+          <dt>Working memory</dt>
+          <dd id="arena-bytes">${bytes(report.arena_bytes)}</dd>
+          <dd>${fit(report.arena_bytes, chip.arena, "arena in internal memory")}</dd>
+        </div>
+        <div><dt>Multiply-adds</dt><dd>${count(report.macs)}</dd><dd>for one image</dd></div>
+      </dl>
+      ${fits
+        ? nothing
+        : html`<div class="notice warn">
+            <strong>This does not fit the board</strong>
+            ${bits === "int16"
+              ? "Use 8 bits, which halves both, or a smaller model."
+              : "Use a smaller model or a smaller input."}
+          </div>`}
+      ${report.warnings.length > 0
+        ? html`<div class="notice warn small">
+            <strong>Please note</strong>
+            <ul>
+              ${report.warnings.map((warning) => html`<li>${warning}</li>`)}
+            </ul>
+          </div>`
+        : nothing}
+      ${layerTable(report)}
+      <div class="row">
+        <button type="button" @click=${() => save("model.fxp", outcome.image, "application/octet-stream")}>
+          Download model.fxp
+        </button>
+        <button type="button" @click=${() => save("report.json", outcome.reportJson, "application/json")}>
+          Download report.json
+        </button>
+      </div>
+      <details>
+        <summary>ESP-DL log</summary>
+        <pre class="log" tabindex="0" aria-label="Log in the style of ESP-DL's toolkit">${outcome.log}</pre>
+      </details>
+    </div>
+  `;
+}
+
+const fit = (need: number, room: number, what: string): string =>
+  need <= room ? `fits the ${what}, ${bytes(room)}` : `✗ too big for the ${what}, ${bytes(room)}`;
+
+function accuracyFacts(accuracy: Accuracy | undefined): TemplateResult | typeof nothing {
+  if (!accuracy) return nothing;
+  const { float, quantized, which } = accuracy;
+  const shown = (value: number | null): string => (value === null ? "no labels" : percent(value));
+  const lost = float.accuracy !== null && quantized.accuracy !== null ? quantized.accuracy - float.accuracy : undefined;
+  const points = lost === undefined ? "" : `${lost < 0 ? "−" : "+"}${Math.abs(lost * 100).toFixed(2)} points`;
+  return html`
+    <dl class="facts">
+      <div>
+        <dt>Float model</dt>
+        <dd class="big" id="accuracy-float">${shown(float.accuracy)}</dd>
+        <dd>${float.accuracy === null ? "" : "right answers"}</dd>
+      </div>
+      <div>
+        <dt>Quantized</dt>
+        <dd class="big" id="accuracy-quantized">${shown(quantized.accuracy)}</dd>
+        <dd>${lost === 0 ? "the same" : points}</dd>
+      </div>
+      <div>
+        <dt>Agreement</dt>
+        <dd class="big" id="agreement">${quantized.agreement === null ? "" : percent(quantized.agreement)}</dd>
+        <dd>same answer as float</dd>
+      </div>
+      <div>
+        <dt>Measured on</dt>
+        <dd class="big">${count(quantized.n)}</dd>
+        <dd>${which === "evaluation" ? "images of their own" : "images, those of the calibration among them"}</dd>
+      </div>
+    </dl>
+  `;
+}
+
+function layerTable(report: Report): TemplateResult {
+  return html`
+    <div class="scroll" tabindex="0" role="group" aria-label="Layers">
+      <table id="layers">
+        <caption>
+          Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR and saturation over
+          ${plural(report.measured_samples, "image")}.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Layer</th>
+            <th scope="col">Type</th>
+            <th scope="col">Output</th>
+            <th scope="col" class="n">Output exponent</th>
+            <th scope="col" class="n">Weight exponent</th>
+            <th scope="col" class="n">Range seen</th>
+            <th scope="col" class="n">Saturation</th>
+            <th scope="col" class="n">SQNR (dB)</th>
+            <th scope="col" class="n">Sum (bits)</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${report.inputs.map(
+            (input) => html`<tr data-layer=${input.name}>
+              <th scope="row">${input.name}</th>
+              <td>input</td>
+              <td>${shape(input.dims)}</td>
+              <td class="n exponent">${input.exponent}</td>
+              <td class="n"></td>
+              <td class="n">${real(input.range[0])} to ${real(input.range[1])}</td>
+              <td class="n"></td>
+              <td class="n"></td>
+              <td class="n"></td>
+            </tr>`,
+          )}
+          ${report.layers.map(layerRow)}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+const layerRow = (layer: LayerReport): TemplateResult => html`
+  <tr data-layer=${layer.name}>
+    <th scope="row">${layer.name}</th>
+    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}</td>
+    <td>${shape(layer.output_dims)}</td>
+    <td class="n exponent">${layer.output_exponent}</td>
+    <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
+      ${exponents(layer.weight_exponents)}
+    </td>
+    <td class="n">${real(layer.range[0])} to ${real(layer.range[1])}</td>
+    <td class="n">${layer.saturation === 0 ? "0" : percent(layer.saturation, 3)}</td>
+    <td class="n">${decibel(layer.sqnr_db)}</td>
+    <td class="n">${layer.accumulator_bits ?? ""}</td>
+  </tr>
+`;
+
+function save(fileName: string, content: Uint8Array | string, type: string): void {
+  const address = URL.createObjectURL(new Blob([content as BlobPart], { type }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = fileName;
+  link.click();
+  // The download has begun by then; the address would keep the bytes for the page's lifetime.
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+customElements.define("fx-quantize-step", QuantizeStep);

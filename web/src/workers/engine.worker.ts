@@ -1,0 +1,140 @@
+/** The heavy half: reads models and samples, quantizes, simulates. Owns one instance of the module. */
+import { Model, Samples, Simulator, init, quantize } from "fixpoint";
+import type {
+  Evaluation,
+  Inspection,
+  NamedFile,
+  Options,
+  Preprocess,
+  RawOutput,
+  Report,
+  SamplesSummary,
+} from "fixpoint";
+
+import { CodedError, serve } from "../rpc.ts";
+
+export interface Progress {
+  stage: "read" | "calibrate" | "convert" | "measure" | "float" | "quantized";
+  done: number;
+  total: number;
+}
+
+export type Which = "calibration" | "evaluation";
+
+export interface Result {
+  image: Uint8Array;
+  report: Report;
+  reportJson: string;
+  log: string;
+}
+
+/** What one test run on a board needs: bytes to send and the answer to expect. */
+export interface TestCase {
+  index: number;
+  label: number | null;
+  inputs: Uint8Array[];
+  expected: RawOutput[];
+}
+
+let model: Model | undefined;
+const samples: Partial<Record<Which, Samples>> = {};
+let simulator: Simulator | undefined;
+
+function need<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new CodedError("argument", `There is no ${what} yet.`);
+  return value;
+}
+
+/** Twenty reports a second are plenty for a progress bar; the last one always gets through. */
+function paced(report: (progress: Progress) => void): (stage: Progress["stage"], done: number, total: number) => void {
+  let last = 0;
+  return (stage, done, total) => {
+    const now = performance.now();
+    if (done < total && now - last < 50) return;
+    last = now;
+    report({ stage, done, total });
+  };
+}
+
+const service = {
+  async start(module: WebAssembly.Module): Promise<void> {
+    await init(module);
+  },
+
+  openModel(bytes: Uint8Array): Inspection {
+    const opened = Model.fromOnnx(bytes);
+    model?.free();
+    model = opened;
+    return opened.inspect();
+  },
+
+  defaultPreprocess(dims: number[]): Preprocess {
+    return Samples.defaultPreprocess(Uint32Array.from(dims));
+  },
+
+  loadSamples(
+    which: Which,
+    files: NamedFile[],
+    dims: number[],
+    preprocess: Preprocess,
+    report: (progress: Progress) => void,
+  ): SamplesSummary {
+    const loaded = Samples.load(files, Uint32Array.from(dims), preprocess, 0, paced(report));
+    samples[which]?.free();
+    samples[which] = loaded;
+    return loaded.summary();
+  },
+
+  dropSamples(which: Which): void {
+    samples[which]?.free();
+    delete samples[which];
+  },
+
+  values(which: Which, indexes: number[]): Float32Array[] {
+    const set = need(samples[which], "set of samples");
+    return indexes.map((index) => set.values(index));
+  },
+
+  quantize(count: number, spread: boolean, options: Options, report: (progress: Progress) => void): Result {
+    const chosen = need(samples.calibration, "set of calibration samples").select(count, spread);
+    try {
+      const made = quantize(need(model, "model"), chosen, options, paced(report));
+      const { image, report: written, reportJson, log } = made;
+      made.free();
+      service.openImage(image);
+      return { image, report: written, reportJson, log };
+    } finally {
+      chosen.free();
+    }
+  },
+
+  /** Makes `image` the model that is simulated. */
+  openImage(image: Uint8Array): void {
+    const ready = new Simulator(image);
+    simulator?.free();
+    simulator = ready;
+  },
+
+  evaluateFloat(which: Which, report: (progress: Progress) => void): Evaluation {
+    return need(model, "model").evaluate(need(samples[which], "set of samples"), paced(report));
+  },
+
+  evaluateQuantized(which: Which, reference: number[], report: (progress: Progress) => void): Evaluation {
+    const set = need(samples[which], "set of samples");
+    return need(simulator, "quantized model").evaluate(set, Uint32Array.from(reference), paced(report));
+  },
+
+  testCase(which: Which, index: number, label: number | null): TestCase {
+    const ready = need(simulator, "quantized model");
+    const values = need(samples[which], "set of samples").values(index);
+    return { index, label, inputs: [ready.inputBytes(0, values)], expected: ready.runRaw(values) };
+  },
+
+  decodeOutput(index: number, bytes: Uint8Array): RawOutput {
+    return need(simulator, "quantized model").decodeOutput(index, bytes);
+  },
+};
+
+export type EngineService = typeof service;
+
+serve(service, self as unknown as Worker);

@@ -1,0 +1,198 @@
+/**
+ * Drives the flashing and link machines over a port that the page holds.
+ *
+ * It runs here and not beside the port because timers of a tab in the background are slowed to one
+ * a second, and a loader's patience is shorter than that.
+ */
+import { Flasher, Link, init } from "fixpoint";
+import type {
+  Action,
+  BoardInfo,
+  BoardLayer,
+  Firmware,
+  FlashEvent,
+  FlashOptions,
+  FlashProgress,
+  FlashSummary,
+  Inference,
+  LinkEvent,
+} from "fixpoint";
+
+import { CodedError, connect, type Remote, serve } from "../rpc.ts";
+
+/** What the page does for this worker. */
+export type PortService = {
+  write(bytes: Uint8Array): Promise<void>;
+  setSignals(dtr: boolean, rts: boolean): Promise<void>;
+  setBaud(rate: number): Promise<void>;
+  console(text: string): void;
+};
+
+export type FlashReport = { progress: FlashProgress; events: FlashEvent[] };
+
+let port: Remote<PortService> | undefined;
+let link: Link | undefined;
+let flasher: Flasher | undefined;
+let lost = false;
+let wake: (() => void) | undefined;
+
+/** Until the time, or until bytes come or the port goes. */
+function pause(until: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, Math.max(0, until - performance.now()));
+    wake = done;
+    function done(): void {
+      clearTimeout(timer);
+      wake = undefined;
+      resolve();
+    }
+  });
+}
+
+async function act(action: Action): Promise<void> {
+  const { write, setSignals, setBaud } = attached();
+  switch (action.do) {
+    case "write":
+      return write(action.bytes);
+    case "signals":
+      return setSignals(action.dtr, action.rts);
+    case "baud":
+      return setBaud(action.rate);
+    case "wait":
+      return pause(action.until);
+  }
+}
+
+function attached(): Remote<PortService> {
+  if (!port || lost) throw portLost();
+  return port;
+}
+
+const portLost = (): CodedError =>
+  new CodedError("port-lost", "The port was closed or the board was unplugged.\nPlug it in again and connect once more.");
+
+/** Runs the link's job to its end and gives the event that is its result. */
+async function job<T extends LinkEvent["type"]>(
+  begin: (link: Link) => void,
+  wanted: T,
+  report: (event: LinkEvent) => void = () => {},
+): Promise<Extract<LinkEvent, { type: T }>> {
+  link ??= new Link();
+  const client = link;
+  begin(client);
+  let result: Extract<LinkEvent, { type: T }> | undefined;
+  for (;;) {
+    const action = client.poll(performance.now());
+    switch (action.do) {
+      case "event":
+        if (action.event.type === "console") void attached().console(action.event.text);
+        else if (action.event.type === wanted) result = action.event as Extract<LinkEvent, { type: T }>;
+        else report(action.event);
+        break;
+      case "done":
+        if (result) return result;
+        throw new CodedError("cancelled", "Cancelled.");
+      case "failed":
+        throw new CodedError(action.error.code, action.error.message);
+      default:
+        await act(action);
+    }
+    if (lost) throw portLost();
+  }
+}
+
+const service = {
+  async start(module: WebAssembly.Module): Promise<void> {
+    await init(module);
+  },
+
+  attach(channel: MessagePort): void {
+    port = connect<PortService>(channel).remote;
+    lost = false;
+    link?.free();
+    link = new Link();
+  },
+
+  received(bytes: Uint8Array): void {
+    if (flasher) flasher.onBytes(bytes);
+    else link?.onBytes(bytes);
+    if (wake) wake();
+    else if (!flasher) idle();
+  },
+
+  /** The port is gone. */
+  lost(): void {
+    lost = true;
+    flasher?.onClosed();
+    wake?.();
+  },
+
+  cancel(): void {
+    flasher?.cancel();
+    link?.cancel();
+    wake?.();
+  },
+
+  async flash(
+    firmware: Firmware,
+    model: Uint8Array,
+    options: FlashOptions,
+    report: (report: FlashReport) => void,
+  ): Promise<FlashSummary> {
+    const machine = new Flasher(firmware, model, options);
+    flasher = machine;
+    let shown = 0;
+    try {
+      for (;;) {
+        const action = machine.poll(performance.now());
+        const events = machine.takeEvents();
+        for (const event of events) if (event.type === "text") void port?.console(event.text);
+        const now = performance.now();
+        if (events.length > 0 || now - shown > 100) {
+          shown = now;
+          report({ progress: machine.progress, events });
+        }
+        if (action.do === "done") return action.summary;
+        if (action.do === "failed") {
+          const { code, message, remedy } = action.error;
+          throw new CodedError(code, `${message}\n${remedy}`);
+        }
+        try {
+          await act(action);
+        } catch (error) {
+          // The machine words the end of its session itself: it knows what was going on.
+          if (!lost) throw error;
+          machine.onClosed();
+        }
+      }
+    } finally {
+      flasher = undefined;
+      machine.free();
+    }
+  },
+
+  async hello(): Promise<BoardInfo> {
+    return (await job((client) => client.connect(), "connected")).board;
+  },
+
+  async layers(): Promise<BoardLayer[]> {
+    return (await job((client) => client.describeLayers(), "layers")).layers;
+  },
+
+  infer(inputs: Uint8Array[], report: (event: LinkEvent) => void): Promise<Inference> {
+    return job((client) => client.infer(inputs), "inference", report);
+  },
+};
+
+/** Between jobs the board may still print. */
+function idle(): void {
+  for (;;) {
+    const action = link?.poll(performance.now());
+    if (action?.do !== "event") return;
+    if (action.event.type === "console") void port?.console(action.event.text);
+  }
+}
+
+export type PortWorkerService = typeof service;
+
+serve(service, self as unknown as Worker);
