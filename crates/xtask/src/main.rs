@@ -5,12 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+mod firmware;
 mod page;
 mod paths;
 mod run;
 mod setup;
+mod sizes;
 mod stages;
 mod stamp;
+mod test;
+mod tidy;
 mod wasm;
 
 use std::process::ExitCode;
@@ -24,6 +28,7 @@ cargo xtask <verb>
                              (--dev: the development server, which reloads on changes)
   wasm                       build the page's module into pkg/dist
   page                       build the module and the page into web/dist
+  firmware [VERB]            build (the default), selftest, check or update the firmware
   test                       everything there is to test
   test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
 ";
@@ -63,6 +68,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
         }
         ["wasm"] => wasm::build(),
         ["page"] => page::build().map(|_| ()),
+        ["firmware", verb @ ..] => firmware::dispatch(verb),
+        ["test", stages @ ..] => test::run(stages),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::paths;
-use crate::run;
+use crate::run::{self, say};
 use crate::setup::{WebToolchain, cargo_tools, web_toolchain::TARGET};
 use crate::stamp::Stamp;
 
@@ -41,10 +41,8 @@ pub(crate) fn build() -> Result<()> {
         "--profile",
         PROFILE,
     ]);
-    run::logged(
-        &format!("wasm: compile the page's module with {}", toolchain.name),
-        &mut cargo,
-    )?;
+    say(format!("wasm: using {}", toolchain.name));
+    run::logged("wasm: compile the page's module", &mut cargo)?;
 
     let compiled = paths::wasm_target()
         .join(TARGET)

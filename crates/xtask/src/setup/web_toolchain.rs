@@ -3,7 +3,8 @@
 //! In this order: the host toolchain when it has the target; the host toolchain after `rustup
 //! target add`; Debian's compiler with a `std` built from its sources, once, into a toolchain
 //! folder of links under `target/tools/toolchain`, so that neither `/usr` nor rustup's settings are
-//! touched and later builds need no unstable option.
+//! touched and later builds need no unstable option. `FIXPOINT_WASM_TOOLCHAIN=debian` takes the
+//! last way at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,21 +36,22 @@ impl WebToolchain {
             bin: None,
             name: "the host toolchain".to_owned(),
         };
-        if host_has_target() {
+        let forced = std::env::var("FIXPOINT_WASM_TOOLCHAIN").unwrap_or_default();
+        if forced != "debian" && host_has_target() {
             return Ok(host());
         }
         // Once the fallback has been taken, stay with it: asking the network each time is slow.
-        if !linked.exists() && added_by_rustup() && host_has_target() {
+        if forced != "debian" && !linked.exists() && added_by_rustup() && host_has_target() {
             return Ok(host());
         }
         let debian = Debian::ready().and_then(Debian::with_lld).context(
             "rustup could not add wasm32-unknown-unknown, and the fallback needs Debian's compiler",
         )?;
         linked.make(&debian)?;
-        let first = debian.version.lines().next().unwrap_or_default();
+        let words: Vec<&str> = debian.version.split_whitespace().take(2).collect();
         Ok(Self {
             bin: Some(linked.bin()),
-            name: format!("Debian's {first}"),
+            name: format!("Debian's {}", words.join(" ")),
         })
     }
 
