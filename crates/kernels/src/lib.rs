@@ -2,11 +2,23 @@
 //!
 //! Every kernel is a plain function over slices: activations are dense, rows x columns x channels,
 //! `i8` or `i16`; a value stands for `int * 2^exponent`. The host simulator, the page and the chip
-//! run this same code. No floating point, no allocation, no panics on the sizes that
-//! `fixpoint-runtime` has checked.
+//! run this same code. No floating point, no allocation; sizes are checked once, by
+//! `fixpoint-runtime`, when an image is parsed.
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod elementwise;
+#[cfg(feature = "espdl")]
+pub mod espdl;
+mod exp2_table;
+pub mod fixpoint;
+pub mod linear;
+pub mod number;
+pub mod pool;
 pub mod shape;
+pub mod softmax;
+pub mod transpose;
 
+pub use linear::Shifts;
+pub use number::{Accumulator, Element};
 pub use shape::{Hwc, Window};

@@ -1,0 +1,225 @@
+//! Elements, accumulators, and every rounding rule, each in one place.
+
+/// An activation or weight integer: `i8` or `i16`.
+pub trait Element: Copy + Default + Ord + Into<i16> + Into<i32> + Into<i64> + 'static {
+    /// Smallest value.
+    const MIN: Self;
+
+    /// The nearest value of this type.
+    fn saturate(value: i64) -> Self;
+}
+
+impl Element for i8 {
+    const MIN: Self = i8::MIN;
+
+    fn saturate(value: i64) -> Self {
+        value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+    }
+}
+
+impl Element for i16 {
+    const MIN: Self = i16::MIN;
+
+    fn saturate(value: i64) -> Self {
+        value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+    }
+}
+
+/// A sum of products: `i32` or `i64`.
+///
+/// The quantizer proves that sums fit; if it didn't, they wrap, in every build alike.
+pub trait Accumulator: Copy + Into<i64> + 'static {
+    /// The empty sum.
+    const ZERO: Self;
+
+    /// `self + x * w`; the product of two 16-bit integers fits 32 bits.
+    fn add_product(self, x: i16, w: i16) -> Self;
+
+    /// [`floor_shift`], saturating at this type's range.
+    fn floor_shift(self, shift: i32) -> Self;
+
+    /// [`Element::saturate`] without widening first.
+    fn to_element<T: Element>(self, relu: bool) -> T;
+}
+
+impl Accumulator for i32 {
+    const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn add_product(self, x: i16, w: i16) -> Self {
+        self.wrapping_add(i32::from(x) * i32::from(w))
+    }
+
+    #[inline(always)]
+    fn floor_shift(self, shift: i32) -> Self {
+        if shift >= 0 {
+            self >> shift.min(31)
+        } else {
+            floor_shift(self.into(), shift).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+        }
+    }
+
+    #[inline(always)]
+    fn to_element<T: Element>(self, relu: bool) -> T {
+        T::saturate(i64::from(if relu { self.max(0) } else { self }))
+    }
+}
+
+impl Accumulator for i64 {
+    const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn add_product(self, x: i16, w: i16) -> Self {
+        self.wrapping_add(i64::from(i32::from(x) * i32::from(w)))
+    }
+
+    #[inline(always)]
+    fn floor_shift(self, shift: i32) -> Self {
+        floor_shift(self, shift)
+    }
+
+    #[inline(always)]
+    fn to_element<T: Element>(self, relu: bool) -> T {
+        T::saturate(if relu { self.max(0) } else { self })
+    }
+}
+
+/// `floor(value / 2^shift)`: an arithmetic right shift. A negative shift multiplies, saturating.
+#[inline(always)]
+pub fn floor_shift(value: i64, shift: i32) -> i64 {
+    if shift >= 0 {
+        value >> shift.min(63)
+    } else {
+        let left = shift.unsigned_abs().min(63);
+        let limit = i64::MAX >> left;
+        if value > limit {
+            i64::MAX
+        } else if value < -limit - 1 {
+            i64::MIN
+        } else {
+            value << left
+        }
+    }
+}
+
+/// What is added before a floor shift to round half up: half of the last place, nothing if the
+/// shift drops no bits.
+pub fn rounding_constant(shift: i32) -> i64 {
+    match shift {
+        1..=62 => 1 << (shift - 1),
+        _ => 0,
+    }
+}
+
+/// `floor(value / 2^shift + 1/2)`: to nearest, ties towards plus infinity.
+pub fn round_half_up_shift(value: i64, shift: i32) -> i64 {
+    if shift > 62 {
+        // Every |value| < 2^62 rounds to zero; no operand here is larger.
+        return 0;
+    }
+    floor_shift(value.saturating_add(rounding_constant(shift)), shift)
+}
+
+/// `floor(numerator / denominator + 1/2)` for a positive denominator.
+pub fn div_round_half_up(numerator: i64, denominator: i64) -> i64 {
+    let rest = numerator.rem_euclid(denominator);
+    numerator.div_euclid(denominator) + i64::from(rest >= denominator - rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floor_shift_goes_down_and_saturates_up() {
+        for (value, shift, expected) in [
+            (i64::MIN, 63, -1),
+            (i64::MAX, 63, 0),
+            (i64::MIN, 200, -1),
+            (-1, 1, -1),
+            (-2, 1, -1),
+            (-3, 1, -2),
+            (3, 1, 1),
+            (0, -31, 0),
+            (1, -62, 1 << 62),
+            (1, -63, i64::MAX),
+            (-1, -63, i64::MIN),
+            (-2, -63, i64::MIN),
+            (i64::MAX, -1, i64::MAX),
+            (i64::MIN, -1, i64::MIN),
+            (i64::MAX, 0, i64::MAX),
+        ] {
+            assert_eq!(floor_shift(value, shift), expected, "{value} >> {shift}");
+        }
+        assert_eq!(Accumulator::floor_shift(i32::MIN, 31), -1);
+        assert_eq!(Accumulator::floor_shift(i32::MIN, 40), -1);
+        assert_eq!(Accumulator::floor_shift(1i32, -31), i32::MAX);
+        assert_eq!(Accumulator::floor_shift(-1i32, -31), i32::MIN);
+        assert_eq!(Accumulator::floor_shift(-3i32, -4), -48);
+    }
+
+    #[test]
+    fn half_up_sends_ties_to_plus_infinity() {
+        for (value, shift, expected) in [
+            (-3, 1, -1),
+            (-1, 1, 0),
+            (1, 1, 1),
+            (3, 1, 2),
+            (-6, 2, -1),
+            (-7, 2, -2),
+            (6, 2, 2),
+            (5, 2, 1),
+            (5, 0, 5),
+            (5, -2, 20),
+            (1 << 61, 62, 1),
+            ((1 << 61) - 1, 62, 0),
+            (-(1 << 61), 62, 0),
+            (1 << 40, 100, 0),
+            (-(1 << 40), 100, 0),
+        ] {
+            assert_eq!(
+                round_half_up_shift(value, shift),
+                expected,
+                "{value} >> {shift}"
+            );
+        }
+    }
+
+    #[test]
+    fn division_rounds_like_the_shift() {
+        for (numerator, denominator, expected) in [
+            (-3, 2, -1),
+            (-1, 2, 0),
+            (1, 2, 1),
+            (3, 2, 2),
+            (4, 3, 1),
+            (5, 3, 2),
+            (-4, 3, -1),
+            (-5, 3, -2),
+            (7, 1, 7),
+            (i64::MAX, 1, i64::MAX),
+            (i64::MIN, 1, i64::MIN),
+            (0, 1 << 62, 0),
+        ] {
+            assert_eq!(
+                div_round_half_up(numerator, denominator),
+                expected,
+                "{numerator}/{denominator}"
+            );
+        }
+        for value in -70..70 {
+            assert_eq!(div_round_half_up(value, 8), round_half_up_shift(value, 3));
+        }
+    }
+
+    #[test]
+    fn saturation_keeps_the_range() {
+        assert_eq!(i8::saturate(127), 127);
+        assert_eq!(i8::saturate(128), 127);
+        assert_eq!(i8::saturate(-129), -128);
+        assert_eq!(i16::saturate(i64::MAX), i16::MAX);
+        assert_eq!(i16::saturate(i64::MIN), i16::MIN);
+        assert_eq!(Accumulator::to_element::<i8>(-5i32, true), 0);
+        assert_eq!(Accumulator::to_element::<i8>(-500i64, false), -128);
+    }
+}

@@ -1,0 +1,97 @@
+//! Pooling over windows.
+
+use crate::linear::for_each_tap;
+use crate::number::Element;
+use crate::shape::{Hwc, Window};
+
+/// Channels that are pooled side by side.
+const LANES: usize = 16;
+
+/// Largest element of each window. The padding takes no part; a window with nothing but padding
+/// gives the smallest value.
+///
+/// # Panics
+///
+/// If a slice is shorter than its shape says.
+pub fn max_pool<T: Element>(input: &[T], shape: Hwc, window: &Window, output: &mut [T], out: Hwc) {
+    let channels = shape.c as usize;
+    for (at, pixel) in output.chunks_exact_mut(channels).enumerate() {
+        pixel.fill(T::MIN);
+        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
+        for_each_tap(window, shape, oy, ox, |_, position| {
+            let x = &input[position * channels..][..channels];
+            for (y, x) in pixel.iter_mut().zip(x) {
+                *y = (*y).max(*x);
+            }
+        });
+    }
+}
+
+/// Means: `mean(sum, count)` of each window, where `count` is the window's area if
+/// `count_include_pad` and else the number of elements inside the input; 0 where that is 0.
+///
+/// Windows have at most 65536 elements.
+///
+/// # Panics
+///
+/// If a slice is shorter than its shape says.
+pub fn average_pool<T: Element>(
+    input: &[T],
+    shape: Hwc,
+    window: &Window,
+    count_include_pad: bool,
+    output: &mut [T],
+    out: Hwc,
+    mean: impl Fn(i32, u32) -> T,
+) {
+    let channels = shape.c as usize;
+    let area = u32::from(window.kernel_h) * u32::from(window.kernel_w);
+    for (at, pixel) in output.chunks_exact_mut(channels).enumerate() {
+        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
+        for (block, lanes) in pixel.chunks_mut(LANES).enumerate() {
+            let mut sums = [0i32; LANES];
+            let mut inside = 0;
+            for_each_tap(window, shape, oy, ox, |_, position| {
+                inside += 1;
+                let x = &input[position * channels + block * LANES..][..lanes.len()];
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = sum.wrapping_add((*x).into());
+                }
+            });
+            let count = if count_include_pad { area } else { inside };
+            for (y, sum) in lanes.iter_mut().zip(sums) {
+                *y = if count == 0 {
+                    T::default()
+                } else {
+                    mean(sum, count)
+                };
+            }
+        }
+    }
+}
+
+/// [`average_pool`] over all rows and columns at once; `output` has `shape.c` elements.
+///
+/// # Panics
+///
+/// If a slice is shorter than its shape says.
+pub fn global_average_pool<T: Element>(
+    input: &[T],
+    shape: Hwc,
+    output: &mut [T],
+    mean: impl Fn(i32, u32) -> T,
+) {
+    let channels = shape.c as usize;
+    let count = shape.h * shape.w;
+    for (block, lanes) in output.chunks_mut(LANES).enumerate() {
+        let mut sums = [0i32; LANES];
+        for pixel in input.chunks_exact(channels) {
+            for (sum, x) in sums.iter_mut().zip(&pixel[block * LANES..][..lanes.len()]) {
+                *sum = sum.wrapping_add((*x).into());
+            }
+        }
+        for (y, sum) in lanes.iter_mut().zip(sums) {
+            *y = mean(sum, count);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Softmax in integers.
+
+use crate::exp2_table::EXP2;
+use crate::number::Element;
+
+/// round(log2(e) * 2^30).
+const LOG2_E: u64 = 1_549_082_005;
+
+/// Fraction bits of an exponent of two.
+const FRACTION: u32 = 24;
+
+/// exp(-difference * 2^exponent) in units of 2^-30.
+///
+/// The power of two is split into a whole part, a shift that rounds half up, and a fraction, for
+/// which a table of 257 values is interpolated linearly. Off by less than 2^-19 in all.
+fn exp_minus(difference: u32, exponent: i8) -> u32 {
+    if difference == 0 {
+        return EXP2[0];
+    }
+    let drop = 30 - FRACTION as i32 - i32::from(exponent);
+    // 17 + 31 bits at most.
+    let product = u64::from(difference) * LOG2_E;
+    let power = match drop {
+        // exp of less than -2^6: nothing is left at 2^-30.
+        ..0 => return 0,
+        0..=63 => product >> drop,
+        _ => 0,
+    };
+    let whole = power >> FRACTION;
+    if whole > 30 {
+        return 0;
+    }
+    let at = (power >> (FRACTION - 8)) as usize & 0xff;
+    let between = power as u32 & 0xffff;
+    let (low, high) = (EXP2[at], EXP2[at + 1]);
+    // The difference of neighbours is less than 2^22 and `between` has 16 bits.
+    let value = low - ((u64::from(low - high) * u64::from(between)) >> 16) as u32;
+    match whole as u32 {
+        0 => value,
+        whole => (value + (1 << (whole - 1))) >> whole,
+    }
+}
+
+/// Softmax over each `group` consecutive elements, from `exponent` to `out_exponent`.
+///
+/// Each output is `p * 2^-out_exponent / sum(p)`, rounded half up, saturated, where `p` is
+/// the integer exponential of the distance to the largest element. `out_exponent` is between
+/// -30 and 0.
+///
+/// # Panics
+///
+/// If `group` is 0 or the lengths differ.
+pub fn softmax<T: Element>(
+    input: &[T],
+    group: usize,
+    exponent: i8,
+    output: &mut [T],
+    out_exponent: i8,
+) {
+    let scale = u32::from(out_exponent.unsigned_abs()).min(30);
+    for (x, y) in input
+        .chunks_exact(group)
+        .zip(output.chunks_exact_mut(group))
+    {
+        let largest: i32 = x.iter().copied().max().unwrap_or_default().into();
+        let power = |x: T| exp_minus(largest.abs_diff(x.into()), exponent);
+        let sum: u64 = x.iter().map(|x| u64::from(power(*x))).sum();
+        for (y, x) in y.iter_mut().zip(x) {
+            let numerator = u64::from(power(*x)) << scale;
+            *y = T::saturate(((numerator + sum / 2) / sum) as i64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn table_and_constant_are_what_they_say() {
+        for (i, value) in EXP2.iter().enumerate() {
+            let exact = std::primitive::f64::exp2(30.0 - i as f64 / 256.0);
+            assert!((exact - f64::from(*value)).abs() <= 0.5001, "entry {i}");
+        }
+        let exact = core::f64::consts::LOG2_E * f64::from(1 << 30);
+        assert!((exact - LOG2_E as f64).abs() <= 0.5);
+    }
+
+    #[test]
+    fn exponential_is_within_the_documented_error() {
+        for exponent in [-20i8, -15, -9, -7, -4, -1, 0, 1, 5, 6] {
+            for difference in (0..70_000u32).step_by(7).chain([1, 2, 3, 255, 65_535]) {
+                let difference = difference.min(65_535);
+                let exact = (-f64::from(difference) * f64::from(exponent).exp2()).exp();
+                let got = f64::from(exp_minus(difference, exponent)) / f64::from(1 << 30);
+                assert!(
+                    (exact - got).abs() < f64::from(-19f32).exp2(),
+                    "exp(-{difference} * 2^{exponent}) = {exact}, got {got}"
+                );
+            }
+        }
+        assert_eq!(exp_minus(65_535, 127), 0);
+        assert_eq!(exp_minus(65_535, -128), 1 << 30);
+    }
+
+    #[test]
+    fn probabilities() {
+        let mut y = [0i8; 4];
+        softmax(&[5i8, 5, 5, 5], 4, 0, &mut y, -7);
+        assert_eq!(y, [32; 4]);
+        softmax(&[127i8, -128, -128, -128], 4, 0, &mut y, -7);
+        assert_eq!(y, [127, 0, 0, 0]);
+        softmax(&[-128i8, -128, 127, 127], 2, -1, &mut y, -7);
+        assert_eq!(y, [64; 4]);
+        let mut y = [0i16; 2];
+        softmax(&[0i16, 1], 2, 0, &mut y, -15);
+        assert_eq!(y, [8813, 23955]);
+        softmax(&[i16::MIN, i16::MAX], 2, -128, &mut y, -15);
+        assert_eq!(y, [16384, 16384]);
+    }
+}
