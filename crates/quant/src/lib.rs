@@ -7,23 +7,36 @@
 
 #![forbid(unsafe_code)]
 
+mod calibrate;
 mod error;
+mod evaluate;
+mod exponent;
+mod float;
+mod graph;
 pub mod image;
+mod import;
 mod inspect;
+mod linear;
+mod log;
+mod lower;
+mod measure;
 mod model;
+mod ops;
 mod options;
+mod passes;
+mod plan;
 mod quantize;
 mod report;
 mod samples;
 mod simulate;
+mod table;
 
 pub use error::{ImportError, QuantError, SimulateError, Unsupported};
+pub use evaluate::{Evaluation, evaluate, evaluate_float};
 pub use inspect::{Inspection, NodeInfo, PassInfo, ValueInfo};
 pub use model::{FloatModel, FloatRunner};
 pub use options::{Arithmetic, Bits, Granularity, Method, Options};
-pub use quantize::{Progress, Quantized, Stage, quantize};
+pub use quantize::{Progress, Quantized, Stage, quantization_table, quantize};
 pub use report::{LayerReport, Report, TensorReport};
 pub use samples::Samples;
-pub use simulate::{
-    Evaluation, Output, RawOutput, Simulator, TensorInfo, evaluate, evaluate_float,
-};
+pub use simulate::{Output, Port, RawOutput, Simulator, TensorInfo};

@@ -1,52 +1,214 @@
-//! A model as it came from the ONNX file.
+//! A model as it came from the ONNX file, and its float reference.
 
-use crate::error::{ImportError, QuantError};
-use crate::inspect::{Inspection, ValueInfo};
+use std::collections::BTreeSet;
+
+use crate::error::{ImportError, QuantError, Unsupported};
+use crate::float::Reference;
+use crate::graph::{Data, Graph};
+use crate::inspect::{Inspection, NodeInfo, PassInfo, ValueInfo};
+use crate::ops::{self, Refusal};
+use crate::plan::{self, Plan};
 use crate::simulate::Output;
+use crate::{import, passes};
 
 /// A parsed ONNX model, before and after the graph passes.
 #[derive(Clone, Debug)]
-pub struct FloatModel {}
+pub struct FloatModel {
+    pub(crate) graph: Graph,
+    /// None when there are problems.
+    pub(crate) plan: Option<Plan>,
+    original: Vec<NodeInfo>,
+    parameters: u64,
+    passes: Vec<PassInfo>,
+    problems: Vec<String>,
+    inputs: Vec<ValueInfo>,
+    outputs: Vec<ValueInfo>,
+}
 
 impl FloatModel {
     /// Reads an ONNX file. Fails only when there is no graph to show; what stands in the way of
     /// quantizing is listed by [`FloatModel::problems`].
-    pub fn from_onnx(_bytes: &[u8]) -> Result<FloatModel, ImportError> {
-        Err(ImportError::NoGraph)
+    pub fn from_onnx(bytes: &[u8]) -> Result<FloatModel, ImportError> {
+        let proto = import::decode(bytes)?;
+        let (mut graph, mut problems) = import::import(&proto)?;
+        ops::infer_shapes(&mut graph);
+        let original = graph.nodes.iter().map(|n| node_info(&graph, n)).collect();
+        let parameters = (graph.constants.values())
+            .filter(|c| matches!(c.data, Data::Float(_)))
+            .map(|c| c.len() as u64)
+            .sum();
+        let mut passes = passes::run(&mut graph);
+        let unsupported = unsupported(&graph);
+        problems.extend(unsupported.iter().map(ToString::to_string));
+        let mut plan = None;
+        if problems.is_empty() {
+            match plan::plan(&graph) {
+                Ok(p) => plan = Some(p),
+                Err(why) => problems.push(why),
+            }
+        }
+        if let Some(plan) = &plan {
+            passes.push(PassInfo {
+                name: "fuse_activation".into(),
+                description: "An activation runs inside the layer before it, and its range sets \
+                              the exponent."
+                    .into(),
+                changes: plan.fused.clone(),
+            });
+            passes.push(PassInfo {
+                name: "layout".into(),
+                description: "Images are stored channels last; transposes that this makes \
+                              pointless move nothing."
+                    .into(),
+                changes: plan.layout_notes.clone(),
+            });
+        }
+        let values = |names: &[String]| -> Vec<ValueInfo> {
+            names.iter().map(|n| value_info(&graph, n)).collect()
+        };
+        Ok(FloatModel {
+            inputs: values(&graph.inputs),
+            outputs: values(&graph.outputs),
+            graph,
+            plan,
+            original,
+            parameters,
+            passes,
+            problems,
+        })
+    }
+
+    /// Name of the ONNX graph.
+    pub fn name(&self) -> &str {
+        &self.graph.name
     }
 
     /// The model's inputs, ONNX order, batch 1.
     pub fn inputs(&self) -> &[ValueInfo] {
-        &[]
+        &self.inputs
     }
 
     /// The model's outputs, ONNX order, batch 1.
     pub fn outputs(&self) -> &[ValueInfo] {
-        &[]
+        &self.outputs
     }
 
     /// What stands in the way of quantizing; empty when nothing does.
     pub fn problems(&self) -> &[String] {
-        &[]
+        &self.problems
     }
 
     /// Nodes before and after the passes, with what each pass changed.
     pub fn inspect(&self) -> Inspection {
-        unreachable!()
+        let nodes: Vec<NodeInfo> = (self.graph.nodes.iter())
+            .map(|n| node_info(&self.graph, n))
+            .collect();
+        Inspection {
+            name: self.graph.name.clone(),
+            producer: self.graph.producer.clone(),
+            opset: self.graph.opset,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            parameters: self.parameters,
+            macs: nodes.iter().map(|n| n.macs).sum(),
+            original: self.original.clone(),
+            nodes,
+            passes: self.passes.clone(),
+            problems: self.problems.clone(),
+        }
     }
 
-    /// Prepares the float reference (slow: build it once, run it often).
+    /// Prepares the float reference (slow: build it once, run it often). Works for models with
+    /// operators that can't be quantized too, as long as the reference knows them.
     pub fn runner(&self) -> Result<FloatRunner, QuantError> {
-        Err(QuantError::NoSamples)
+        Ok(FloatRunner {
+            reference: Reference::new(&self.graph, &self.graph.outputs)?,
+        })
     }
 }
 
 /// The float reference for one model.
-pub struct FloatRunner {}
+#[derive(Clone, Debug)]
+pub struct FloatRunner {
+    reference: Reference,
+}
 
 impl FloatRunner {
     /// Runs one sample: one slice per input, ONNX order, batch 1.
-    pub fn run(&self, _inputs: &[&[f32]]) -> Result<Vec<Output>, QuantError> {
-        Err(QuantError::NoSamples)
+    pub fn run(&self, inputs: &[&[f32]]) -> Result<Vec<Output>, QuantError> {
+        let values = self.reference.run(inputs)?;
+        Ok((self.reference.outputs().iter().zip(values))
+            .map(|(name, (dims, data))| Output {
+                name: name.clone(),
+                dims,
+                data,
+            })
+            .collect())
     }
+}
+
+fn value_info(graph: &Graph, name: &str) -> ValueInfo {
+    ValueInfo {
+        name: name.to_owned(),
+        dims: graph.shape(name).map(<[usize]>::to_vec),
+    }
+}
+
+fn node_info(graph: &Graph, node: &crate::graph::Node) -> NodeInfo {
+    let reason = match ops::resolve(graph, node) {
+        Err(Refusal::Unsupported(why)) => Some(why),
+        Err(Refusal::UnknownInput) if !ops::is_known(&node.op) => {
+            Some("this operator is not supported yet.".to_owned())
+        }
+        _ => None,
+    };
+    NodeInfo {
+        name: node.name.clone(),
+        op: node.op.clone(),
+        inputs: node
+            .inputs
+            .iter()
+            .filter(|n| !n.is_empty())
+            .cloned()
+            .collect(),
+        outputs: (node.outputs.iter().filter(|n| !n.is_empty()))
+            .map(|n| value_info(graph, n))
+            .collect(),
+        macs: ops::macs(graph, node),
+        supported: reason.is_none(),
+        reason,
+    }
+}
+
+fn unsupported(graph: &Graph) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    let mut unexplained: BTreeSet<&str> = BTreeSet::new();
+    for node in &graph.nodes {
+        let reason = match ops::resolve(graph, node) {
+            Ok(_) => continue,
+            Err(Refusal::Unsupported(why)) => why,
+            // The node that left the shape unknown is named; this one may be fine.
+            Err(Refusal::UnknownInput) => {
+                unexplained.insert(&node.name);
+                continue;
+            }
+        };
+        found.push(Unsupported {
+            node: node.name.clone(),
+            op: node.op.clone(),
+            reason,
+        });
+    }
+    if found.is_empty()
+        && let Some(name) = unexplained.first()
+    {
+        found.push(Unsupported {
+            node: (*name).to_owned(),
+            op: String::new(),
+            reason: "the shape of its input could not be worked out. Simplify the model with \
+                     onnxsim."
+                .to_owned(),
+        });
+    }
+    found
 }

@@ -1,12 +1,22 @@
 //! Float model and calibration samples in, image and report out.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::calibrate::{self, Exponents, Range};
 use crate::error::QuantError;
+use crate::float::Reference;
+use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
-use crate::options::Options;
-use crate::report::Report;
+use crate::options::{Arithmetic, Bits, Granularity, Options};
+use crate::plan::Plan;
+use crate::report::{LayerReport, Report, TensorReport};
 use crate::samples::Samples;
+use crate::{log, measure, ops, table};
+
+/// Samples on which SQNR and saturation are measured, at most.
+const MEASURED_SAMPLES: usize = 32;
 
 /// What [`quantize`] is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,12 +49,156 @@ pub struct Quantized {
     pub log: String,
 }
 
+fn check(options: &Options) -> Result<(), QuantError> {
+    let espdl = options.arithmetic == Arithmetic::Espdl;
+    if espdl && options.bits == Bits::I16 && options.granularity == Granularity::PerChannel {
+        return Err(QuantError::Options(
+            "ESP-DL has int16 per tensor only; take per-tensor, or the fixpoint arithmetic."
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Quantizes `model` with the ranges seen on `calibration`.
 pub fn quantize(
-    _model: &FloatModel,
-    _calibration: &Samples<'_>,
-    _options: &Options,
-    _progress: &mut dyn FnMut(Progress),
+    model: &FloatModel,
+    calibration: &Samples<'_>,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Quantized, QuantError> {
-    Err(QuantError::NoSamples)
+    check(options)?;
+    let Some(plan) = &model.plan else {
+        return Err(QuantError::Model(model.problems().to_vec()));
+    };
+    let graph = &model.graph;
+    let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
+    let ranges = calibrate::ranges(graph, &reference, calibration, &mut |done, total| {
+        progress(Progress {
+            stage: Stage::Calibrate,
+            done,
+            total,
+        });
+    })?;
+    let exponents = calibrate::exponents(graph, &ranges, options)?;
+    progress(Progress {
+        stage: Stage::Convert,
+        done: 0,
+        total: 1,
+    });
+    let lowered = lower::lower(graph, plan, &exponents.by_name, options)?;
+    let mut report = report(model, plan, &lowered, &exponents, &ranges, options);
+    report.calibration_samples = calibration.len();
+    progress(Progress {
+        stage: Stage::Convert,
+        done: 1,
+        total: 1,
+    });
+    let measured = calibration.take(MEASURED_SAMPLES);
+    let quality = measure::measure(&lowered, plan, &reference, &measured, &mut |done, total| {
+        progress(Progress {
+            stage: Stage::Measure,
+            done,
+            total,
+        });
+    })?;
+    report.measured_samples = measured.len();
+    for (layer, q) in report.layers.iter_mut().zip(quality) {
+        layer.sqnr_db = q.sqnr_db();
+        layer.saturation = q.saturation();
+    }
+    let log = log::quantized_model_info(&report);
+    Ok(Quantized {
+        image: lowered.image.bytes,
+        report,
+        log,
+    })
+}
+
+/// The ESP-DL toolkit's table alone: exponents of activations, weights and biases by name, for
+/// any model that can be calibrated, whether or not the arithmetic can run it.
+pub fn quantization_table(
+    model: &FloatModel,
+    calibration: &Samples<'_>,
+    options: &Options,
+) -> Result<BTreeMap<String, Vec<i32>>, QuantError> {
+    check(options)?;
+    if model.plan.is_none() {
+        return Err(QuantError::Model(model.problems().to_vec()));
+    }
+    let graph = &model.graph;
+    let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
+    let ranges = calibrate::ranges(graph, &reference, calibration, &mut |_, _| ())?;
+    let exponents = calibrate::exponents(graph, &ranges, options)?;
+    Ok(table::table(graph, &exponents.by_name, options))
+}
+
+fn report(
+    model: &FloatModel,
+    plan: &Plan,
+    lowered: &Lowered,
+    exponents: &Exponents,
+    ranges: &BTreeMap<String, Range>,
+    options: &Options,
+) -> Report {
+    let graph = &model.graph;
+    let exponent = |name: &str| exponents.by_name.get(name).copied().unwrap_or(0);
+    let range = |name: &str| ranges.get(name).map_or([0.0; 2], |r| [r.min, r.max]);
+    let tensor = |id: &usize| {
+        let t = &plan.tensors[*id];
+        TensorReport {
+            name: t.source.clone(),
+            dims: t.dims.clone(),
+            exponent: exponent(&t.source),
+            range: range(&t.source),
+        }
+    };
+    let layers = (plan.layers.iter().zip(&lowered.layers))
+        .map(|(layer, low)| {
+            let output = &plan.tensors[layer.output];
+            let node = layer.node.map(|i| &graph.nodes[i]);
+            LayerReport {
+                name: layer.name.clone(),
+                op: low.op.to_owned(),
+                activation: layer.activation.map(|a| graph.nodes[a].op.clone()),
+                inserted: layer.node.is_none(),
+                inputs: (layer.inputs.iter())
+                    .map(|i| plan.tensors[*i].name.clone())
+                    .collect(),
+                output: output.name.clone(),
+                output_dims: output.dims.clone(),
+                output_exponent: exponent(&output.source),
+                weight_exponents: low.weight_exponents.clone(),
+                range: range(&output.source),
+                sqnr_db: None,
+                saturation: 0.0,
+                macs: node.map_or(0, |n| ops::macs(graph, n)),
+                accumulator_bits: low.accumulator_bits,
+                weight_bytes: low.weight_bytes,
+                output_bytes: output.len() * options.bits.width() as usize / 8,
+            }
+        })
+        .collect::<Vec<_>>();
+    let mut warnings = exponents.warnings.clone();
+    for (layer, low) in plan.layers.iter().zip(&lowered.layers) {
+        warnings.extend(
+            low.warnings
+                .iter()
+                .map(|w| format!("'{}': {w}.", layer.name)),
+        );
+    }
+    Report {
+        model: graph.name.clone(),
+        options: options.clone(),
+        calibration_samples: 0,
+        measured_samples: 0,
+        inputs: plan.inputs.iter().map(tensor).collect(),
+        outputs: plan.outputs.iter().map(tensor).collect(),
+        macs: layers.iter().map(|l| l.macs).sum(),
+        layers,
+        tensors: table::table(graph, &exponents.by_name, options),
+        image_bytes: lowered.image.bytes.len(),
+        arena_bytes: lowered.image.plan.arena_bytes as usize,
+        warnings,
+    }
 }

@@ -49,6 +49,8 @@ pub struct LayerReport {
     pub op: String,
     /// The activation fused into the layer, if any.
     pub activation: Option<String>,
+    /// True for a reordering in memory that has no node in the ONNX graph.
+    pub inserted: bool,
     pub inputs: Vec<String>,
     /// Name of the ONNX tensor the layer writes: after the fused activation.
     pub output: String,

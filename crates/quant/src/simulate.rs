@@ -1,10 +1,13 @@
-//! The exact simulator, and accuracy over labelled samples.
+//! The exact simulator: an image, the runtime's own kernels, floats or integers in ONNX order
+//! outside.
 
+use fixpoint_runtime::{AlignedBytes, Model, Observer, Storage, Tensor, run};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{QuantError, SimulateError};
-use crate::model::FloatModel;
-use crate::samples::Samples;
+use crate::error::SimulateError;
+use crate::exponent;
+use crate::options::Bits;
+use crate::plan::{Layout, onnx_index};
 
 /// A float output by name, ONNX order.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +28,20 @@ pub struct RawOutput {
     pub data: Vec<i32>,
 }
 
+impl RawOutput {
+    /// The same values as floats.
+    pub fn to_float(&self) -> Output {
+        let scale = exponent::pow2(self.exponent);
+        Output {
+            name: self.name.clone(),
+            dims: self.dims.clone(),
+            data: (self.data.iter())
+                .map(|v| (f64::from(*v) * scale) as f32)
+                .collect(),
+        }
+    }
+}
+
 /// A model input or output of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TensorInfo {
@@ -36,80 +53,259 @@ pub struct TensorInfo {
     pub bits: u32,
 }
 
+/// Floats to a board's bytes and back, for one input or output: the rounding, clipping and order
+/// that the simulator uses, also for hosts that know a board but not its image.
+#[derive(Clone, Debug)]
+pub struct Port {
+    info: TensorInfo,
+    bits: Bits,
+    index: Vec<usize>,
+}
+
+impl Port {
+    fn new(tensor: &Tensor<'_>) -> Port {
+        let info = TensorInfo {
+            name: tensor.name.to_owned(),
+            dims: tensor.dims().iter().map(|d| *d as usize).collect(),
+            exponent: tensor.exponent.into(),
+            bits: 8 * tensor.element.bytes(),
+        };
+        Port::of(info, tensor.storage == Storage::ChannelsLast)
+    }
+
+    /// `channels_last`: the bytes hold (H, W, C) for dims (1, C, H, W), or (L, C) for (1, C, L).
+    /// Holds one index for each element, so the caller checks dimensions that it doesn't trust.
+    pub fn of(info: TensorInfo, channels_last: bool) -> Port {
+        let layout = match channels_last && info.dims.len() > 1 {
+            true => Layout::ChannelsLast,
+            false => Layout::AsOnnx,
+        };
+        let bits = match info.bits {
+            8 => Bits::I8,
+            _ => Bits::I16,
+        };
+        Port {
+            index: onnx_index(layout, &info.dims),
+            info,
+            bits,
+        }
+    }
+
+    /// What it is called and how it is scaled.
+    pub fn info(&self) -> &TensorInfo {
+        &self.info
+    }
+
+    /// ONNX-ordered floats as the board stores them.
+    pub fn encode(&self, values: &[f32]) -> Result<Vec<u8>, SimulateError> {
+        let integers = self.quantize(values)?;
+        let mut bytes = vec![0; integers.len() * self.bits.width() as usize / 8];
+        self.store(&integers, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The board's bytes as integers in ONNX order.
+    pub fn decode(&self, bytes: &[u8]) -> Result<RawOutput, SimulateError> {
+        let want = self.index.len() * self.bits.width() as usize / 8;
+        if bytes.len() != want {
+            return Err(SimulateError::Run(format!(
+                "'{}' has {want} bytes, {} came",
+                self.info.name,
+                bytes.len()
+            )));
+        }
+        Ok(self.load(bytes))
+    }
+
+    fn check(&self, len: usize) -> Result<(), SimulateError> {
+        if len == self.index.len() {
+            return Ok(());
+        }
+        Err(SimulateError::InputSize {
+            name: self.info.name.clone(),
+            want: self.index.len(),
+            got: len,
+        })
+    }
+
+    fn quantize(&self, values: &[f32]) -> Result<Vec<i32>, SimulateError> {
+        self.check(values.len())?;
+        if values.iter().any(|v| v.is_nan()) {
+            return Err(SimulateError::NotANumber {
+                name: self.info.name.clone(),
+            });
+        }
+        Ok((values.iter())
+            .map(|v| exponent::quantize(*v, self.info.exponent, self.bits))
+            .collect())
+    }
+
+    /// ONNX-ordered integers to stored bytes; clips to the type.
+    fn store(&self, values: &[i32], bytes: &mut [u8]) -> Result<(), SimulateError> {
+        self.check(values.len())?;
+        let width = self.bits.width() as usize / 8;
+        for (place, at) in bytes.chunks_exact_mut(width).zip(&self.index) {
+            let v = values[*at].clamp(self.bits.min(), self.bits.max());
+            place.copy_from_slice(&v.to_le_bytes()[..width]);
+        }
+        Ok(())
+    }
+
+    fn load(&self, bytes: &[u8]) -> RawOutput {
+        let mut data = vec![0; self.index.len()];
+        for (value, at) in integers(bytes, self.info.bits).zip(&self.index) {
+            data[*at] = value;
+        }
+        RawOutput {
+            name: self.info.name.clone(),
+            dims: self.info.dims.clone(),
+            exponent: self.info.exponent,
+            bits: self.info.bits,
+            data,
+        }
+    }
+}
+
+/// Little-endian integers of 8 or 16 bits.
+pub(crate) fn integers(bytes: &[u8], bits: u32) -> impl Iterator<Item = i32> {
+    bytes.chunks_exact(bits as usize / 8).map(|b| match *b {
+        [a, b] => i16::from_le_bytes([a, b]).into(),
+        _ => (b[0] as i8).into(),
+    })
+}
+
 /// Runs a model image with the kernels that run on the chip.
-pub struct Simulator {}
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    image: AlignedBytes,
+    arena: AlignedBytes,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    input_infos: Vec<TensorInfo>,
+    output_infos: Vec<TensorInfo>,
+    id: u32,
+}
+
+fn refused(e: impl std::fmt::Display) -> SimulateError {
+    SimulateError::Image(e.to_string())
+}
 
 impl Simulator {
     /// Takes any bytes; refuses what is not a sound image.
-    pub fn new(_image: &[u8]) -> Result<Simulator, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn new(image: &[u8]) -> Result<Simulator, SimulateError> {
+        let image = AlignedBytes::new(image);
+        let model = Model::parse(image.as_ref()).map_err(refused)?;
+        let inputs: Vec<Port> = model.inputs().map(|t| Port::new(&t)).collect();
+        let outputs: Vec<Port> = model.outputs().map(|t| Port::new(&t)).collect();
+        let arena = AlignedBytes::zeroed(model.arena_bytes() as usize);
+        Ok(Simulator {
+            id: model.id(),
+            input_infos: inputs.iter().map(|p| p.info.clone()).collect(),
+            output_infos: outputs.iter().map(|p| p.info.clone()).collect(),
+            inputs,
+            outputs,
+            arena,
+            image,
+        })
+    }
+
+    /// The image's CRC-32, by which the board names it.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// The image's inputs.
     pub fn inputs(&self) -> &[TensorInfo] {
-        &[]
+        &self.input_infos
     }
 
     /// The image's outputs.
     pub fn outputs(&self) -> &[TensorInfo] {
-        &[]
+        &self.output_infos
     }
 
     /// One sample, floats in ONNX order in and out: quantize, run, scale.
-    pub fn run(&mut self, _inputs: &[&[f32]]) -> Result<Vec<Output>, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn run(&mut self, inputs: &[&[f32]]) -> Result<Vec<Output>, SimulateError> {
+        let raw = self.run_raw(inputs)?;
+        Ok(raw.iter().map(RawOutput::to_float).collect())
     }
 
     /// One sample, floats in, the outputs' integers out.
-    pub fn run_raw(&mut self, _inputs: &[&[f32]]) -> Result<Vec<RawOutput>, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn run_raw(&mut self, inputs: &[&[f32]]) -> Result<Vec<RawOutput>, SimulateError> {
+        self.run_observed(inputs, &mut ())
+    }
+
+    pub(crate) fn run_observed(
+        &mut self,
+        inputs: &[&[f32]],
+        observer: &mut impl Observer,
+    ) -> Result<Vec<RawOutput>, SimulateError> {
+        self.check_count(inputs.len())?;
+        let integers = (self.inputs.iter().zip(inputs))
+            .map(|(port, values)| port.quantize(values))
+            .collect::<Result<Vec<_>, _>>()?;
+        let slices: Vec<&[i32]> = integers.iter().map(Vec::as_slice).collect();
+        self.execute(&slices, observer)
     }
 
     /// One sample given as integers in ONNX order (out of range: clipped), integers out.
-    pub fn run_integers(&mut self, _inputs: &[&[i32]]) -> Result<Vec<RawOutput>, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn run_integers(&mut self, inputs: &[&[i32]]) -> Result<Vec<RawOutput>, SimulateError> {
+        self.execute(inputs, &mut ())
+    }
+
+    fn check_count(&self, got: usize) -> Result<(), SimulateError> {
+        let want = self.inputs.len();
+        if got == want {
+            return Ok(());
+        }
+        Err(SimulateError::InputCount { want, got })
+    }
+
+    fn execute(
+        &mut self,
+        inputs: &[&[i32]],
+        observer: &mut impl Observer,
+    ) -> Result<Vec<RawOutput>, SimulateError> {
+        self.check_count(inputs.len())?;
+        let failed = |what: &str| SimulateError::Run(what.to_owned());
+        let model = Model::parse(self.image.as_ref()).map_err(refused)?;
+        let arena = self.arena.blocks_mut();
+        for (i, (port, values)) in self.inputs.iter().zip(inputs).enumerate() {
+            let place = model.input_mut(arena, i);
+            port.store(values, place.ok_or_else(|| failed("no such input"))?)?;
+        }
+        run(&model, arena, observer).map_err(|e| failed(&e.to_string()))?;
+        (self.outputs.iter().enumerate())
+            .map(|(i, port)| {
+                let bytes = model.output(arena, i);
+                Ok(port.load(bytes.ok_or_else(|| failed("no such output"))?))
+            })
+            .collect()
+    }
+
+    /// Exponents of the layers' outputs, in execution order.
+    pub(crate) fn layer_exponents(&self) -> Result<Vec<i32>, SimulateError> {
+        let model = Model::parse(self.image.as_ref()).map_err(refused)?;
+        Ok((model.layers())
+            .map(|l| model.tensor(l.output).map_or(0, |t| t.exponent.into()))
+            .collect())
     }
 
     /// The bytes that the board gets for input `i`: quantized, in the image's storage order.
-    pub fn input_bytes(&self, _i: usize, _values: &[f32]) -> Result<Vec<u8>, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn input_bytes(&self, i: usize, values: &[f32]) -> Result<Vec<u8>, SimulateError> {
+        let port = self.inputs.get(i).ok_or(SimulateError::InputCount {
+            want: self.inputs.len(),
+            got: i + 1,
+        })?;
+        port.encode(values)
     }
 
     /// The integers, in ONNX order, of output `i` as bytes that came from the board.
-    pub fn decode_output(&self, _i: usize, _bytes: &[u8]) -> Result<RawOutput, SimulateError> {
-        Err(SimulateError::Image(String::new()))
+    pub fn decode_output(&self, i: usize, bytes: &[u8]) -> Result<RawOutput, SimulateError> {
+        let port = self
+            .outputs
+            .get(i)
+            .ok_or_else(|| SimulateError::Run(format!("the image has no output {i}")))?;
+        port.decode(bytes)
     }
-}
-
-/// Accuracy over samples: arg-max of the first output against the labels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Fraction 0..1 of right answers; None without labels.
-    pub accuracy: Option<f64>,
-    pub n: usize,
-    /// Fraction 0..1 of answers equal to the reference's; None without a reference.
-    pub agreement: Option<f64>,
-    /// Arg-max of the first output for every sample.
-    pub predictions: Vec<u32>,
-}
-
-/// Accuracy of the float model. `progress(done, total)` is called after every sample.
-pub fn evaluate_float(
-    _model: &FloatModel,
-    _samples: &Samples<'_>,
-    _labels: Option<&[u32]>,
-    _progress: &mut dyn FnMut(usize, usize),
-) -> Result<Evaluation, QuantError> {
-    Err(QuantError::NoSamples)
-}
-
-/// Accuracy of an image, and how often it agrees with `reference` (the float model's predictions).
-pub fn evaluate(
-    _simulator: &mut Simulator,
-    _samples: &Samples<'_>,
-    _labels: Option<&[u32]>,
-    _reference: Option<&[u32]>,
-    _progress: &mut dyn FnMut(usize, usize),
-) -> Result<Evaluation, SimulateError> {
-    Err(SimulateError::Image(String::new()))
 }

@@ -1,0 +1,215 @@
+//! The float reference: the graph as tract runs it, with every intermediate tensor if wanted.
+//! tract computes floats only; no integer of the image depends on it except through the ranges.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::prelude::{
+    Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TypedRunnableModel, tvec,
+};
+
+use crate::error::QuantError;
+use crate::graph::{Attr, Constant, Data, Graph};
+
+/// A model ready to run in float.
+#[derive(Clone)]
+pub(crate) struct Reference {
+    plan: Arc<TypedRunnableModel>,
+    inputs: Vec<(String, Vec<usize>)>,
+    outputs: Vec<String>,
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reference")
+            .field("outputs", &self.outputs)
+            .finish()
+    }
+}
+
+fn float_error(e: impl fmt::Display) -> QuantError {
+    QuantError::Float(e.to_string())
+}
+
+impl Reference {
+    /// Prepares `graph` with the tensors `outputs` as outputs, in that order.
+    pub(crate) fn new(graph: &Graph, outputs: &[String]) -> Result<Reference, QuantError> {
+        let proto = to_proto(graph, outputs);
+        let inputs = (graph.inputs.iter())
+            .map(|name| {
+                let dims = graph.shape(name).ok_or_else(|| {
+                    QuantError::Float(format!("the shape of the input '{name}' is not known"))
+                })?;
+                Ok((name.clone(), dims.to_vec()))
+            })
+            .collect::<Result<Vec<_>, QuantError>>()?;
+        let plan = tract_onnx::onnx()
+            .model_for_proto_model(&proto)
+            .and_then(|m| m.into_optimized())
+            .and_then(|m| m.into_runnable())
+            .map_err(|e| QuantError::Float(format!("{e:#}")))?;
+        Ok(Reference {
+            plan,
+            inputs,
+            outputs: outputs.to_vec(),
+        })
+    }
+
+    pub(crate) fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Runs one sample; gives the dims and values of every output.
+    pub(crate) fn run(&self, inputs: &[&[f32]]) -> Result<Vec<(Vec<usize>, Vec<f32>)>, QuantError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(QuantError::Samples(format!(
+                "The model has {} inputs, the samples have {}.",
+                self.inputs.len(),
+                inputs.len()
+            )));
+        }
+        let mut values = tvec!();
+        for (data, (name, dims)) in inputs.iter().zip(&self.inputs) {
+            let want: usize = dims.iter().product();
+            if data.len() != want {
+                return Err(QuantError::Samples(format!(
+                    "The input '{name}' has {want} elements {dims:?}, the sample has {}. Check \
+                     the size, channels and layout of the samples.",
+                    data.len()
+                )));
+            }
+            if data.iter().any(|v| !v.is_finite()) {
+                return Err(QuantError::Samples(format!(
+                    "A sample for the input '{name}' holds a value that is not a finite number. \
+                     Check the normalisation."
+                )));
+            }
+            let tensor = Tensor::from_shape(dims, data).map_err(float_error)?;
+            values.push(TValue::from(tensor));
+        }
+        let results = self
+            .plan
+            .run(values)
+            .map_err(|e| QuantError::Float(format!("{e:#}")))?;
+        results
+            .iter()
+            .map(|t| {
+                let tensor = t.cast_to::<f32>().map_err(float_error)?;
+                let view = tensor.to_plain_array_view::<f32>().map_err(float_error)?;
+                Ok((tensor.shape().to_vec(), view.iter().copied().collect()))
+            })
+            .collect()
+    }
+}
+
+fn to_proto(graph: &Graph, outputs: &[String]) -> pb::ModelProto {
+    let value = |name: &str, dims: Option<&[usize]>| pb::ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(pb::TypeProto {
+            value: Some(pb::type_proto::Value::TensorType(pb::type_proto::Tensor {
+                elem_type: DataType::Float as i32,
+                shape: dims.map(|dims| pb::TensorShapeProto {
+                    dim: (dims.iter())
+                        .map(|d| pb::tensor_shape_proto::Dimension {
+                            value: Some(pb::tensor_shape_proto::dimension::Value::DimValue(
+                                *d as i64,
+                            )),
+                            ..Default::default()
+                        })
+                        .collect(),
+                }),
+            })),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    pb::ModelProto {
+        ir_version: 7,
+        opset_import: vec![pb::OperatorSetIdProto {
+            version: graph.opset,
+            ..Default::default()
+        }],
+        graph: Some(pb::GraphProto {
+            name: graph.name.clone(),
+            node: (graph.nodes.iter().enumerate())
+                .map(|(i, n)| pb::NodeProto {
+                    // tract wants node names that differ.
+                    name: format!("{i} {}", n.name),
+                    op_type: n.op.clone(),
+                    input: n.inputs.clone(),
+                    output: n.outputs.clone(),
+                    attribute: n.attrs.iter().map(|(k, v)| attribute(k, v)).collect(),
+                    ..Default::default()
+                })
+                .collect(),
+            initializer: (graph.constants.iter())
+                .map(|(name, c)| tensor(name, c))
+                .collect(),
+            input: (graph.inputs.iter())
+                .map(|name| value(name, graph.shape(name)))
+                .collect(),
+            output: outputs.iter().map(|name| value(name, None)).collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn attribute(name: &str, value: &Attr) -> pb::AttributeProto {
+    use pb::attribute_proto::AttributeType as T;
+    let mut a = pb::AttributeProto {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let kind = match value {
+        Attr::Int(v) => {
+            a.i = *v;
+            T::Int
+        }
+        Attr::Float(v) => {
+            a.f = *v;
+            T::Float
+        }
+        Attr::Str(v) => {
+            a.s = v.clone().into_bytes();
+            T::String
+        }
+        Attr::Ints(v) => {
+            a.ints = v.clone();
+            T::Ints
+        }
+        Attr::Floats(v) => {
+            a.floats = v.clone();
+            T::Floats
+        }
+        Attr::Tensor(v) => {
+            a.t = Some(tensor(name, v));
+            T::Tensor
+        }
+        Attr::Other => T::Undefined,
+    };
+    a.r#type = kind as i32;
+    a
+}
+
+fn tensor(name: &str, constant: &Constant) -> pb::TensorProto {
+    let mut t = pb::TensorProto {
+        name: name.to_owned(),
+        dims: constant.dims.iter().map(|d| *d as i64).collect(),
+        ..Default::default()
+    };
+    match &constant.data {
+        Data::Float(v) => {
+            t.data_type = DataType::Float as i32;
+            t.raw_data = v.iter().flat_map(|v| v.to_le_bytes()).collect();
+        }
+        Data::Int(v) => {
+            t.data_type = DataType::Int64 as i32;
+            t.raw_data = v.iter().flat_map(|v| v.to_le_bytes()).collect();
+        }
+        Data::Unreadable(_) => t.data_type = DataType::Undefined as i32,
+    }
+    t
+}

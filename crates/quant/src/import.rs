@@ -1,0 +1,348 @@
+//! ONNX protobuf to [`Graph`]. Takes anything that decodes; what is wrong inside becomes a list
+//! of problems, so that the rest of the graph can be shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::prelude::Framework;
+
+use crate::error::ImportError;
+use crate::graph::{Attr, Constant, Data, Graph, Node};
+
+/// The largest constant that is accepted, in elements; nothing bigger fits the chip's flash.
+const MAX_ELEMENTS: usize = 1 << 26;
+
+/// Decodes the file. `pb` is kept by the caller for models that only run in float.
+pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
+    if bytes.is_empty() {
+        return Err(ImportError::NotOnnx("it is empty".into()));
+    }
+    tract_onnx::onnx()
+        .proto_model_for_read(&mut &*bytes)
+        .map_err(|e| ImportError::NotOnnx(e.root_cause().to_string()))
+}
+
+/// Builds the graph. The problems are sentences about things that make the model unusable as a
+/// whole (weights elsewhere, missing tensors); unsupported operators are found later.
+pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), ImportError> {
+    let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
+    if proto.node.is_empty() {
+        return Err(ImportError::NoGraph);
+    }
+    let mut problems = Vec::new();
+    let mut graph = Graph {
+        name: proto.name.clone(),
+        producer: format!("{} {}", model.producer_name, model.producer_version)
+            .trim()
+            .to_owned(),
+        opset: opset(model),
+        ..Graph::default()
+    };
+    if graph.opset < 7 {
+        problems.push(format!(
+            "The model uses ONNX opset {}; 7 to 21 are understood. Export it again with opset 13.",
+            graph.opset
+        ));
+    }
+    for tensor in &proto.initializer {
+        let constant = constant(tensor);
+        if let Data::Unreadable(why) = &constant.data {
+            problems.push(format!(
+                "The weights '{}' can't be read: {why}",
+                tensor.name
+            ));
+        }
+        graph.add_constant(&tensor.name, constant);
+    }
+    if !proto.sparse_initializer.is_empty() {
+        problems.push("The model has sparse weights. Export it with dense ones.".to_owned());
+    }
+    for input in &proto.input {
+        // Old exporters list the weights among the inputs.
+        if graph.constants.contains_key(&input.name) {
+            continue;
+        }
+        graph.inputs.push(input.name.clone());
+        if let Err(why) = input_shape(input).map(|d| graph.shapes.insert(input.name.clone(), d)) {
+            problems.push(why);
+        }
+    }
+    graph.outputs = proto.output.iter().map(|o| o.name.clone()).collect();
+    for (i, node) in proto.node.iter().enumerate() {
+        let node = import_node(i, node);
+        if node.op == "Constant" {
+            match constant_node(&node) {
+                Some(value) => {
+                    if let Data::Unreadable(why) = &value.data {
+                        problems.push(format!("The constant '{}' can't be read: {why}", node.name));
+                    }
+                    graph.add_constant(node.output(), value);
+                }
+                None => problems.push(format!(
+                    "The Constant node '{}' holds neither a tensor nor numbers. Simplify the model with onnxsim.",
+                    node.name
+                )),
+            }
+            continue;
+        }
+        graph.nodes.push(node);
+    }
+    sort(&mut graph, &mut problems);
+    check_interface(&graph, &mut problems);
+    Ok((graph, problems))
+}
+
+fn opset(model: &pb::ModelProto) -> i64 {
+    (model.opset_import.iter())
+        .find(|o| o.domain.is_empty() || o.domain == "ai.onnx")
+        .map(|o| o.version)
+        .unwrap_or(0)
+}
+
+fn check_interface(graph: &Graph, problems: &mut Vec<String>) {
+    match graph.inputs.len() {
+        0 => problems.push("The model has no input: all its inputs have stored values.".into()),
+        1 => {}
+        n => problems.push(format!(
+            "The model has {n} inputs ({}); one is supported. Cut the graph so that one remains.",
+            graph.inputs.join(", ")
+        )),
+    }
+    if graph.outputs.is_empty() {
+        problems.push("The model names no output. Export it again with one.".into());
+    }
+}
+
+/// Batch and unknown dims: the first is taken as batch 1, any other must be a number.
+fn input_shape(input: &pb::ValueInfoProto) -> Result<Vec<usize>, String> {
+    use pb::tensor_shape_proto::dimension::Value as Dim;
+    let name = &input.name;
+    let Some(pb::type_proto::Value::TensorType(tensor)) =
+        input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Err(format!("The input '{name}' is not a tensor."));
+    };
+    if tensor.elem_type != DataType::Float as i32 {
+        return Err(format!(
+            "The input '{name}' is not float32. Models that are already quantized or take \
+             integers are not supported yet; export the float model."
+        ));
+    }
+    let Some(shape) = &tensor.shape else {
+        return Err(format!(
+            "The input '{name}' has no shape. Export the model with a fixed input shape."
+        ));
+    };
+    let mut dims = Vec::new();
+    for (i, dim) in shape.dim.iter().enumerate() {
+        match &dim.value {
+            Some(Dim::DimValue(v)) if (1..=1 << 20).contains(v) => dims.push(*v as usize),
+            _ if i == 0 => dims.push(1),
+            _ => {
+                return Err(format!(
+                    "Dimension {i} of the input '{name}' is not fixed. Export the model with a \
+                     fixed input size (only the batch may stay open)."
+                ));
+            }
+        }
+    }
+    if dims
+        .iter()
+        .try_fold(1usize, |n, d| n.checked_mul(*d))
+        .is_none_or(|n| n > MAX_ELEMENTS)
+    {
+        return Err(format!("The input '{name}' is too large."));
+    }
+    if dims.len() > 1 && dims[0] != 1 {
+        return Err(format!(
+            "The input '{name}' has a fixed batch of {}. Export the model with batch 1.",
+            dims[0]
+        ));
+    }
+    Ok(dims)
+}
+
+fn import_node(index: usize, node: &pb::NodeProto) -> Node {
+    let mut op = node.op_type.clone();
+    if !node.domain.is_empty() && node.domain != "ai.onnx" {
+        op = format!("{}.{op}", node.domain);
+    }
+    let attrs = (node.attribute.iter())
+        .map(|a| (a.name.clone(), attribute(a)))
+        .collect::<BTreeMap<_, _>>();
+    // Unnamed nodes are told apart by what they write; those the toolkit names get that later.
+    let name = if node.name.is_empty() && op == "Constant" {
+        format!("constant {index}")
+    } else {
+        node.name.clone()
+    };
+    Node {
+        name,
+        op,
+        inputs: node.input.clone(),
+        outputs: node.output.clone(),
+        attrs,
+    }
+}
+
+fn attribute(a: &pb::AttributeProto) -> Attr {
+    use pb::attribute_proto::AttributeType as T;
+    // Writers before IR version 2 left the type out; the filled field tells it then.
+    match T::try_from(a.r#type).unwrap_or(T::Undefined) {
+        T::Int => Attr::Int(a.i),
+        T::Float => Attr::Float(a.f),
+        T::String => Attr::Str(String::from_utf8_lossy(&a.s).into_owned()),
+        T::Ints => Attr::Ints(a.ints.clone()),
+        T::Floats => Attr::Floats(a.floats.clone()),
+        T::Tensor => {
+            a.t.as_ref()
+                .map_or(Attr::Other, |t| Attr::Tensor(constant(t)))
+        }
+        T::Undefined if !a.ints.is_empty() => Attr::Ints(a.ints.clone()),
+        T::Undefined if !a.s.is_empty() => Attr::Str(String::from_utf8_lossy(&a.s).into_owned()),
+        T::Undefined if a.f != 0.0 => Attr::Float(a.f),
+        T::Undefined if a.t.is_none() && a.g.is_none() => Attr::Int(a.i),
+        _ => Attr::Other,
+    }
+}
+
+fn constant_node(node: &Node) -> Option<Constant> {
+    let scalar = Vec::new;
+    node.attrs
+        .iter()
+        .find_map(|(name, value)| match (name.as_str(), value) {
+            ("value", Attr::Tensor(t)) => Some(t.clone()),
+            ("value_float", Attr::Float(v)) => Some(Constant::float(scalar(), vec![*v])),
+            ("value_floats", Attr::Floats(v)) => Some(Constant::float(vec![v.len()], v.clone())),
+            ("value_int", Attr::Int(v)) => Some(Constant::ints(scalar(), vec![*v])),
+            ("value_ints", Attr::Ints(v)) => Some(Constant::ints(vec![v.len()], v.clone())),
+            _ => None,
+        })
+}
+
+/// A tensor's values, from whichever field holds them.
+pub(crate) fn constant(t: &pb::TensorProto) -> Constant {
+    let unreadable = |why: &str| Constant {
+        dims: Vec::new(),
+        data: Data::Unreadable(why.to_owned()),
+    };
+    if t.data_location
+        .is_some_and(|l| l == DataLocation::External as i32)
+    {
+        return unreadable(
+            "they are in a separate file next to the model. Save the model again with its \
+             weights inside (onnx.save_model(..., save_as_external_data=False)).",
+        );
+    }
+    let mut dims = Vec::with_capacity(t.dims.len());
+    let mut len = 1usize;
+    for &d in &t.dims {
+        let d = match usize::try_from(d) {
+            Ok(d) => d,
+            Err(_) => return unreadable("their shape is negative. Export the model again."),
+        };
+        len = match len.checked_mul(d) {
+            Some(n) if n <= MAX_ELEMENTS => n,
+            _ => return unreadable("they are too large for any device this is for."),
+        };
+        dims.push(d);
+    }
+    let values = match DataType::try_from(t.data_type) {
+        Ok(DataType::Float) => floats(t, 4, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+        Ok(DataType::Double) if t.raw_data.is_empty() => {
+            Data::Float(t.double_data.iter().map(|v| *v as f32).collect())
+        }
+        Ok(DataType::Double) => floats(t, 8, |b| {
+            f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
+        }),
+        Ok(DataType::Int64) if t.raw_data.is_empty() => Data::Int(t.int64_data.clone()),
+        Ok(DataType::Int64) => ints(t, 8, |b| {
+            i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])
+        }),
+        Ok(DataType::Int32) => ints(t, 4, |b| {
+            i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        }),
+        Ok(DataType::Int16) => ints(t, 2, |b| i64::from(i16::from_le_bytes([b[0], b[1]]))),
+        Ok(DataType::Int8) => ints(t, 1, |b| i64::from(b[0] as i8)),
+        Ok(DataType::Uint8 | DataType::Bool) => ints(t, 1, |b| i64::from(b[0])),
+        Ok(DataType::Uint16) => ints(t, 2, |b| i64::from(u16::from_le_bytes([b[0], b[1]]))),
+        Ok(DataType::Float16) => {
+            Data::Unreadable("they are float16. Export the model in float32.".to_owned())
+        }
+        Ok(other) => Data::Unreadable(format!(
+            "their type {} is not known here. Export the model in float32.",
+            other.as_str_name()
+        )),
+        Err(_) => Data::Unreadable("their type is unknown. Export the model again.".to_owned()),
+    };
+    let have = match &values {
+        Data::Float(v) => v.len(),
+        Data::Int(v) => v.len(),
+        Data::Unreadable(_) => len,
+    };
+    if have != len {
+        return unreadable(&format!(
+            "{have} values for a shape of {len}: the file is cut off or damaged. Export it again."
+        ));
+    }
+    Constant { dims, data: values }
+}
+
+fn floats(t: &pb::TensorProto, width: usize, read: impl Fn(&[u8]) -> f32) -> Data {
+    if t.raw_data.is_empty() {
+        return Data::Float(t.float_data.clone());
+    }
+    Data::Float(t.raw_data.chunks_exact(width).map(read).collect())
+}
+
+fn ints(t: &pb::TensorProto, width: usize, read: impl Fn(&[u8]) -> i64) -> Data {
+    if t.raw_data.is_empty() {
+        return Data::Int(t.int32_data.iter().map(|v| i64::from(*v)).collect());
+    }
+    Data::Int(t.raw_data.chunks_exact(width).map(read).collect())
+}
+
+/// Puts the nodes in execution order (stable: a sorted file stays as it is) and reports tensors
+/// that nothing provides.
+fn sort(graph: &mut Graph, problems: &mut Vec<String>) {
+    let mut known: BTreeSet<String> = graph.constants.keys().cloned().collect();
+    known.extend(graph.inputs.iter().cloned());
+    let written: BTreeSet<String> = (graph.nodes.iter())
+        .flat_map(|n| n.outputs.iter().cloned())
+        .collect();
+    for node in &graph.nodes {
+        for input in node.inputs.iter().filter(|i| !i.is_empty()) {
+            if !known.contains(input) && !written.contains(input) {
+                problems.push(format!(
+                    "Node '{}' ({}) reads '{input}', which nothing provides: the weights are \
+                     missing from the file. Export the model with its weights inside.",
+                    node.name, node.op
+                ));
+                known.insert(input.clone());
+            }
+        }
+    }
+    for output in &graph.outputs {
+        if !known.contains(output) && !written.contains(output) {
+            problems.push(format!("The output '{output}' is written by no node."));
+        }
+    }
+    let mut waiting = std::mem::take(&mut graph.nodes);
+    while !waiting.is_empty() {
+        let ready = waiting
+            .iter()
+            .position(|n| n.inputs.iter().all(|i| i.is_empty() || known.contains(i)));
+        let Some(i) = ready else {
+            problems.push(format!(
+                "The graph runs in a circle through node '{}'. Export the model again.",
+                waiting[0].name
+            ));
+            graph.nodes.append(&mut waiting);
+            return;
+        };
+        let node = waiting.remove(i);
+        known.extend(node.outputs.iter().filter(|o| !o.is_empty()).cloned());
+        graph.nodes.push(node);
+    }
+}

@@ -1,0 +1,283 @@
+//! The integers of a layer with weights: exponents, rounding, bias, and whether its sums fit.
+
+use crate::error::QuantError;
+use crate::exponent;
+use crate::options::{Arithmetic, Bits, Granularity, Options};
+
+/// Per-channel weight exponents of the ESP-DL toolkit never go below this.
+const ESPDL_CHANNEL_FLOOR: i32 = -15;
+
+/// Float parameters of one layer; weights `[outputs][elements per output]`, as stored.
+pub(crate) struct Parameters<'a> {
+    pub(crate) weights: &'a [f32],
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) outputs: usize,
+    pub(crate) input_exponent: i32,
+    pub(crate) output_exponent: i32,
+}
+
+/// Integer parameters of one layer.
+#[derive(Debug)]
+pub(crate) struct Integers {
+    pub(crate) weights: Vec<i16>,
+    pub(crate) bias: Vec<i64>,
+    /// One, or one per output channel.
+    pub(crate) weight_exponents: Vec<i32>,
+    /// One, or one per output channel.
+    pub(crate) shifts: Vec<i32>,
+    /// Signed bits that hold every sum this layer can form.
+    pub(crate) accumulator_bits: u32,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The toolkit's table entry for weights: `[1]` or `[outputs]`, rows `[outputs][...]`.
+pub(crate) fn table_weight_exponents(
+    weights: &[f32],
+    outputs: usize,
+    bits: Bits,
+    granularity: Granularity,
+) -> Vec<i32> {
+    match granularity {
+        Granularity::PerTensor => {
+            vec![exponent::ceil(largest(weights), bits).unwrap_or(exponent::of_zeros(bits))]
+        }
+        Granularity::PerChannel => rows(weights, outputs)
+            .map(|row| {
+                let e = exponent::ceil(largest(row), bits).unwrap_or(ESPDL_CHANNEL_FLOOR);
+                e.max(ESPDL_CHANNEL_FLOOR)
+            })
+            .collect(),
+    }
+}
+
+fn rows(weights: &[f32], outputs: usize) -> impl Iterator<Item = &[f32]> {
+    weights.chunks(weights.len() / outputs)
+}
+
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |m, v| v.abs().max(m))
+}
+
+/// Signed bits of the narrowest accumulator for sums whose magnitude is at most `bound`.
+fn bits_for(bound: u128) -> u32 {
+    129 - bound.leading_zeros()
+}
+
+/// The largest sum of one channel: every input at the end of its range with the worst sign.
+fn bound(weights: &[i16], bias: i64, shift: i32, bits: Bits) -> u128 {
+    let worst_input = u128::from(bits.min().unsigned_abs());
+    let sum: u128 = weights.iter().map(|w| u128::from(w.unsigned_abs())).sum();
+    let rounding = match shift {
+        1..=62 => 1u128 << (shift - 1),
+        _ => 0,
+    };
+    sum * worst_input + u128::from(bias.unsigned_abs()) + rounding
+}
+
+/// `value * 2^-exponent` rounded half to even, within +-`limit`.
+fn round(value: f32, exponent: i32, low: f64, high: f64) -> i64 {
+    let scaled = f64::from(value) * exponent::pow2(-exponent);
+    scaled.round_ties_even().clamp(low, high) as i64
+}
+
+/// Converts a layer's parameters for the arithmetic that the options name.
+pub(crate) fn convert(p: &Parameters<'_>, options: &Options) -> Result<Integers, QuantError> {
+    match options.arithmetic {
+        Arithmetic::Fixpoint => Ok(fixpoint(p, options)),
+        Arithmetic::Espdl => Ok(espdl(p, options)),
+    }
+}
+
+/// Weights of one channel at exponent `e`.
+fn round_row(row: &[f32], e: i32, bits: Bits) -> Vec<i16> {
+    (row.iter())
+        .map(|w| exponent::quantize(*w, e, bits) as i16)
+        .collect()
+}
+
+fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
+    let bits = options.bits;
+    let bias_of = |c: usize| p.bias.map_or(0.0, |b| b[c % b.len()]);
+    let mut out = Integers {
+        weights: Vec::with_capacity(p.weights.len()),
+        bias: Vec::with_capacity(p.outputs),
+        weight_exponents: Vec::new(),
+        shifts: Vec::new(),
+        accumulator_bits: 0,
+        warnings: Vec::new(),
+    };
+    let whole = table_weight_exponents(p.weights, p.outputs, bits, Granularity::PerTensor)[0];
+    // What the chip's vector accumulators hold.
+    let wanted = match bits {
+        Bits::I8 => 32,
+        Bits::I16 => 40,
+    };
+    let most = f64::from(1u32 << 31) * f64::from(1u32 << 30);
+    for (c, row) in rows(p.weights, p.outputs).enumerate() {
+        let mut e = match options.granularity {
+            Granularity::PerTensor => whole,
+            Granularity::PerChannel => exponent::ceil(largest(row), bits).unwrap_or(whole),
+        };
+        loop {
+            let weights = round_row(row, e, bits);
+            let shift = p.output_exponent - p.input_exponent - e;
+            let bias = round(bias_of(c), p.input_exponent + e, -most, most);
+            let need = bits_for(bound(&weights, bias, shift, bits));
+            // A channel with tiny weights and a large bias would need sums wider than the vector
+            // unit has, for weight bits that the output can't show: a coarser exponent loses
+            // nothing there. Per tensor the exponent is the rule's, and the sum gets wider.
+            let too_fine = need > wanted || shift > wanted as i32 - 2;
+            if options.granularity == Granularity::PerChannel && too_fine && e < 40 {
+                e += 1;
+                continue;
+            }
+            out.accumulator_bits = out.accumulator_bits.max(need);
+            out.weights.extend(weights);
+            out.bias.push(bias);
+            out.weight_exponents.push(e);
+            out.shifts.push(shift);
+            break;
+        }
+    }
+    if options.granularity == Granularity::PerTensor {
+        out.weight_exponents.truncate(1);
+        out.shifts.truncate(1);
+    }
+    out
+}
+
+fn espdl(p: &Parameters<'_>, options: &Options) -> Integers {
+    let bits = options.bits;
+    let exponents = table_weight_exponents(p.weights, p.outputs, bits, options.granularity);
+    let per_channel = options.granularity == Granularity::PerChannel;
+    // Per tensor the bias is of the activations' type at the output's exponent; per channel it is
+    // 16 bits wide at input + weight + 4.
+    let bias_bits = if per_channel { Bits::I16 } else { bits };
+    let mut out = Integers {
+        weights: Vec::with_capacity(p.weights.len()),
+        bias: Vec::with_capacity(p.outputs),
+        shifts: (exponents.iter())
+            .map(|e| p.output_exponent - p.input_exponent - e)
+            .collect(),
+        weight_exponents: exponents,
+        accumulator_bits: 0,
+        warnings: Vec::new(),
+    };
+    let mut clipped = 0;
+    for (c, row) in rows(p.weights, p.outputs).enumerate() {
+        let e = out.weight_exponents[c % out.weight_exponents.len()];
+        let weights = round_row(row, e, bits);
+        let bias_exponent = match per_channel {
+            true => p.input_exponent + e + 4,
+            false => p.output_exponent,
+        };
+        let value = p.bias.map_or(0.0, |b| b[c % b.len()]);
+        let bias = exponent::quantize(value, bias_exponent, bias_bits);
+        let exact = f64::from(value) * exponent::pow2(-bias_exponent);
+        if (exact - f64::from(bias)).abs() > 0.5 {
+            clipped += 1;
+        }
+        out.accumulator_bits = (out.accumulator_bits).max(bits_for(bound(&weights, 0, 0, bits)));
+        out.weights.extend(weights);
+        out.bias.push(i64::from(bias));
+    }
+    if clipped > 0 {
+        out.warnings.push(format!(
+            "{clipped} of {} biases don't fit ESP-DL's {} bias and are clipped",
+            p.outputs,
+            bias_bits.name()
+        ));
+    }
+    if per_channel && out.shifts.iter().any(|s| *s > 16) {
+        out.warnings
+            .push("some channels need a shift above 16, which ESP-DL turns into zero".to_owned());
+    }
+    let chip_bits = match bits {
+        Bits::I8 => 20,
+        Bits::I16 => 40,
+    };
+    if out.accumulator_bits > chip_bits {
+        out.warnings.push(format!(
+            "sums may need {} bits; ESP-DL saturates them at {chip_bits} on the ESP32-S3",
+            out.accumulator_bits
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(bits: Bits, granularity: Granularity, arithmetic: Arithmetic) -> Options {
+        Options {
+            bits,
+            granularity,
+            arithmetic,
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn accumulator_width_is_sharp() {
+        assert_eq!(bits_for(0), 1);
+        assert_eq!(bits_for(1), 2);
+        assert_eq!(bits_for(127), 8);
+        assert_eq!(bits_for(128), 9);
+        assert_eq!(bits_for((1 << 31) - 1), 32);
+        assert_eq!(bits_for(1 << 31), 33);
+    }
+
+    #[test]
+    fn all_zero_channel_has_an_exponent() {
+        let weights = [0.0, 0.0, 0.5, -0.25];
+        let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
+        assert_eq!(
+            table_weight_exponents(&weights, 2, Bits::I8, Granularity::PerChannel),
+            [-15, -7]
+        );
+        let p = Parameters {
+            weights: &weights,
+            bias: Some(&[3.0, 0.0]),
+            outputs: 2,
+            input_exponent: -7,
+            output_exponent: -5,
+        };
+        let i = convert(&p, &o).unwrap();
+        assert_eq!(i.weights[..2], [0, 0]);
+        assert_eq!(i.bias[0], 3 << 14);
+    }
+
+    #[test]
+    fn tiny_channel_with_large_bias_keeps_to_32_bits() {
+        let weights = [1e-9, -1e-9, 0.5, 0.5];
+        let p = Parameters {
+            weights: &weights,
+            bias: Some(&[100.0, 0.0]),
+            outputs: 2,
+            input_exponent: -7,
+            output_exponent: 0,
+        };
+        let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
+        let i = convert(&p, &o).unwrap();
+        assert!(i.accumulator_bits <= 32, "{}", i.accumulator_bits);
+        let exact = 100.0 * exponent::pow2(-(i.weight_exponents[0] - 7));
+        assert_eq!(i.bias[0] as f64, exact.round_ties_even());
+        assert_eq!(i.weight_exponents[1], -7);
+    }
+
+    #[test]
+    fn espdl_bias_clips_to_its_type() {
+        let p = Parameters {
+            weights: &[0.5],
+            bias: Some(&[10.0]),
+            outputs: 1,
+            input_exponent: -7,
+            output_exponent: -7,
+        };
+        let o = options(Bits::I8, Granularity::PerTensor, Arithmetic::Espdl);
+        let i = convert(&p, &o).unwrap();
+        assert_eq!(i.bias, [127]);
+        assert_eq!(i.warnings.len(), 1);
+    }
+}

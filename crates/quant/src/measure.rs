@@ -1,0 +1,117 @@
+//! How well the integers follow the float model, layer by layer.
+
+use fixpoint_runtime::Observer;
+
+use crate::error::QuantError;
+use crate::exponent::pow2;
+use crate::float::Reference;
+use crate::lower::Lowered;
+use crate::options::Bits;
+use crate::plan::Plan;
+use crate::samples::Samples;
+use crate::simulate::{Simulator, integers};
+
+/// Error sums of one layer's output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Quality {
+    signal: f64,
+    noise: f64,
+    clipped: u64,
+    elements: u64,
+}
+
+impl Quality {
+    /// Signal to noise in dB; None without signal or without noise.
+    pub(crate) fn sqnr_db(&self) -> Option<f64> {
+        (self.signal > 0.0 && self.noise > 0.0)
+            .then(|| 10.0 * libm::log10(self.signal / self.noise))
+    }
+
+    /// Fraction of elements clipped at an end of the integer range.
+    pub(crate) fn saturation(&self) -> f64 {
+        self.clipped as f64 / self.elements.max(1) as f64
+    }
+
+    fn take(&mut self, exact: f64, integer: i32, scale: f64, bits: Bits) {
+        let got = f64::from(integer) * scale;
+        self.signal += exact * exact;
+        self.noise += (exact - got) * (exact - got);
+        self.elements += 1;
+        let above = integer == bits.max() && exact > got;
+        let below = integer == bits.min() && exact < got;
+        self.clipped += u64::from(above || below);
+    }
+}
+
+struct Recorder<'a> {
+    bits: Bits,
+    /// One per layer of the plan: exponent, where each stored element is in ONNX order, values.
+    layers: &'a mut [Tracked],
+}
+
+struct Tracked {
+    scale: f64,
+    index: Vec<usize>,
+    /// Position of the tensor among the reference's outputs.
+    source: Option<usize>,
+    exact: Vec<f32>,
+    quality: Quality,
+}
+
+impl Observer for Recorder<'_> {
+    fn layer_done(&mut self, index: usize, output: &[u8]) {
+        let Some(layer) = self.layers.get_mut(index) else {
+            return;
+        };
+        let values = integers(output, self.bits.width());
+        for (integer, at) in values.zip(&layer.index) {
+            if let Some(exact) = layer.exact.get(*at) {
+                layer
+                    .quality
+                    .take(f64::from(*exact), integer, layer.scale, self.bits);
+            }
+        }
+    }
+}
+
+/// Runs the samples through both, layer by layer. In the order of the plan's layers.
+pub(crate) fn measure(
+    lowered: &Lowered,
+    plan: &Plan,
+    reference: &Reference,
+    samples: &Samples<'_>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Quality>, QuantError> {
+    let mut simulator = Simulator::new(&lowered.image.bytes)?;
+    let exponents = simulator.layer_exponents()?;
+    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(exponents))
+        .map(|(layer, exponent)| {
+            let tensor = &plan.tensors[layer.output];
+            Tracked {
+                scale: pow2(exponent),
+                index: tensor.onnx_index(),
+                source: reference.outputs().iter().position(|n| *n == tensor.source),
+                exact: Vec::new(),
+                quality: Quality::default(),
+            }
+        })
+        .collect();
+    for i in 0..samples.len() {
+        progress(i, samples.len());
+        let sample = samples.get(i);
+        let values = reference.run(&sample)?;
+        for layer in &mut layers {
+            layer.exact.clear();
+            if let Some(k) = layer.source {
+                layer.exact.extend_from_slice(&values[k].1);
+            }
+        }
+        let mut recorder = Recorder {
+            bits: lowered.bits,
+            layers: &mut layers,
+        };
+        simulator.run_observed(&sample, &mut recorder)?;
+    }
+    progress(samples.len(), samples.len());
+    Ok(layers.iter().map(|l| l.quality).collect())
+}

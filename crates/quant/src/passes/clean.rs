@@ -1,0 +1,150 @@
+//! Removal of nodes and constants that do nothing.
+
+use std::collections::BTreeMap;
+
+use super::bypass;
+use crate::graph::{Constant, Data, Graph, Node};
+use crate::ops;
+
+pub(super) fn identities(graph: &mut Graph) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut i = 0;
+    while i < graph.nodes.len() {
+        let node = graph.nodes[i].clone();
+        if let Some(from) = node.input(0).filter(|_| does_nothing(graph, &node))
+            && bypass(graph, i, from)
+        {
+            changes.push(format!("removed {} '{}'", node.op, node.name));
+        } else {
+            i += 1;
+        }
+    }
+    changes
+}
+
+fn does_nothing(graph: &Graph, node: &Node) -> bool {
+    let Some(dims) = node.input(0).and_then(|n| graph.shape(n)) else {
+        return matches!(node.op.as_str(), "Identity" | "Dropout");
+    };
+    match node.op.as_str() {
+        "Identity" => true,
+        // In inference a Dropout passes its input on; its mask is read by nobody.
+        "Dropout" => (node.outputs.get(1))
+            .is_none_or(|mask| mask.is_empty() || graph.consumers(mask).is_empty()),
+        "Flatten" => ops::reshaped_dims(graph, node, dims).is_ok_and(|out| out == dims),
+        "Pad" => ops::pad_amounts(graph, node).is_some_and(|p| p.iter().all(|p| *p == 0)),
+        "Transpose" => {
+            (node.ints("perm")).is_some_and(|p| p.iter().enumerate().all(|(i, p)| *p == i as i64))
+        }
+        // Activations are float32 throughout; a Cast to float32 (1) keeps them.
+        "Cast" => node.int("to", 0) == 1 && !node.input(0).is_some_and(|n| is_int(graph, n)),
+        _ => false,
+    }
+}
+
+fn is_int(graph: &Graph, name: &str) -> bool {
+    graph.int_values(name).is_some()
+}
+
+/// Transpose after Transpose: removed when they cancel, merged when they don't.
+pub(super) fn transpose_pairs(graph: &mut Graph) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut i = 0;
+    while i < graph.nodes.len() {
+        let second = graph.nodes[i].clone();
+        let merged = merged_perm(graph, &second);
+        let Some((source, first, perm)) = merged else {
+            i += 1;
+            continue;
+        };
+        if perm.iter().enumerate().all(|(k, p)| *p == k as i64) {
+            if !bypass(graph, i, &source) {
+                i += 1;
+                continue;
+            }
+            changes.push(format!("'{first}' and '{}' cancel", second.name));
+        } else {
+            let node = &mut graph.nodes[i];
+            node.inputs[0] = source;
+            node.attrs
+                .insert("perm".into(), crate::graph::Attr::Ints(perm));
+            changes.push(format!("merged '{first}' into '{}'", second.name));
+        }
+        drop_dead_transposes(graph);
+        i = 0;
+    }
+    changes
+}
+
+/// For a Transpose that reads a Transpose: what that one reads, its name, the combined perm.
+fn merged_perm(graph: &Graph, second: &Node) -> Option<(String, String, Vec<i64>)> {
+    if second.op != "Transpose" {
+        return None;
+    }
+    let first = &graph.nodes[graph.producer_of(second.input(0)?)?];
+    if first.op != "Transpose" {
+        return None;
+    }
+    let (p, q) = (first.ints("perm")?, second.ints("perm")?);
+    let perm = (q.iter())
+        .map(|k| usize::try_from(*k).ok().and_then(|k| p.get(k)).copied())
+        .collect::<Option<Vec<_>>>()?;
+    Some((first.input(0)?.to_owned(), first.name.clone(), perm))
+}
+
+fn drop_dead_transposes(graph: &mut Graph) {
+    let dead = |graph: &Graph, n: &Node| {
+        n.op == "Transpose"
+            && !graph.is_output(n.output())
+            && graph.consumers(n.output()).is_empty()
+    };
+    while let Some(i) = graph.nodes.iter().position(|n| dead(graph, n)) {
+        graph.nodes.remove(i);
+    }
+}
+
+pub(super) fn initializers(graph: &mut Graph) -> Vec<String> {
+    let mut changes = Vec::new();
+    let unused = graph.drop_unused_constants();
+    if unused > 0 {
+        changes.push(format!("dropped {unused} unused"));
+    }
+    // Bit patterns, so that NaN and -0.0 are told apart like any other value.
+    let key = |c: &Constant| -> Option<(Vec<usize>, Vec<u64>)> {
+        let bits = match &c.data {
+            Data::Float(v) => v.iter().map(|v| u64::from(v.to_bits())).collect(),
+            Data::Int(v) => v.iter().map(|v| *v as u64).collect(),
+            Data::Unreadable(_) => return None,
+        };
+        Some((c.dims.clone(), bits))
+    };
+    let mut first: BTreeMap<(bool, Vec<usize>, Vec<u64>), String> = BTreeMap::new();
+    let mut twins = Vec::new();
+    for (name, constant) in &graph.constants {
+        let Some((dims, bits)) = key(constant) else {
+            continue;
+        };
+        let key = (constant.as_ints().is_some(), dims, bits);
+        match first.get(&key) {
+            Some(keep) => twins.push((name.clone(), keep.clone())),
+            None => {
+                first.insert(key, name.clone());
+            }
+        }
+    }
+    // Weights and biases keep their own names: exponents are listed by them.
+    for (name, keep) in twins {
+        let shape_only = (graph.consumers(&name).iter()).all(|i| {
+            matches!(
+                graph.nodes[*i].op.as_str(),
+                "Reshape" | "Squeeze" | "Unsqueeze"
+            )
+        });
+        if shape_only {
+            graph.rewire(&name, &keep);
+            changes.push(format!("'{name}' is the same as '{keep}'"));
+        }
+    }
+    graph.drop_unused_constants();
+    changes
+}

@@ -1,0 +1,81 @@
+//! The ESP-DL toolkit's quantization table: exponents of activations, weights and biases by name.
+//! It is the toolkit's whatever the arithmetic, so that an export can be made from any report.
+
+use std::collections::BTreeMap;
+
+use crate::exponent;
+use crate::graph::{Graph, Node};
+use crate::linear::table_weight_exponents;
+use crate::options::{Granularity, Options};
+
+/// Weights of a Conv or Gemm as rows `[outputs][...]`, and the number of outputs.
+pub(crate) fn weight_rows(graph: &Graph, node: &Node) -> Option<(Vec<f32>, usize)> {
+    let name = node.input(1)?;
+    let dims = graph.shape(name)?;
+    let values = graph.floats(name)?;
+    if node.op == "Gemm" && node.int("transB", 0) == 0 {
+        let &[inputs, outputs] = dims else {
+            return None;
+        };
+        let rows = (0..outputs)
+            .flat_map(|o| (0..inputs).map(move |i| values[i * outputs + o]))
+            .collect();
+        return Some((rows, outputs));
+    }
+    Some((values.to_vec(), *dims.first()?))
+}
+
+/// The table for a model whose activations have the exponents `activations`.
+pub(crate) fn table(
+    graph: &Graph,
+    activations: &BTreeMap<String, i32>,
+    options: &Options,
+) -> BTreeMap<String, Vec<i32>> {
+    let mut table: BTreeMap<String, Vec<i32>> = (activations.iter())
+        .map(|(name, e)| (name.clone(), vec![*e]))
+        .collect();
+    let activation = |name: Option<&str>| name.and_then(|n| activations.get(n)).copied();
+    for node in &graph.nodes {
+        match node.op.as_str() {
+            "Conv" | "Gemm" => {
+                let Some((rows, outputs)) = weight_rows(graph, node) else {
+                    continue;
+                };
+                let weights =
+                    table_weight_exponents(&rows, outputs, options.bits, options.granularity);
+                let input = activation(node.input(0)).unwrap_or(0);
+                let output = activation(Some(node.output())).unwrap_or(0);
+                if let Some(bias) = node.input(2) {
+                    let exponents = match options.granularity {
+                        Granularity::PerTensor => vec![output],
+                        Granularity::PerChannel => weights.iter().map(|w| input + w + 4).collect(),
+                    };
+                    table.insert(bias.to_owned(), exponents);
+                }
+                if let Some(weight) = node.input(1) {
+                    table.insert(weight.to_owned(), weights);
+                }
+            }
+            "LeakyRelu" => {
+                let e = exponent::ceil(node.float("alpha", 0.01), options.bits);
+                table.insert(
+                    format!("{}_alpha", node.name),
+                    vec![e.unwrap_or(exponent::of_zeros(options.bits))],
+                );
+            }
+            "PRelu" => {
+                let slopes = node.input(1).and_then(|n| Some((n, graph.floats(n)?)));
+                if let Some((name, slopes)) = slopes {
+                    let largest = slopes.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                    let e = exponent::ceil(largest, options.bits);
+                    table.insert(
+                        name.to_owned(),
+                        vec![e.unwrap_or(exponent::of_zeros(options.bits))],
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    table
+}

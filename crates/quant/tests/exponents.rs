@@ -1,0 +1,97 @@
+//! Every exponent that the ESP-DL toolkit wrote for the oracle nets and for MNIST.
+
+mod support;
+
+use std::path::Path;
+
+use fixpoint_quant::{
+    Arithmetic, Bits, FloatModel, Granularity, Options, QuantError, Samples, quantization_table,
+};
+
+const MODES: [(Bits, Granularity, &str); 3] = [
+    (Bits::I8, Granularity::PerTensor, "int8_per-tensor_minmax"),
+    (Bits::I8, Granularity::PerChannel, "int8_per-channel_minmax"),
+    (Bits::I16, Granularity::PerTensor, "int16_per-tensor_minmax"),
+];
+
+/// Nets with operators that are still missing, and which ones.
+const NOT_YET: [(&str, &str); 2] = [("concat3_input", "Concat"), ("sub_mul", "Sub")];
+
+fn compare(
+    model: &FloatModel,
+    calibration: &Samples<'_>,
+    path: &dyn Fn(&str) -> std::path::PathBuf,
+) {
+    for (bits, granularity, mode) in MODES {
+        let options = Options {
+            bits,
+            granularity,
+            arithmetic: Arithmetic::Espdl,
+            ..Options::default()
+        };
+        let table = quantization_table(model, calibration, &options).unwrap();
+        let expected = support::exponents(&path(mode));
+        assert_eq!(table, expected, "{mode}");
+    }
+}
+
+fn net(folder: &Path) {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let model = FloatModel::from_onnx(&std::fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let elements: usize = model.inputs()[0].dims.as_ref().unwrap().iter().product();
+    // Nets without calib.npy were calibrated with their evaluation input.
+    let calib = ["calib.npy", "input.npy"].map(|f| folder.join(f));
+    let calib = support::npy(calib.iter().find(|p| p.exists()).unwrap());
+    let samples = Samples::single(&calib.data, elements).unwrap();
+    if let Some((_, op)) = NOT_YET.iter().find(|(n, _)| *n == name) {
+        support::note(&format!("not yet: {name} needs {op}"));
+        let error = quantization_table(&model, &samples, &Options::default()).unwrap_err();
+        let QuantError::Model(problems) = error else {
+            panic!("{error}");
+        };
+        assert!(problems.iter().any(|p| p.contains(op)), "{problems:?}");
+        return;
+    }
+    assert_eq!(model.problems(), [] as [String; 0], "{name}");
+    compare(&model, &samples, &|mode| {
+        folder.join(format!("exponents_{mode}.json"))
+    });
+}
+
+#[test]
+fn fixture_nets_equal_the_toolkit() {
+    for name in ["mlp", "maxpool_chain", "conv_relu_dw_prelu_fc"] {
+        net(&support::fixture(name));
+    }
+}
+
+#[test]
+fn shared_nets_equal_the_toolkit() {
+    let Some(nets) = support::shared("data/espdl/nets") else {
+        return;
+    };
+    let mut folders: Vec<_> = (std::fs::read_dir(nets).unwrap())
+        .map(|f| f.unwrap().path())
+        .collect();
+    folders.sort();
+    assert!(folders.len() >= 6);
+    for folder in folders {
+        net(&folder);
+    }
+}
+
+#[test]
+fn mnist_equals_the_toolkit() {
+    let Some(mnist) = support::Mnist::load() else {
+        return;
+    };
+    let model = FloatModel::from_onnx(&mnist.model).unwrap();
+    let calibration = mnist.calibration();
+    let samples = Samples::single(&calibration, 784).unwrap();
+    assert_eq!(samples.len(), 100);
+    compare(&model, &samples, &|mode| {
+        mnist
+            .folder
+            .join(format!("calib_new_{mode}.exponents.json"))
+    });
+}
