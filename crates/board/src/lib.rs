@@ -6,6 +6,22 @@
 
 #![forbid(unsafe_code)]
 
+mod application;
+mod boot;
+mod loader;
+mod nor;
+mod registers;
+mod slip;
+mod stream;
+
+use application::Application;
+use boot::Boot;
+use loader::{After, Loader, World};
+use nor::Nor;
+use registers::Registers;
+
+pub use application::ARENA_BYTES;
+
 /// How the board is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Personality {
@@ -85,44 +101,269 @@ impl Default for Options {
     }
 }
 
+/// The ROM's and the console's rate.
+const FIRST_BAUD: u32 = 115_200;
+/// Time from EN going high to the strapping pins being read: the capacitor on EN.
+const EN_RISE_MS: u64 = 1;
+/// Watchdog that a reset through the USB peripheral leaves running.
+const WATCHDOG_MS: u64 = 9_000;
+/// How often the ROM says that it found nothing to start.
+const COMPLAINT_MS: u64 = 1_000;
+
+enum Chip {
+    HeldInReset,
+    /// EN is rising; the strapping pins are read at this time.
+    Starting {
+        at_ms: u64,
+    },
+    Loader(Box<Loader>),
+    Application(Application),
+    /// Nothing to start; the ROM repeats its complaint, the bootloader is silent.
+    Dead {
+        repeated: String,
+        next_ms: u64,
+    },
+}
+
 /// See the crate's documentation.
 pub struct VirtualBoard {
-    flash: Vec<u8>,
+    nor: Nor,
+    registers: Registers,
     options: Options,
+    chip: Chip,
+    out: Vec<u8>,
+    now_ms: u64,
+    signals: (bool, bool),
+    /// The USB peripheral was asked for the loader.
+    usb_download: bool,
+    host_baud: u32,
+    baud: u32,
+    watchdog_at_ms: Option<u64>,
+    from_host: u64,
+    to_host: u64,
+    connected: bool,
 }
 
 impl VirtualBoard {
     /// A board that has just been powered. `flash` is cut or padded with 0xFF to the flash size.
     pub fn new(flash: Option<Vec<u8>>, options: Options) -> Self {
-        let mut flash = flash.unwrap_or_default();
-        flash.resize(options.flash_bytes as usize, 0xFF);
-        Self { flash, options }
+        let nor = Nor::new(flash.unwrap_or_default(), options.flash_bytes);
+        let mut board = Self {
+            registers: Registers::new(&options, nor.id()),
+            nor,
+            chip: Chip::HeldInReset,
+            out: Vec::new(),
+            now_ms: 0,
+            signals: (false, false),
+            usb_download: false,
+            host_baud: FIRST_BAUD,
+            baud: FIRST_BAUD,
+            watchdog_at_ms: None,
+            from_host: 0,
+            to_host: 0,
+            connected: true,
+            options,
+        };
+        board.start("0x1 (POWERON)", false);
+        board
     }
 
     /// Bytes from the host.
-    pub fn write(&mut self, _bytes: &[u8]) {}
+    pub fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let at = self.from_host;
+            self.from_host += 1;
+            let mut byte = byte;
+            let mut dropped = false;
+            for fault in &self.options.faults {
+                match *fault {
+                    Fault::FlipToBoard { at: n, mask } if n == at => byte ^= mask,
+                    Fault::DropToBoard { at: n } if n == at => dropped = true,
+                    Fault::DisconnectAfter { bytes } if at >= bytes => self.connected = false,
+                    Fault::Mute => dropped = true,
+                    _ => {}
+                }
+            }
+            if self.connected && !dropped {
+                self.receive(byte);
+            }
+        }
+    }
+
+    fn receive(&mut self, byte: u8) {
+        let mut byte = byte;
+        if let Chip::Loader(loader) = &self.chip
+            && !loader.synced
+        {
+            // The ROM measures the rate of what it hears first.
+            self.baud = self.host_baud;
+        }
+        if self.garbled() {
+            byte = byte.rotate_left(3) ^ 0x5A;
+        }
+        let mut answer = Vec::new();
+        let after = match &mut self.chip {
+            Chip::Loader(loader) => loader.on_byte(
+                byte,
+                &mut World {
+                    nor: &mut self.nor,
+                    registers: &mut self.registers,
+                    options: &self.options,
+                    out: &mut answer,
+                },
+            ),
+            Chip::Application(application) => {
+                application.on_bytes(&[byte], &mut answer);
+                After::Stay
+            }
+            _ => After::Stay,
+        };
+        self.send(&answer);
+        match after {
+            After::Stay => {}
+            After::Baud(rate) => self.baud = rate,
+            After::Restart => self.start("0x3 (RTC_SW_SYS_RST)", false),
+        }
+    }
 
     /// Bytes for the host since the last call.
     pub fn read(&mut self) -> Vec<u8> {
-        let _ = &self.options;
-        Vec::new()
+        std::mem::take(&mut self.out)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let garbled = self.garbled();
+        for &byte in bytes {
+            let at = self.to_host;
+            self.to_host += 1;
+            let mut byte = byte;
+            let mut dropped = !self.connected;
+            for fault in &self.options.faults {
+                match *fault {
+                    Fault::FlipToHost { at: n, mask } if n == at => byte ^= mask,
+                    Fault::DropToHost { at: n } if n == at => dropped = true,
+                    Fault::Mute => dropped = true,
+                    _ => {}
+                }
+            }
+            if garbled {
+                byte = byte.rotate_left(3) ^ 0x5A;
+            }
+            if !dropped {
+                self.out.push(byte);
+            }
+        }
+    }
+
+    fn garbled(&self) -> bool {
+        self.options.personality == Personality::UartBridge && self.host_baud != self.baud
     }
 
     /// `true` = asserted = pin low.
-    pub fn set_signals(&mut self, _dtr: bool, _rts: bool) {}
+    pub fn set_signals(&mut self, dtr: bool, rts: bool) {
+        let before = std::mem::replace(&mut self.signals, (dtr, rts));
+        if self.options.boot_mode == BootMode::NoAutoReset || before == (dtr, rts) {
+            return;
+        }
+        match self.options.personality {
+            Personality::UartBridge => match (self.en_is_low(), &self.chip) {
+                (true, _) => self.chip = Chip::HeldInReset,
+                (false, Chip::HeldInReset) => {
+                    let at_ms = self.now_ms + EN_RISE_MS;
+                    self.chip = Chip::Starting { at_ms };
+                }
+                (false, _) => {}
+            },
+            Personality::UsbSerialJtag => match (dtr, rts) {
+                (false, false) => self.usb_download = false,
+                (true, false) => self.usb_download = true,
+                (true, true) => {}
+                (false, true) => self.start("0x15 (USB_UART_CHIP_RESET)", self.usb_download),
+            },
+        }
+    }
+
+    fn en_is_low(&self) -> bool {
+        self.signals == (false, true)
+    }
 
     /// The host's rate; what is sent at another rate than the board's arrives as garbage.
-    pub fn set_baud(&mut self, _rate: u32) {}
+    pub fn set_baud(&mut self, rate: u32) {
+        self.host_baud = rate;
+    }
 
     /// Lets time pass.
-    pub fn tick(&mut self, _ms: u32) {}
+    pub fn tick(&mut self, ms: u32) {
+        self.now_ms += u64::from(ms);
+        match &mut self.chip {
+            Chip::Starting { at_ms } if self.now_ms >= *at_ms => {
+                let io0_is_low = self.signals == (true, false);
+                self.start("0x1 (POWERON)", io0_is_low);
+            }
+            Chip::Dead { repeated, next_ms } if self.now_ms >= *next_ms && !repeated.is_empty() => {
+                *next_ms = self.now_ms + COMPLAINT_MS;
+                let text = repeated.clone();
+                self.send(text.as_bytes());
+            }
+            _ => {}
+        }
+        if let Some(at_ms) = self.watchdog_at_ms {
+            if !self.registers.watchdog_runs() || !matches!(self.chip, Chip::Loader(_)) {
+                self.watchdog_at_ms = None;
+            } else if self.now_ms >= at_ms {
+                self.start("0x10 (RTCWDT_RTC_RST)", false);
+            }
+        }
+    }
+
+    fn start(&mut self, reset: &str, download: bool) {
+        self.baud = FIRST_BAUD;
+        self.watchdog_at_ms = None;
+        self.registers.reset(&self.options);
+        let held = self.options.boot_mode == BootMode::HeldInLoader;
+        let mut log = String::new();
+        if download || held || self.registers.forces_download() {
+            log = format!(
+                "ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n\
+                 rst:{reset},boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n"
+            );
+            self.chip = Chip::Loader(Box::new(Loader::new()));
+            if self.options.personality == Personality::UsbSerialJtag {
+                self.registers.start_watchdog();
+                self.watchdog_at_ms = Some(self.now_ms + WATCHDOG_MS);
+            }
+        } else {
+            let dead = |repeated| Chip::Dead {
+                repeated,
+                next_ms: self.now_ms + COMPLAINT_MS,
+            };
+            self.chip = match boot::boot(&self.nor, reset, &mut log) {
+                Boot::Application { models } => {
+                    Chip::Application(Application::start(&self.nor, &models, &mut log))
+                }
+                Boot::NoBootloader { repeated } => dead(repeated),
+                Boot::NoApplication => dead(String::new()),
+            };
+        }
+        self.send(log.as_bytes());
+    }
 
     /// Whether the cable is still plugged in (see [`Fault::DisconnectAfter`]).
     pub fn connected(&self) -> bool {
-        true
+        self.connected
+    }
+
+    /// Whether the application runs (and not the loader, or nothing).
+    pub fn runs_application(&self) -> bool {
+        matches!(self.chip, Chip::Application(_))
+    }
+
+    /// Bytes that came from the host and went to it, faults included.
+    pub fn wire_bytes(&self) -> (u64, u64) {
+        (self.from_host, self.to_host)
     }
 
     pub fn flash(&self) -> &[u8] {
-        &self.flash
+        self.nor.bytes()
     }
 }

@@ -15,8 +15,14 @@
 //! ```
 
 use crate::error::FlashError;
+use crate::line::Line;
 use crate::plan::{FlashPlan, Role};
+use crate::session;
 use serde::Serialize;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 /// What the driver is to do next. A signal that is `true` is asserted (the pin is low).
 #[derive(Debug, Clone, PartialEq)]
@@ -188,39 +194,83 @@ pub struct SegmentSummary {
 
 /// One flashing session. Does no I/O, keeps no clock.
 pub struct Flasher {
-    plan: FlashPlan,
-    options: Options,
+    line: Line,
+    session: Pin<Box<dyn Future<Output = Outcome>>>,
+    outcome: Option<Outcome>,
+    started_ms: Option<u64>,
 }
 
 impl Flasher {
     pub fn new(plan: FlashPlan, options: Options) -> Self {
-        Self { plan, options }
+        let line = Line::default();
+        Self {
+            session: Box::pin(session::run(line.clone(), plan, options)),
+            line,
+            outcome: None,
+            started_ms: None,
+        }
     }
 
     /// Next thing to do at `now_ms` (any clock that never goes back). Call again at once after
     /// doing it, except for [`Action::Wait`].
     pub fn poll(&mut self, now_ms: u64) -> Action {
-        let _ = (&self.plan, &self.options);
-        Action::Wait {
-            until_ms: now_ms + 100,
+        let started_ms = *self.started_ms.get_or_insert(now_ms);
+        {
+            let mut state = self.line.state();
+            state.now_ms = state.now_ms.max(now_ms);
+            if self.outcome.is_none() {
+                state.progress.elapsed_ms = state.now_ms - started_ms;
+            }
+        }
+        loop {
+            if let Some(outcome) = &self.outcome {
+                return Action::Done(outcome.clone());
+            }
+            if let Some(action) = self.line.state().actions.pop_front() {
+                return action;
+            }
+            let mut context = Context::from_waker(Waker::noop());
+            match self.session.as_mut().poll(&mut context) {
+                Poll::Ready(outcome) => {
+                    self.line.state().flush_text();
+                    self.outcome = Some(outcome);
+                }
+                Poll::Pending => {
+                    let state = self.line.state();
+                    if state.actions.is_empty() {
+                        let until_ms = state.deadline_ms;
+                        return Action::Wait { until_ms };
+                    }
+                }
+            }
         }
     }
 
     /// Bytes read from the port.
-    pub fn on_bytes(&mut self, _bytes: &[u8]) {}
+    pub fn on_bytes(&mut self, bytes: &[u8]) {
+        self.line.state().on_bytes(bytes);
+    }
 
     /// The port is gone; the next poll ends the session.
-    pub fn on_closed(&mut self) {}
+    pub fn on_closed(&mut self) {
+        let mut state = self.line.state();
+        state.closed = true;
+        state.actions.clear();
+    }
 
     /// Stop as soon as possible; the board is restarted if a reset is possible.
-    pub fn cancel(&mut self) {}
+    pub fn cancel(&mut self) {
+        let mut state = self.line.state();
+        state.cancelled = true;
+        state.actions.clear();
+    }
 
     pub fn progress(&self) -> Progress {
-        Progress::default()
+        self.line.state().progress.clone()
     }
 
     /// Events since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
-        Vec::new()
+        std::mem::take(&mut self.line.state().events)
     }
 }

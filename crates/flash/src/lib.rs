@@ -5,10 +5,21 @@
 
 #![forbid(unsafe_code)]
 
+mod chip;
+mod connect;
 mod error;
 mod flasher;
+mod line;
+mod loader;
+mod packet;
+pub mod image;
 pub mod partition;
 pub mod plan;
+mod reset;
+mod session;
+mod slip;
+mod stub;
+mod write;
 
 pub use error::FlashError;
 pub use flasher::{

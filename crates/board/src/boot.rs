@@ -1,0 +1,199 @@
+//! What the mask ROM and ESP-IDF's second-stage bootloader make of the flash, and what they print.
+//!
+//! The bootloader's code is not run; what it checks is: image header, chip, checksum and SHA-256,
+//! the partition table's entries and MD5.
+
+use crate::nor::Nor;
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+use std::fmt::Write;
+
+const BOOTLOADER: u32 = 0;
+const TABLE: u32 = 0x8000;
+const TABLE_BYTES: u32 = 0xC00;
+const IMAGE_MAGIC: u8 = 0xE9;
+const CHIP_ID: u16 = 9;
+const MODEL_TYPE: u8 = 0x40;
+
+/// How a start ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// The application runs; model partitions by offset and size.
+    Application { models: Vec<(u32, u32)> },
+    /// The ROM found no bootloader and repeats this line.
+    NoBootloader { repeated: String },
+    /// The bootloader found nothing to start.
+    NoApplication,
+}
+
+struct Image {
+    entry: u32,
+    /// Load address and size of each segment, and where it lies in flash.
+    segments: Vec<(u32, u32, u32)>,
+}
+
+struct Entry {
+    kind: u8,
+    subtype: u8,
+    offset: u32,
+    size: u32,
+    label: String,
+}
+
+/// Starts what is in flash; the text goes to `log`.
+pub(crate) fn boot(nor: &Nor, reset: &str, log: &mut String) -> Boot {
+    let _ = write!(
+        log,
+        "ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n\
+         rst:{reset},boot:0x8 (SPI_FAST_FLASH_BOOT)\r\n"
+    );
+    let bootloader = match image(nor, BOOTLOADER) {
+        Ok(image) => image,
+        Err(_) => {
+            let header = nor.get(BOOTLOADER, 4).unwrap_or(&[0xFF; 4]);
+            let header = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+            let repeated = if header as u8 == IMAGE_MAGIC {
+                "ets_loader.c 78 \r\nSHA-256 comparison failed\r\n".to_owned()
+            } else {
+                format!("invalid header: {header:#010x}\r\n")
+            };
+            log.push_str(&repeated);
+            return Boot::NoBootloader { repeated };
+        }
+    };
+    log.push_str("SPIWP:0xee\r\nmode:DIO, clock div:1\r\n");
+    for (address, size, _) in &bootloader.segments {
+        let _ = write!(log, "load:{address:#010x},len:{size:#x}\r\n");
+    }
+    let _ = write!(log, "entry {:#010x}\r\n", bootloader.entry);
+    second_stage(nor, log)
+}
+
+fn second_stage(nor: &Nor, log: &mut String) -> Boot {
+    log.push_str("I (24) boot: ESP-IDF 2nd stage bootloader (virtual board)\r\n");
+    let Some(entries) = table(nor) else {
+        log.push_str("E (33) flash_parts: partition table is missing or damaged\r\n");
+        log.push_str("E (34) boot: Failed to verify partition table\r\n");
+        return Boot::NoApplication;
+    };
+    log.push_str("I (32) boot: Partition Table:\r\n");
+    log.push_str("I (33) boot: ## Label            Usage          Type ST Offset   Length\r\n");
+    for (index, entry) in entries.iter().enumerate() {
+        let usage = match (entry.kind, entry.subtype) {
+            (0, 0) => "factory app",
+            (0, 0x10..=0x1F) => "OTA app",
+            _ => "Unknown data",
+        };
+        let _ = write!(
+            log,
+            "I (33) boot: {index:2} {:<16} {usage:<16} {:02x} {:02x} {:08x} {:08x}\r\n",
+            entry.label, entry.kind, entry.subtype, entry.offset, entry.size
+        );
+    }
+    let app = entries.iter().find(|e| e.kind == 0 && e.subtype == 0);
+    let Some(app) = app else {
+        log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
+        return Boot::NoApplication;
+    };
+    match image(nor, app.offset) {
+        Ok(image) => {
+            for (index, (address, size, at)) in image.segments.iter().enumerate() {
+                let mapped = matches!(address >> 24, 0x3C | 0x42);
+                let _ = write!(
+                    log,
+                    "I (36) esp_image: segment {index}: paddr={at:08x} vaddr={address:08x} \
+                     size={size:05x}h ({size:6}) {}\r\n",
+                    if mapped { "map" } else { "load" }
+                );
+            }
+            let _ = write!(
+                log,
+                "I (41) boot: Loaded app from partition at offset {:#x}\r\n",
+                app.offset
+            );
+            let models = entries.iter().filter(|e| e.kind == MODEL_TYPE);
+            Boot::Application {
+                models: models.map(|e| (e.offset, e.size)).collect(),
+            }
+        }
+        Err(reason) => {
+            let _ = write!(log, "E (36) esp_image: {reason}\r\n");
+            log.push_str("E (36) boot: Factory app partition is not bootable\r\n");
+            log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
+            Boot::NoApplication
+        }
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// Checks an image as ROM and bootloader do: header, chip, segments, checksum, SHA-256.
+fn image(nor: &Nor, start: u32) -> Result<Image, String> {
+    let cut = || format!("image at {start:#x} reaches beyond the flash");
+    let get = |at: u32, size: u32| nor.get(start.saturating_add(at), size).ok_or_else(cut);
+    let header = get(0, 24)?;
+    if header[0] != IMAGE_MAGIC {
+        return Err(format!(
+            "image at {start:#x} has invalid magic byte (nothing flashed here?)"
+        ));
+    }
+    let chip = u16::from_le_bytes([header[12], header[13]]);
+    if chip != CHIP_ID {
+        return Err(format!(
+            "image at {start:#x} is for chip {chip}, not for this one"
+        ));
+    }
+    let (count, hashed) = (header[1], header[23] == 1);
+    let entry = word(&header[4..]);
+    let mut segments = Vec::new();
+    let mut checksum = 0xEF;
+    let mut at = 24;
+    for _ in 0..count {
+        let head = get(at, 8)?;
+        let (address, size) = (word(head), word(&head[4..]));
+        let data = get(at.saturating_add(8), size)?;
+        checksum = data.iter().fold(checksum, |sum: u8, byte| sum ^ byte);
+        segments.push((address, size, start + at + 8));
+        at = at.saturating_add(8).saturating_add(size);
+    }
+    // The checksum is the last byte of a 16-byte row.
+    let end = (at / 16 + 1) * 16;
+    if get(end - 1, 1)?[0] != checksum {
+        return Err(format!("Checksum failed. Calculated {checksum:#x}"));
+    }
+    if hashed && get(end, 32)? != Sha256::digest(get(0, end)?).as_slice() {
+        return Err("image hash failed - image is corrupt".into());
+    }
+    Ok(Image { entry, segments })
+}
+
+fn table(nor: &Nor) -> Option<Vec<Entry>> {
+    let table = nor.get(TABLE, TABLE_BYTES)?;
+    let mut entries = Vec::new();
+    for (index, entry) in table.chunks_exact(32).enumerate() {
+        match (entry[0], entry[1]) {
+            (0xAA, 0x50) => {
+                let label: Vec<u8> = entry[12..28]
+                    .iter()
+                    .copied()
+                    .take_while(|&b| b != 0)
+                    .collect();
+                entries.push(Entry {
+                    kind: entry[2],
+                    subtype: entry[3],
+                    offset: word(&entry[4..]),
+                    size: word(&entry[8..]),
+                    label: String::from_utf8_lossy(&label).into_owned(),
+                });
+            }
+            (0xEB, 0xEB) => {
+                let sum = Md5::digest(&table[..index * 32]);
+                return (sum.as_slice() == &entry[16..]).then_some(entries);
+            }
+            _ => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,155 @@
+//! A flasher and a virtual board on one table: images, the drive loop, and a clock that jumps.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use fixpoint_board::VirtualBoard;
+use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Outcome, Prebuilt, partition, plan};
+use sha2::{Digest, Sha256};
+
+/// Bytes without a pattern that repeats; `seed` tells them apart.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..length).map(|_| random.next() as u8).collect()
+}
+
+/// Splitmix64.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// An ESP32-S3 image with one segment, a right checksum and a right SHA-256.
+pub fn app_image(body: &[u8]) -> Vec<u8> {
+    let mut image = vec![0xE9, 1, 2, 0x2F];
+    image.extend(0x4037_8000u32.to_le_bytes());
+    image.extend([0xEE, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    image.extend(0x3C00_0020u32.to_le_bytes());
+    image.extend((body.len() as u32).to_le_bytes());
+    image.extend(body);
+    image.resize((image.len() / 16 + 1) * 16, 0);
+    let last = image.len() - 1;
+    image[last] = body.iter().fold(0xEF, |sum, byte| sum ^ byte);
+    let hash = Sha256::digest(&image);
+    image.extend(hash);
+    image
+}
+
+/// Compresses like code does: half pattern, half noise.
+pub fn code(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = noise(seed, length);
+    for chunk in bytes.chunks_mut(64) {
+        let half = chunk.len() / 2;
+        chunk[..half].fill(0x36);
+    }
+    bytes
+}
+
+/// Something that looks like a model to the flasher; the runtime refuses it.
+pub fn model(seed: u64, length: usize) -> Vec<u8> {
+    [plan::MODEL_MAGIC.as_slice(), &noise(seed, length)].concat()
+}
+
+pub struct Images {
+    pub bootloader: Vec<u8>,
+    pub table: Vec<u8>,
+    pub runtime: Vec<u8>,
+    pub model: Vec<u8>,
+}
+
+impl Images {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            bootloader: app_image(&code(1, 20_000)),
+            table: partition::build(&partition::default_layout()).unwrap(),
+            runtime: app_image(&code(seed, 70_001)),
+            model: model(seed, 50_003),
+        }
+    }
+
+    pub fn plan(&self) -> FlashPlan {
+        let prebuilt = Prebuilt {
+            bootloader: &self.bootloader,
+            table: &self.table,
+            runtime: &self.runtime,
+        };
+        plan::standard(&prebuilt, Some(&self.model)).unwrap()
+    }
+}
+
+pub fn holds(board: &VirtualBoard, plan: &FlashPlan) -> bool {
+    plan.segments.iter().all(|segment| {
+        let start = segment.offset as usize;
+        board.flash().get(start..start + segment.bytes.len()) == Some(&segment.bytes[..])
+    })
+}
+
+/// What a drive did besides its outcome.
+#[derive(Default)]
+pub struct Log {
+    pub events: Vec<Event>,
+    pub signals: Vec<(bool, bool)>,
+    pub now_ms: u64,
+    pub actions: u64,
+}
+
+impl Log {
+    pub fn text(&self) -> String {
+        let texts = self.events.iter().filter_map(|event| match event {
+            Event::Text { text } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
+/// Drives a session to its end. `before` is called before each action and may cancel or unplug.
+pub fn drive_with(
+    flasher: &mut Flasher,
+    board: &mut VirtualBoard,
+    mut before: impl FnMut(&mut Flasher, &mut VirtualBoard, u64),
+) -> (Outcome, Log) {
+    let mut log = Log::default();
+    loop {
+        before(flasher, board, log.actions);
+        let action = flasher.poll(log.now_ms);
+        log.actions += 1;
+        log.events.extend(flasher.take_events());
+        assert!(log.actions < 1_000_000, "the session does not end");
+        match action {
+            Action::Write(bytes) => board.write(&bytes),
+            Action::SetSignals { dtr, rts } => {
+                log.signals.push((dtr, rts));
+                board.set_signals(dtr, rts);
+            }
+            Action::SetBaud(rate) => board.set_baud(rate),
+            Action::Wait { until_ms } => {
+                let bytes = board.read();
+                if bytes.is_empty() {
+                    let step = until_ms.saturating_sub(log.now_ms).clamp(1, 20);
+                    board.tick(step as u32);
+                    log.now_ms += step;
+                } else {
+                    flasher.on_bytes(&bytes);
+                }
+            }
+            Action::Done(outcome) => return (outcome, log),
+        }
+        if !board.connected() {
+            flasher.on_closed();
+        }
+    }
+}
+
+pub fn drive(flasher: &mut Flasher, board: &mut VirtualBoard) -> (Outcome, Log) {
+    drive_with(flasher, board, |_, _, _| {})
+}
