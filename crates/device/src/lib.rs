@@ -24,4 +24,4 @@ mod text;
 
 pub use fixpoint_protocol::{ErrorCode, Sink, Version};
 pub use run::Clock;
-pub use server::{Board, LINES, PROFILED_LAYERS, Parked, Server};
+pub use server::{Board, LINES, PROFILED_LAYERS, Server};

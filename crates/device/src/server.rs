@@ -37,27 +37,6 @@ struct Problem {
     text: Text,
 }
 
-/// A server between two visits of its memory: for a virtual board, which owns image and arena and
-/// can't lend them to a field beside them.
-pub struct Parked<C> {
-    lines: [Decoder<[u8; BUFFER_BYTES]>; LINES],
-    own: Own<C>,
-}
-
-impl<C: Clock> Parked<C> {
-    /// The server as it was. `image` and `arena` must be the ones it had, unchanged.
-    pub fn resume<'a>(
-        self,
-        image: Result<&'a [u8], ErrorCode>,
-        arena: &'a mut [Block16],
-    ) -> Server<'a, C> {
-        Server {
-            lines: self.lines,
-            station: Station::open(self.own, image, arena),
-        }
-    }
-}
-
 /// Answers a host; see the crate's documentation.
 pub struct Server<'a, C> {
     lines: [Decoder<[u8; BUFFER_BYTES]>; LINES],
@@ -65,15 +44,10 @@ pub struct Server<'a, C> {
 }
 
 struct Station<'a, C> {
+    board: Board,
     model: Option<Model<'a>>,
     problem: Option<Problem>,
     arena: &'a mut [Block16],
-    own: Own<C>,
-}
-
-/// What a station keeps between requests and doesn't borrow.
-struct Own<C> {
-    board: Board,
     clock: C,
     // Where the next piece of input is expected: everything before it is staged.
     next_input: u16,
@@ -100,28 +74,43 @@ impl<'a, C: Clock> Server<'a, C> {
         arena: &'a mut [Block16],
         clock: C,
     ) -> Self {
+        let parsed = match image {
+            Ok(bytes) => Model::parse(bytes).map_err(|error| Problem {
+                code: ErrorCode::ModelRefused,
+                detail: 0,
+                text: Text::of(&error),
+            }),
+            Err(code) => Err(Problem {
+                code,
+                detail: 0,
+                text: Text::EMPTY,
+            }),
+        };
+        let (model, problem) = match parsed {
+            Ok(model) if model.arena_bytes() > arena_bytes(arena) => (
+                Some(model),
+                Some(Problem {
+                    code: ErrorCode::ArenaTooSmall,
+                    detail: model.arena_bytes(),
+                    text: Text::EMPTY,
+                }),
+            ),
+            Ok(model) => (Some(model), None),
+            Err(problem) => (None, Some(problem)),
+        };
         Server {
             lines: core::array::from_fn(|_| Decoder::fixed()),
-            station: Station::open(
-                Own {
-                    board,
-                    clock,
-                    next_input: 0,
-                    next_offset: 0,
-                    finished: None,
-                    layer_cycles: [0; PROFILED_LAYERS],
-                },
-                image,
+            station: Station {
+                board,
+                model,
+                problem,
                 arena,
-            ),
-        }
-    }
-
-    /// Gives image and arena back and keeps everything else.
-    pub fn park(self) -> Parked<C> {
-        Parked {
-            lines: self.lines,
-            own: self.station.own,
+                clock,
+                next_input: 0,
+                next_offset: 0,
+                finished: None,
+                layer_cycles: [0; PROFILED_LAYERS],
+            },
         }
     }
 
@@ -165,39 +154,6 @@ fn arena_bytes(arena: &[Block16]) -> u32 {
 type Refusal = (ErrorCode, u32);
 
 impl<'a, C: Clock> Station<'a, C> {
-    fn open(own: Own<C>, image: Result<&'a [u8], ErrorCode>, arena: &'a mut [Block16]) -> Self {
-        let parsed = match image {
-            Ok(bytes) => Model::parse(bytes).map_err(|error| Problem {
-                code: ErrorCode::ModelRefused,
-                detail: 0,
-                text: Text::of(&error),
-            }),
-            Err(code) => Err(Problem {
-                code,
-                detail: 0,
-                text: Text::EMPTY,
-            }),
-        };
-        let (model, problem) = match parsed {
-            Ok(model) if model.arena_bytes() > arena_bytes(arena) => (
-                Some(model),
-                Some(Problem {
-                    code: ErrorCode::ArenaTooSmall,
-                    detail: model.arena_bytes(),
-                    text: Text::EMPTY,
-                }),
-            ),
-            Ok(model) => (Some(model), None),
-            Err(problem) => (None, Some(problem)),
-        };
-        Station {
-            model,
-            problem,
-            arena,
-            own,
-        }
-    }
-
     fn answer(&mut self, frame: &Frame<'_>, dropped: u32, sink: &mut impl Sink) {
         let sequence = frame.sequence;
         if frame.version != VERSION {
@@ -247,11 +203,11 @@ impl<'a, C: Clock> Station<'a, C> {
     fn info(&self, dropped: u32) -> Info<'_> {
         let mut info = Info {
             protocol: u16::from(VERSION),
-            chip: self.own.board.chip,
-            firmware: self.own.board.firmware,
-            virtual_board: self.own.board.virtual_board,
-            cpu_hz: self.own.board.cpu_hz,
-            flash_bytes: self.own.board.flash_bytes,
+            chip: self.board.chip,
+            firmware: self.board.firmware,
+            virtual_board: self.board.virtual_board,
+            cpu_hz: self.board.cpu_hz,
+            flash_bytes: self.board.flash_bytes,
             arena_available: arena_bytes(self.arena),
             frames_dropped: dropped,
             ..Info::default()
@@ -348,11 +304,11 @@ impl<'a, C: Clock> Station<'a, C> {
             .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
         let restart = input == 0 && offset == 0;
         let in_order = restart
-            || input < self.own.next_input
-            || (input == self.own.next_input && offset <= self.own.next_offset);
+            || input < self.next_input
+            || (input == self.next_input && offset <= self.next_offset);
         if !in_order {
-            let expected = if input == self.own.next_input {
-                self.own.next_offset
+            let expected = if input == self.next_input {
+                self.next_offset
             } else {
                 0
             };
@@ -363,24 +319,24 @@ impl<'a, C: Clock> Station<'a, C> {
             .and_then(|memory| memory.get_mut(offset as usize..end as usize))
             .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
         slice.copy_from_slice(bytes);
-        self.own.finished = None;
+        self.finished = None;
         if restart {
-            (self.own.next_input, self.own.next_offset) = (0, 0);
+            (self.next_input, self.next_offset) = (0, 0);
         }
-        if input < self.own.next_input {
+        if input < self.next_input {
             return Ok(tensor.bytes);
         }
-        self.own.next_offset = self.own.next_offset.max(end);
-        let staged = self.own.next_offset;
+        self.next_offset = self.next_offset.max(end);
+        let staged = self.next_offset;
         if staged == tensor.bytes {
-            (self.own.next_input, self.own.next_offset) = (input + 1, 0);
+            (self.next_input, self.next_offset) = (input + 1, 0);
         }
         Ok(staged)
     }
 
     fn run(&mut self, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
         let model = self.runnable()?;
-        if let Some(done) = self.own.finished.filter(|done| done.sequence == sequence) {
+        if let Some(done) = self.finished.filter(|done| done.sequence == sequence) {
             send(
                 Reply::Result {
                     cycles: done.cycles,
@@ -391,21 +347,21 @@ impl<'a, C: Clock> Station<'a, C> {
             );
             return Ok(());
         }
-        if usize::from(self.own.next_input) < model.inputs().len() {
-            return Err((ErrorCode::InputMissing, u32::from(self.own.next_input)));
+        if usize::from(self.next_input) < model.inputs().len() {
+            return Err((ErrorCode::InputMissing, u32::from(self.next_input)));
         }
-        self.own.finished = None;
+        self.finished = None;
         // Whatever happens, the inputs are used up.
-        (self.own.next_input, self.own.next_offset) = (0, 0);
+        (self.next_input, self.next_offset) = (0, 0);
         let layers = short(model.layers().len());
         let kept = model.layers().len().min(PROFILED_LAYERS);
         let mut meter = Meter::start(
-            &mut self.own.clock,
+            &mut self.clock,
             sink,
             sequence,
             layers,
-            self.own.board.cpu_hz / 4,
-            &mut self.own.layer_cycles[..kept],
+            self.board.cpu_hz / 4,
+            &mut self.layer_cycles[..kept],
         );
         let outcome = runtime::run(&model, self.arena, &mut meter);
         meter.lap();
@@ -420,7 +376,7 @@ impl<'a, C: Clock> Station<'a, C> {
             send(reply, sequence, sink);
             return Ok(());
         }
-        self.own.finished = Some(Finished {
+        self.finished = Some(Finished {
             sequence,
             cycles,
             layers,
@@ -442,7 +398,7 @@ impl<'a, C: Clock> Station<'a, C> {
         if usize::from(output) >= count {
             return Err((ErrorCode::NoSuchItem, u32::from(short(count))));
         }
-        if self.own.finished.is_none() {
+        if self.finished.is_none() {
             return Err((ErrorCode::NoResult, 0));
         }
         let whole = model
@@ -467,11 +423,11 @@ impl<'a, C: Clock> Station<'a, C> {
     }
 
     fn profile(&self, first: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let Some(done) = self.own.finished else {
+        let Some(done) = self.finished else {
             return Err((ErrorCode::NoResult, 0));
         };
         let recorded = usize::from(done.layers).min(PROFILED_LAYERS);
-        let counts = self.own.layer_cycles[..recorded]
+        let counts = self.layer_cycles[..recorded]
             .get(usize::from(first)..)
             .ok_or((ErrorCode::NoSuchItem, u32::from(short(recorded))))?;
         let reply = Reply::Profile {
