@@ -3,8 +3,8 @@
 mod bench;
 
 use bench::{Images, drive, holds};
-use fixpoint_board::{BootMode, Options as BoardOptions, Personality, VirtualBoard};
-use fixpoint_flash::{Flasher, Link, Options};
+use fixpoint_board::{BootMode, Fault, Options as BoardOptions, Personality, VirtualBoard};
+use fixpoint_flash::{FlashError, Flasher, Link, Options, Role, plan};
 
 fn board(options: BoardOptions) -> VirtualBoard {
     VirtualBoard::new(None, options)
@@ -78,4 +78,246 @@ fn a_board_held_in_the_loader_needs_no_signals() {
     assert!(!outcome.unwrap().restarted);
     assert!(holds(&board, &plan));
     assert_eq!(log.signals, []);
+}
+
+fn flashed(images: &Images) -> VirtualBoard {
+    let mut board = board(BoardOptions::default());
+    let (outcome, _) = drive(
+        &mut Flasher::new(images.plan(), Options::default()),
+        &mut board,
+    );
+    outcome.unwrap();
+    board
+}
+
+#[test]
+fn what_is_there_is_not_sent_again() {
+    let images = Images::new(1);
+    let mut board = flashed(&images);
+    let erased_and_programmed = board.flash().to_vec();
+    // The stub costs more bytes than all comparisons: 12 kB of image for 5 questions.
+    let options = Options {
+        stub: false,
+        ..Options::default()
+    };
+    let (outcome, _) = drive(&mut Flasher::new(images.plan(), options), &mut board);
+    let summary = outcome.unwrap();
+    assert!(summary.segments.iter().all(|segment| segment.written == 0));
+    assert_eq!(summary.progress.skipped_bytes, images.plan().total_bytes());
+    assert!(
+        summary.progress.wire_out < 2_500,
+        "{}",
+        summary.progress.wire_out
+    );
+    assert_eq!(board.flash(), erased_and_programmed);
+    println!(
+        "nothing changed, ROM only: {} B out, {} round trips",
+        summary.progress.wire_out, summary.progress.round_trips
+    );
+}
+
+#[test]
+fn a_new_model_is_written_alone() {
+    let old = Images::new(1);
+    let mut board = flashed(&old);
+    let new = Images {
+        model: bench::model(9, 50_003),
+        ..Images::new(1)
+    };
+    let (outcome, log) = drive(
+        &mut Flasher::new(new.plan(), Options::default()),
+        &mut board,
+    );
+    let summary = outcome.unwrap();
+    let written: Vec<_> = summary.segments.iter().filter(|s| s.written > 0).collect();
+    assert_eq!(written.len(), 1);
+    assert_eq!(
+        (written[0].name.as_str(), written[0].written),
+        ("model", new.model.len() as u64)
+    );
+    assert!(holds(&board, &new.plan()));
+    let stub_bytes = 12_500;
+    assert!(summary.progress.wire_out < new.model.len() as u64 * 105 / 100 + stub_bytes);
+    println!(
+        "model of {} B changed: {} B out, {} round trips, {} ms",
+        new.model.len(),
+        summary.progress.wire_out,
+        summary.progress.round_trips,
+        log.now_ms
+    );
+    let plan = plan::model_only(&new.table, &old.model).unwrap();
+    drive(&mut Flasher::new(plan, Options::default()), &mut board)
+        .0
+        .unwrap();
+    assert!(holds(&board, &old.plan()));
+}
+
+fn refused(options: BoardOptions, link: Link) -> (FlashError, VirtualBoard) {
+    let mut board = board(options);
+    let before = board.flash().to_vec();
+    let options = Options {
+        link,
+        ..Options::default()
+    };
+    let mut flasher = Flasher::new(Images::new(1).plan(), options);
+    let (outcome, log) = drive(&mut flasher, &mut board);
+    assert_eq!(board.flash(), before, "a refused board is not touched");
+    assert!(log.now_ms < 25_000, "{} ms to say no", log.now_ms);
+    (outcome.unwrap_err(), board)
+}
+
+#[test]
+fn other_chips_are_named_and_left_alone() {
+    for (chip_id, name) in [
+        (5, "ESP32-C3"),
+        (0, "ESP32"),
+        (2, "ESP32-S2"),
+        (13, "ESP32-C6"),
+    ] {
+        let options = BoardOptions {
+            chip_id,
+            ..BoardOptions::default()
+        };
+        let (error, _) = refused(options, Link::UartBridge);
+        assert_eq!(error, FlashError::WrongChip { found: name.into() });
+        assert!(error.to_string().contains(name));
+    }
+}
+
+#[test]
+fn protected_chips_are_left_alone() {
+    let options = |security_flags, flash_crypt_cnt| BoardOptions {
+        security_flags,
+        flash_crypt_cnt,
+        ..BoardOptions::default()
+    };
+    for (options, error) in [
+        (options(1, 0), FlashError::SecureBoot),
+        (options(1 << 2, 0), FlashError::SecureDownloadMode),
+        (options(0, 1), FlashError::FlashEncryption),
+    ] {
+        assert_eq!(refused(options, Link::UsbSerialJtag).0, error);
+    }
+}
+
+#[test]
+fn a_plan_that_does_not_fit_the_flash_is_refused() {
+    let options = BoardOptions {
+        flash_bytes: 1 << 20,
+        ..BoardOptions::default()
+    };
+    let (error, _) = refused(options, Link::UartBridge);
+    assert_eq!(error.code(), "does-not-fit");
+    assert!(
+        matches!(error, FlashError::DoesNotFit { name, size: 0x10_0000, .. } if name == "model")
+    );
+}
+
+#[test]
+fn silence_and_application_logs_are_told_apart() {
+    let mute = BoardOptions {
+        faults: vec![Fault::Mute],
+        ..BoardOptions::default()
+    };
+    assert_eq!(refused(mute, Link::UartBridge).0, FlashError::NoAnswer);
+
+    // No auto-reset circuit: the application (here: the ROM without one) keeps talking.
+    let no_reset = BoardOptions {
+        boot_mode: BootMode::NoAutoReset,
+        ..BoardOptions::default()
+    };
+    let (error, _) = refused(no_reset, Link::UartBridge);
+    assert_eq!(error.code(), "not-in-loader");
+    assert!(
+        error
+            .boot_log()
+            .unwrap()
+            .contains("invalid header: 0xffffffff")
+    );
+    assert!(error.remedy().contains("hold BOOT"));
+
+    // Every byte towards the board is lost: it says that it waits, and never answers.
+    let deaf = (0..20_000).map(|at| Fault::DropToBoard { at }).collect();
+    let deaf = BoardOptions {
+        faults: deaf,
+        ..BoardOptions::default()
+    };
+    assert_eq!(refused(deaf, Link::UartBridge).0.code(), "loader-silent");
+}
+
+#[test]
+fn the_boot_log_is_shown_and_the_reset_asserts_first() {
+    let mut board = board(BoardOptions::default());
+    let mut flasher = Flasher::new(Images::new(1).plan(), Options::default());
+    let (outcome, log) = drive(&mut flasher, &mut board);
+    outcome.unwrap();
+    assert!(
+        log.text().contains("waiting for download"),
+        "{:?}",
+        log.text()
+    );
+    let classic = [
+        (false, true),
+        (true, false),
+        (false, false),
+        (false, true),
+        (false, false),
+    ];
+    let mut changes = log.signals.clone();
+    changes.dedup();
+    assert_eq!(changes, classic, "into the loader and out, nothing else");
+}
+
+/// Cancels after every action of a session in turn. The board runs the old system or nothing, never
+/// a mixture, and the next session finishes the work.
+#[test]
+fn cancelled_anywhere_it_starts_the_old_system_or_nothing_and_can_go_on() {
+    let (old, new) = (Images::new(1), Images::new(2));
+    let template = flashed(&old).flash().to_vec();
+    let (mut kept, mut nothing, mut finished, mut at) = (0, 0, 0, 0);
+    loop {
+        let mut board = VirtualBoard::new(Some(template.clone()), BoardOptions::default());
+        let mut flasher = Flasher::new(new.plan(), Options::default());
+        let (outcome, _) = bench::drive_with(&mut flasher, &mut board, |flasher, _, action| {
+            if action == at {
+                flasher.cancel();
+            }
+        });
+        board.tick(100);
+        match outcome {
+            Err(FlashError::Cancelled) => {}
+            other => {
+                // The cancel came after the end.
+                other.unwrap();
+                break;
+            }
+        }
+        let plan_without_model = |images: &Images| {
+            let mut plan = images.plan();
+            plan.segments.retain(|segment| segment.role != Role::Model);
+            plan
+        };
+        match board.runs_application() {
+            true if holds(&board, &new.plan()) => finished += 1,
+            true => {
+                assert!(
+                    holds(&board, &plan_without_model(&old)),
+                    "a mixture starts at {at}"
+                );
+                kept += 1;
+            }
+            false => nothing += 1,
+        }
+        if at % 7 == 0 {
+            let mut flasher = Flasher::new(new.plan(), Options::default());
+            drive(&mut flasher, &mut board).0.unwrap();
+            board.tick(100);
+            assert!(holds(&board, &new.plan()) && board.runs_application());
+        }
+        at += 1;
+    }
+    println!(
+        "cancelled at {at} places: {kept} keep the old runtime, {nothing} start nothing, {finished} are complete"
+    );
+    assert!(kept > 10 && nothing > 10, "{kept} {nothing}");
 }

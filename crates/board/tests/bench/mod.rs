@@ -6,16 +6,16 @@ use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Outcome, Prebuilt, parti
 use sha2::{Digest, Sha256};
 
 /// Bytes without a pattern that repeats; `seed` tells them apart.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random(seed);
     (0..length).map(|_| random.next() as u8).collect()
 }
 
 /// Splitmix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,13 +23,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
 
 /// An ESP32-S3 image with one segment, a right checksum and a right SHA-256.
-pub fn app_image(body: &[u8]) -> Vec<u8> {
+pub(crate) fn app_image(body: &[u8]) -> Vec<u8> {
     let mut image = vec![0xE9, 1, 2, 0x2F];
     image.extend(0x4037_8000u32.to_le_bytes());
     image.extend([0xEE, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -45,7 +45,7 @@ pub fn app_image(body: &[u8]) -> Vec<u8> {
 }
 
 /// Compresses like code does: half pattern, half noise.
-pub fn code(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn code(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = noise(seed, length);
     for chunk in bytes.chunks_mut(64) {
         let half = chunk.len() / 2;
@@ -55,19 +55,19 @@ pub fn code(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Something that looks like a model to the flasher; the runtime refuses it.
-pub fn model(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn model(seed: u64, length: usize) -> Vec<u8> {
     [plan::MODEL_MAGIC.as_slice(), &noise(seed, length)].concat()
 }
 
-pub struct Images {
-    pub bootloader: Vec<u8>,
-    pub table: Vec<u8>,
-    pub runtime: Vec<u8>,
-    pub model: Vec<u8>,
+pub(crate) struct Images {
+    pub(crate) bootloader: Vec<u8>,
+    pub(crate) table: Vec<u8>,
+    pub(crate) runtime: Vec<u8>,
+    pub(crate) model: Vec<u8>,
 }
 
 impl Images {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             bootloader: app_image(&code(1, 20_000)),
             table: partition::build(&partition::default_layout()).unwrap(),
@@ -76,7 +76,7 @@ impl Images {
         }
     }
 
-    pub fn plan(&self) -> FlashPlan {
+    pub(crate) fn plan(&self) -> FlashPlan {
         let prebuilt = Prebuilt {
             bootloader: &self.bootloader,
             table: &self.table,
@@ -86,7 +86,7 @@ impl Images {
     }
 }
 
-pub fn holds(board: &VirtualBoard, plan: &FlashPlan) -> bool {
+pub(crate) fn holds(board: &VirtualBoard, plan: &FlashPlan) -> bool {
     plan.segments.iter().all(|segment| {
         let start = segment.offset as usize;
         board.flash().get(start..start + segment.bytes.len()) == Some(&segment.bytes[..])
@@ -95,15 +95,15 @@ pub fn holds(board: &VirtualBoard, plan: &FlashPlan) -> bool {
 
 /// What a drive did besides its outcome.
 #[derive(Default)]
-pub struct Log {
-    pub events: Vec<Event>,
-    pub signals: Vec<(bool, bool)>,
-    pub now_ms: u64,
-    pub actions: u64,
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+    pub(crate) signals: Vec<(bool, bool)>,
+    pub(crate) now_ms: u64,
+    pub(crate) actions: u64,
 }
 
 impl Log {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let texts = self.events.iter().filter_map(|event| match event {
             Event::Text { text } => Some(text.as_str()),
             _ => None,
@@ -113,7 +113,7 @@ impl Log {
 }
 
 /// Drives a session to its end. `before` is called before each action and may cancel or unplug.
-pub fn drive_with(
+pub(crate) fn drive_with(
     flasher: &mut Flasher,
     board: &mut VirtualBoard,
     mut before: impl FnMut(&mut Flasher, &mut VirtualBoard, u64),
@@ -150,6 +150,6 @@ pub fn drive_with(
     }
 }
 
-pub fn drive(flasher: &mut Flasher, board: &mut VirtualBoard) -> (Outcome, Log) {
+pub(crate) fn drive(flasher: &mut Flasher, board: &mut VirtualBoard) -> (Outcome, Log) {
     drive_with(flasher, board, |_, _, _| {})
 }
