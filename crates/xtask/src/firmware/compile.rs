@@ -1,0 +1,275 @@
+//! From the firmware's sources to an ELF.
+//!
+//! rustc's own Xtensa objects do not link: its assembler puts literals of function sections where
+//! `l32r` can't address them. So rustc only makes bitcode (a static library of it, for which it
+//! needs no linker), and this makes one module of that, optimises it as a whole program, and goes
+//! through assembly text, with which all literals end up in `.literal` sections that the linker
+//! script places in front of the code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::object;
+use super::toolchain::Toolchain;
+use crate::paths;
+use crate::run::{self, say};
+
+/// One image of the firmware workspace.
+pub(super) struct Image {
+    /// Folder under `firmware/`, with the start-up assembly in `asm/` and the script `link.ld`.
+    pub(super) folder: &'static str,
+    package: &'static str,
+    /// Name of the specification in `firmware/targets/`, without its ending.
+    target: &'static str,
+}
+
+pub(super) const APP: Image = Image {
+    folder: "app",
+    package: "fixpoint-firmware",
+    target: "xtensa-esp32s3",
+};
+
+pub(super) const SELFTEST: Image = Image {
+    folder: "selftest",
+    package: "fixpoint-selftest",
+    target: "xtensa-dc233c",
+};
+
+/// What the assembly calls.
+const ENTRIES: &[&str] = &["main", "exception_report"];
+
+/// What LLVM may call without it being in the bitcode: these must survive until code generation
+/// has decided. One that is missing here shows as an undefined symbol in the link.
+const LIBRARY_CALLS: &[&str] = &[
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "bcmp",
+    "__ashldi3",
+    "__ashrdi3",
+    "__lshrdi3",
+    "__muldi3",
+    "__mulsi3",
+    "__divsi3",
+    "__modsi3",
+    "__udivsi3",
+    "__umodsi3",
+    "__divdi3",
+    "__moddi3",
+    "__udivdi3",
+    "__umoddi3",
+];
+
+/// Special registers and instructions of the start-up assembly, beyond the target's features.
+const ASSEMBLY_FEATURES: &str = "+coprocessor,+exception,+interrupt,+highpriinterrupts,\
+    +rvector,+timers3,+windowed";
+
+fn folder() -> PathBuf {
+    paths::root().join("firmware")
+}
+
+/// Where the firmware is built: apart from the host's, as another compiler is at work.
+pub(super) fn target_dir() -> PathBuf {
+    paths::target().join("firmware")
+}
+
+/// Compiles and links; the path of the ELF.
+///
+/// # Errors
+/// When a step fails; its output is printed.
+pub(super) fn elf(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
+    let library = library(image, toolchain)?;
+    link(image, toolchain, &library)
+}
+
+fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
+    let manifest = folder().join("Cargo.toml");
+    let mut fetch = toolchain.cargo();
+    fetch
+        .args(["fetch", "--locked", "--manifest-path"])
+        .arg(&manifest);
+    // Before the paths are remapped: one of them is the folder that this fills.
+    run::captured(&mut fetch)?;
+
+    let mut flags = vec![
+        "-Clinker-plugin-lto".to_owned(),
+        "-Cembed-bitcode=yes".to_owned(),
+    ];
+    flags.extend(toolchain.remapped()?);
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(["build", "--release", "--locked", "--package", image.package])
+        .arg("--manifest-path")
+        .arg(&manifest)
+        .arg("--target")
+        .arg(folder().join(format!("targets/{}.json", image.target)))
+        .args(["-Zjson-target-spec", "-Zbuild-std=core"])
+        .arg("-Zbuild-std-features=compiler-builtins-mem")
+        // Separated so that a path may have spaces.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env("CARGO_TARGET_DIR", target_dir());
+    run::logged(
+        &format!(
+            "firmware: compile {} with {}",
+            image.folder,
+            toolchain.name()
+        ),
+        &mut cargo,
+    )?;
+    let name = format!("libfixpoint_{}.a", image.folder);
+    Ok(target_dir().join(image.target).join("release").join(name))
+}
+
+fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf> {
+    let work = target_dir().join("link").join(image.folder);
+    if work.exists() {
+        fs::remove_dir_all(&work)?;
+    }
+    fs::create_dir_all(&work)?;
+    say(format!("firmware: link {}", image.folder));
+    let step = |command: &mut std::process::Command| {
+        run::captured(command.current_dir(&work)).with_context(|| format!("link {}", image.folder))
+    };
+
+    let archive = fs::read(library).with_context(|| library.display().to_string())?;
+    let mut modules = Vec::new();
+    for (index, bitcode) in object::bitcode(&archive)?.into_iter().enumerate() {
+        let name = format!("{index:03}.bc");
+        fs::write(work.join(&name), bitcode)?;
+        modules.push(name);
+    }
+    if modules.is_empty() {
+        bail!("{} is empty", library.display());
+    }
+    let features = features(image)?;
+    let kept = [ENTRIES, LIBRARY_CALLS].concat().join(",");
+
+    step(
+        toolchain
+            .llvm_tool("llvm-link")?
+            .args(&modules)
+            .args(["-o", "all.bc"]),
+    )?;
+    step(
+        toolchain
+            .llvm_tool("opt")?
+            .arg("-passes=internalize,default<O3>")
+            .arg(format!("-internalize-public-api-list={kept}"))
+            .args(["all.bc", "-o", "optimised.bc"]),
+    )?;
+    step(
+        toolchain
+            .llvm_tool("llc")?
+            .args(["-O3", "-filetype=asm", "-relocation-model=static"])
+            .args(["-function-sections", "-data-sections"])
+            .args(["optimised.bc", "-o", "all.s"]),
+    )?;
+
+    let text = work.join("all.s");
+    fs::write(&text, literals_placed(&fs::read_to_string(&text)?))?;
+    let mut objects = vec![assemble(toolchain, &work, Path::new("all.s"), &features)?];
+    let features = format!("{features},{ASSEMBLY_FEATURES}");
+    for source in assembly(image)? {
+        objects.push(assemble(toolchain, &work, &source, &features)?);
+    }
+    let elf = work.join(format!("{}.elf", image.folder));
+    step(
+        toolchain
+            .linker()
+            .args(["--gc-sections", "--no-relax", "--build-id=none"])
+            .arg(format!("-Map={}.map", image.folder))
+            .arg("-T")
+            .arg(folder().join(image.folder).join("link.ld"))
+            .args(&objects)
+            .arg("-o")
+            .arg(&elf),
+    )?;
+    Ok(elf)
+}
+
+/// The compiler writes a function's literals before it opens the function's section, so they would
+/// go with whatever was open; here the section is opened first.
+fn literals_placed(assembly: &str) -> String {
+    let lines: Vec<&str> = assembly.lines().collect();
+    let mut placed = String::with_capacity(assembly.len() + assembly.len() / 8);
+    for (index, line) in lines.iter().enumerate() {
+        if line.trim() == ".literal_position" {
+            let opens = |line: &&&str| line.trim_start().starts_with(".section\t.text");
+            if let Some(section) = lines[index..].iter().find(opens) {
+                placed.push_str(section);
+                placed.push('\n');
+            }
+        }
+        placed.push_str(line);
+        placed.push('\n');
+    }
+    placed
+}
+
+fn assemble(toolchain: &Toolchain, work: &Path, source: &Path, features: &str) -> Result<PathBuf> {
+    let name = source.file_stem().unwrap_or_default();
+    let object = work.join(name).with_extension("o");
+    run::captured(
+        toolchain
+            .llvm_tool("llvm-mc")?
+            .args(["-triple=xtensa-none-elf", "-filetype=obj"])
+            .arg(format!("-mattr={features}"))
+            .arg(source)
+            .arg("-o")
+            .arg(&object)
+            .current_dir(work),
+    )
+    .with_context(|| format!("assemble {}", paths::shown(source)))?;
+    Ok(object)
+}
+
+/// The shared assembly files and the image's own, by name.
+fn assembly(image: &Image) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for place in [
+        folder().join("asm"),
+        folder().join(image.folder).join("asm"),
+    ] {
+        for entry in fs::read_dir(&place).with_context(|| place.display().to_string())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "S") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The features of the target specification: rustc and the assembler must agree on them.
+fn features(image: &Image) -> Result<String> {
+    let path = folder().join(format!("targets/{}.json", image.target));
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let specification: serde_json::Value = serde_json::from_str(&text)?;
+    let features = specification["features"].as_str();
+    Ok(features
+        .with_context(|| format!("no features in {}", path.display()))?
+        .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::literals_placed;
+
+    #[test]
+    fn literals_go_with_the_function_behind_them() {
+        let section = "\t.section\t.text.second,\"ax\",@progbits";
+        let before =
+            format!("\t.section\t.rodata.first\n\t.literal_position\n{section}\nsecond:\n");
+        let after = literals_placed(&before);
+        assert_eq!(
+            after,
+            format!(
+                "\t.section\t.rodata.first\n{section}\n\t.literal_position\n{section}\nsecond:\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What happens when something is wrong: text on both lines, then a restart, so that the link comes
+//! back by itself.
+
+use core::cell::UnsafeCell;
+use core::fmt::Write;
+use core::panic::PanicInfo;
+
+use crate::console::Console;
+use crate::soc;
+
+/// Whether a report is under way: a fault in the report itself must not start another.
+struct Reporting(UnsafeCell<bool>);
+// SAFETY: one core runs, interrupts are off; only the exception vectors can come in between, and
+// they end here.
+unsafe impl Sync for Reporting {}
+static REPORTING: Reporting = Reporting(UnsafeCell::new(false));
+
+fn report(write: impl FnOnce(&mut Console) -> core::fmt::Result) -> ! {
+    // SAFETY: see `Reporting`.
+    let nested = unsafe { REPORTING.0.get().replace(true) };
+    if !nested {
+        let mut console = Console::new();
+        let _ = write(&mut console);
+        let _ = writeln!(console, "Fixpoint: restarting");
+        soc::wait(500);
+    }
+    soc::restart()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    report(|console| writeln!(console, "\nFixpoint: {info}"))
+}
+
+/// Called by `vectors.S` on the panic stack.
+///
+/// `vector`: 0 and 1 exceptions, 2 to 7 interrupts of that level, 8 a double exception, 0x100 and
+/// above a window exception.
+#[unsafe(no_mangle)]
+extern "C" fn exception_report(
+    vector: u32,
+    cause: u32,
+    epc: u32,
+    address: u32,
+    stack: u32,
+    caller: u32,
+) -> ! {
+    report(|console| {
+        writeln!(
+            console,
+            "\nFixpoint: exception {cause} ({}) at {epc:#010x}, address {address:#010x}, \
+             vector {vector:#x}, stack {stack:#010x}, called from {caller:#010x}",
+            cause_name(cause)
+        )
+    })
+}
+
+/// Names from the Xtensa ISA reference, EXCCAUSE.
+fn cause_name(cause: u32) -> &'static str {
+    match cause {
+        0 => "illegal instruction",
+        2 => "instruction fetch error",
+        3 => "load or store error",
+        6 => "integer division by zero",
+        9 => "unaligned load or store",
+        12 | 14 => "bad data from instruction fetch",
+        13 | 15 => "bad data from load or store",
+        20 => "instruction fetch prohibited",
+        28 => "load prohibited",
+        29 => "store prohibited",
+        32..=39 => "coprocessor disabled",
+        _ => "see EXCCAUSE",
+    }
+}
+
+const CANARY: u32 = 0xF1B0_57AC;
+
+// SAFETY: the linker script defines it, the lowest word of the stack.
+unsafe extern "C" {
+    static mut _stack_bottom: u32;
+}
+
+/// Marks the end of the stack.
+pub(crate) fn guard_stack() {
+    // SAFETY: a word of the stack region nothing else uses unless the stack overflows.
+    unsafe { (&raw mut _stack_bottom).write_volatile(CANARY) }
+}
+
+/// Panics when the stack has grown to its end.
+pub(crate) fn check_stack() {
+    // SAFETY: as above.
+    let word = unsafe { (&raw const _stack_bottom).read_volatile() };
+    assert!(word == CANARY, "the stack has overflowed");
+}

@@ -1,0 +1,109 @@
+//! The runtime on the ESP32-S3: brings the chip up, finds the model in flash, and answers the host.
+//!
+//! Started by ESP-IDF's second-stage bootloader, without ESP-IDF behind it: one core, no
+//! interrupts, no heap. Nothing is ever written to flash.
+#![no_std]
+
+mod console;
+mod descriptor;
+mod fault;
+mod flash;
+mod regs;
+mod soc;
+
+use core::fmt::Write;
+
+use fixpoint_device::{Board, LINES, Server, Version};
+use fixpoint_runtime::Block16;
+
+use console::{Console, Line, LineSink};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const BOARD: Board = Board {
+    // ESP32-S3, in the numbering of Espressif's image headers.
+    chip: 9,
+    firmware: Version {
+        major: number(env!("CARGO_PKG_VERSION_MAJOR")),
+        minor: number(env!("CARGO_PKG_VERSION_MINOR")),
+        patch: number(env!("CARGO_PKG_VERSION_PATCH")),
+    },
+    virtual_board: false,
+    cpu_hz: soc::CPU_HZ,
+    flash_bytes: 0,
+};
+
+const _: () = assert!(Line::ALL.len() == LINES);
+
+// SAFETY: the linker script defines them; only their addresses mean anything.
+unsafe extern "C" {
+    static mut _arena_start: Block16;
+    static mut _arena_end: Block16;
+}
+
+/// All internal RAM that nothing else uses.
+///
+/// # Safety
+/// To be called once: the slice is exclusive.
+unsafe fn arena() -> &'static mut [Block16] {
+    let start = &raw mut _arena_start;
+    let end = &raw mut _arena_end;
+    let blocks = (end.addr() - start.addr()) / size_of::<Block16>();
+    // SAFETY: the region is 16-byte aligned RAM outside every section, zeroed before it becomes a
+    // slice, and exclusive by the caller's promise.
+    unsafe {
+        start.write_bytes(0, blocks);
+        core::slice::from_raw_parts_mut(start, blocks)
+    }
+}
+
+/// Called by `start.S` with a stack and cleared statics.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
+    soc::stop_watchdogs();
+    fault::guard_stack();
+    soc::keep_baud_rate();
+    soc::full_speed();
+
+    let mut console = Console::new();
+    // SAFETY: the only call.
+    let arena = unsafe { arena() };
+    let _ = writeln!(
+        console,
+        "\nFixpoint runtime {VERSION}, arena {} bytes",
+        size_of_val(arena)
+    );
+    let image = flash::find_model();
+    let mut server = Server::new(BOARD, image, arena, regs::cycles);
+    let _ = match (server.model(), server.problem()) {
+        (Some(model), None) => writeln!(console, "Fixpoint: model {:08x} ready", model.id()),
+        (_, problem) => writeln!(console, "Fixpoint: no model to run: {problem:?}"),
+    };
+    loop {
+        let mut buffer = [0; 64];
+        for (index, line) in Line::ALL.into_iter().enumerate() {
+            let bytes = console.receive(line, &mut buffer);
+            if bytes.is_empty() {
+                continue;
+            }
+            let mut sink = LineSink {
+                console: &mut console,
+                line,
+            };
+            server.on_line(index, bytes, &mut sink);
+            console.flush();
+            fault::check_stack();
+        }
+    }
+}
+
+/// `text` as a number, for the version fields that Cargo gives as text.
+const fn number(text: &str) -> u8 {
+    let bytes = text.as_bytes();
+    let (mut value, mut i) = (0, 0);
+    while i < bytes.len() {
+        value = value * 10 + (bytes[i] - b'0');
+        i += 1;
+    }
+    value
+}
