@@ -12,6 +12,10 @@ pub enum ImportError {
     NotOnnx(String),
     #[error("The ONNX file holds no graph. Export the model again, with its weights inside.")]
     NoGraph,
+    #[error(
+        "The graph has {nodes} nodes; {most} is the most that is accepted. Use a smaller model."
+    )]
+    TooLarge { nodes: usize, most: usize },
 }
 
 /// A node that can't be quantized.

@@ -13,7 +13,10 @@ use crate::graph::{Attr, Constant, Data, Graph, Node};
 /// The largest constant that is accepted, in elements; nothing bigger fits the chip's flash.
 const MAX_ELEMENTS: usize = 1 << 26;
 
-/// Decodes the file. `pb` is kept by the caller for models that only run in float.
+/// The most nodes; the graph is searched in quadratic time, and such a model would never fit.
+const MAX_NODES: usize = 4096;
+
+/// Decodes the file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     if bytes.is_empty() {
         return Err(ImportError::NotOnnx("it is empty".into()));
@@ -29,6 +32,12 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), Imp
     let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
     if proto.node.is_empty() {
         return Err(ImportError::NoGraph);
+    }
+    if proto.node.len() > MAX_NODES {
+        return Err(ImportError::TooLarge {
+            nodes: proto.node.len(),
+            most: MAX_NODES,
+        });
     }
     let mut problems = Vec::new();
     let mut graph = Graph {

@@ -41,10 +41,10 @@ fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
             let dims = (first?.as_ints()?.iter())
                 .map(|d| usize::try_from(*d).ok())
                 .collect::<Option<Vec<_>>>()?;
-            let len = (dims.iter()).try_fold(1usize, |n, d| n.checked_mul(*d))?;
-            if len > 1 << 20 {
+            if !ops::fits(&dims) {
                 return None;
             }
+            let len = dims.iter().product();
             match node.attrs.get("value") {
                 Some(Attr::Tensor(t)) => match &t.data {
                     Data::Int(v) => Some(Constant::ints(dims, vec![*v.first()?; len])),
@@ -107,7 +107,7 @@ pub(super) fn transpose(value: &Constant, perm: Option<&[i64]>) -> Option<Consta
             .collect::<Option<_>>()?,
         None => (0..rank).rev().collect(),
     };
-    if perm.len() != rank {
+    if perm.len() != rank || (0..rank).any(|d| !perm.contains(&d)) {
         return None;
     }
     let dims: Vec<usize> = perm.iter().map(|p| value.dims[*p]).collect();
@@ -202,7 +202,7 @@ fn slice(graph: &Graph, node: &Node, value: &Constant) -> Option<Constant> {
 }
 
 fn arithmetic(op: &str, a: &Constant, b: &Constant) -> Option<Constant> {
-    let dims = ops::broadcast(&a.dims, &b.dims)?;
+    let dims = ops::broadcast(&a.dims, &b.dims).filter(|d| ops::fits(d))?;
     let index = |c: &Constant, flat: usize| {
         let (mut flat, mut at, mut stride) = (flat, 0, 1);
         let skip = dims.len() - c.dims.len();

@@ -238,7 +238,7 @@ fn fuse_bias(graph: &mut Graph, add: usize) -> Option<String> {
     };
     let (data, bias) = (data.to_owned(), bias.to_owned());
     let layer = linear_producer(graph, &data)?;
-    let outputs = output_channels(graph, &graph.nodes[layer])?;
+    let outputs = output_channels(graph, &graph.nodes[layer]).filter(|o| *o > 0)?;
     let constant = graph.constants.get(&bias)?;
     let values = constant.as_floats()?;
     // A single value, or one per channel: dimension 1 of the layer's output.
@@ -254,7 +254,8 @@ fn fuse_bias(graph: &mut Graph, add: usize) -> Option<String> {
         "'{}' into '{}'",
         graph.nodes[add].name, graph.nodes[layer].name
     );
-    let old = floats(graph, &graph.nodes[layer], 2).map(<[f32]>::to_vec);
+    let old =
+        (floats(graph, &graph.nodes[layer], 2).filter(|o| o.len() == outputs)).map(<[f32]>::to_vec);
     if graph.nodes[layer].input(2).is_some() && old.is_none() {
         return None;
     }
@@ -262,7 +263,7 @@ fn fuse_bias(graph: &mut Graph, add: usize) -> Option<String> {
         None if constant.dims == [outputs] => bias,
         _ => {
             let sum = (added.iter().enumerate())
-                .map(|(c, v)| v + old.as_ref().map_or(0.0, |o| o[c % o.len()]))
+                .map(|(c, v)| v + old.as_ref().map_or(0.0, |o| o[c]))
                 .collect();
             let name = graph.fresh_name(&format!("{bias}_bias"));
             graph.add_constant(&name, Constant::float(vec![outputs], sum));
@@ -300,7 +301,7 @@ fn fuse_batch_normalization(graph: &mut Graph, bn: usize) -> Option<String> {
     }
     let layer = linear_producer(graph, node.input(0)?)?;
     let linear = graph.nodes[layer].clone();
-    let outputs = output_channels(graph, &linear)?;
+    let outputs = output_channels(graph, &linear).filter(|o| *o > 0)?;
     let [scale, offset, mean, variance] =
         [1, 2, 3, 4].map(|k| floats(graph, &node, k).filter(|v| v.len() == outputs));
     let (scale, offset, mean, variance) = (scale?, offset?, mean?, variance?);
@@ -309,12 +310,12 @@ fn fuse_batch_normalization(graph: &mut Graph, bn: usize) -> Option<String> {
         .map(|(s, v)| s / libm::sqrtf(v + epsilon))
         .collect();
     let old = match linear.input(2) {
-        Some(_) => Some(floats(graph, &linear, 2)?),
+        Some(_) => Some(floats(graph, &linear, 2).filter(|o| o.len() == outputs)?),
         None => None,
     };
     let bias: Vec<f32> = (0..outputs)
         .map(|c| {
-            let b = old.map_or(0.0, |o| o[c % o.len()]);
+            let b = old.map_or(0.0, |o| o[c]);
             (b - mean[c]) * factor[c] + offset[c]
         })
         .collect();
