@@ -16,9 +16,7 @@ export type ErrorCode =
   | "samples"
   | "quantize"
   | "simulate"
-  | "flash"
-  | "link"
-  | "board";
+  | "flash";
 
 /** `done` of `total` steps of `stage`. */
 export type ProgressListener<Stage extends string> = (stage: Stage, done: number, total: number) => void;

@@ -23,7 +23,7 @@ export function real(x: number): string {
 
 export const decibel = (x: number | null): string => (x === null || !Number.isFinite(x) ? "exact" : x.toFixed(1));
 
-export const shape = (dims: readonly number[]): string => dims.join(" × ");
+export const shape = (dims: readonly number[]): string => dims.join("×");
 
 export function milliseconds(ms: number): string {
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;

@@ -68,8 +68,10 @@ export class FilesDrop extends PlainElement {
         @dragleave=${this.#leave}
         @drop=${this.#dropped}
       >
-        <p class="what">${this.label}</p>
-        ${this.hint ? html`<p class="small quiet">${this.hint}</p>` : nothing}
+        <div>
+          <p class="what">${this.label}</p>
+          ${this.hint ? html`<p class="small quiet">${this.hint}</p>` : nothing}
+        </div>
         <div class="row">
           <button type="button" ?disabled=${this.disabled} @click=${() => this.#pick(false)}>${this.button}</button>
           ${this.folders

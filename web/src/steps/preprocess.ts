@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Preprocess } from "fixpoint";
 
+import { shape } from "../format.ts";
 import { session } from "../session.ts";
 
 type Choice<K extends keyof Preprocess> = readonly (readonly [Preprocess[K], string])[];
@@ -36,7 +37,7 @@ export function preprocessForm(dims: readonly number[]): TemplateResult | typeof
         <legend class="visually-hidden">Preprocessing</legend>
         <p class="small quiet">
           value = (pixel × scale − mean) ÷ std, with pixels from 0 to 255. These are the defaults for an input of
-          ${dims.join(" × ")}; set them to what the model was trained with.
+          ${shape(dims)}; set them to what the model was trained with.
         </p>
         <div class="form">
           ${numbers("scale", "Scale", "Factor on the pixel. 1/255 gives 0 to 1.")}
