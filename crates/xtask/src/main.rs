@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod firmware;
+mod http;
 mod page;
 mod paths;
 mod run;
@@ -64,7 +65,11 @@ fn dispatch(words: &[&str]) -> Result<()> {
                     other => bail!("serve doesn't know `{other}`\n\n{HELP}"),
                 }
             }
-            page::serve(port, develop)
+            if develop {
+                page::develop(port)
+            } else {
+                page::serve(port)
+            }
         }
         ["wasm"] => wasm::build(),
         ["page"] => page::build().map(|_| ()),

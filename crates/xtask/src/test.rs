@@ -88,18 +88,32 @@ fn needs_component(verb: &str, component: &str) -> Result<()> {
 
 fn host() -> Result<()> {
     let mut cargo = run::cargo();
-    cargo.args(["test", "--workspace", "--no-fail-fast"]);
-    run::logged("host tests", &mut cargo)?;
-    report_skipped("host-tests")
+    // Passing tests may have said that they skipped something, so their output is wanted too.
+    cargo.args([
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+    ]);
+    let ran = run::logged("host tests", &mut cargo);
+    report_skipped("host-tests");
+    ran
 }
 
 /// Tests that need files beside the checkout say so; that must not go unseen.
-fn report_skipped(log: &str) -> Result<()> {
-    let text = std::fs::read_to_string(paths::logs().join(format!("{log}.log")))?;
-    for line in text.lines().filter(|line| line.contains("skipped:")) {
-        run::say(line.trim());
+fn report_skipped(log: &str) {
+    let file = paths::logs().join(format!("{log}.log"));
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("skipped"))
+        .collect();
+    lines.dedup();
+    for line in lines {
+        run::say(format!("  {line}"));
     }
-    Ok(())
 }
 
 /// The device's crates for a target that has neither `std` nor `alloc`.
@@ -211,7 +225,9 @@ fn page() -> Result<()> {
     npm.args(["test"])
         .current_dir(&folder)
         .env("CHROME", &browser.browser);
-    run::logged("the page in a headless browser", &mut npm)
+    let ran = run::logged("the page in a headless browser", &mut npm);
+    report_skipped("the-page-in-a-headless-browser");
+    ran
 }
 
 fn size() -> Result<()> {
