@@ -228,7 +228,15 @@ impl VirtualBoard {
 
     /// Bytes for the host since the last call.
     pub fn read(&mut self) -> Vec<u8> {
+        self.rest();
         std::mem::take(&mut self.out)
+    }
+
+    /// The stub gets time to finish its block.
+    fn rest(&mut self) {
+        if let Chip::Loader(loader) = &mut self.chip {
+            loader.busy = false;
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -295,6 +303,7 @@ impl VirtualBoard {
     /// Lets time pass.
     pub fn tick(&mut self, ms: u32) {
         self.now_ms += u64::from(ms);
+        self.rest();
         match &mut self.chip {
             Chip::Starting { at_ms } if self.now_ms >= *at_ms => {
                 let io0_is_low = self.signals == (true, false);

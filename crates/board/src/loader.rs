@@ -90,7 +90,10 @@ pub(crate) struct Loader {
     /// What the stub will say about the block it has acknowledged already.
     deferred: Option<u8>,
     read_out: Option<ReadOut>,
+    /// Whether a SYNC was answered.
     pub(crate) synced: bool,
+    /// The stub works on a block and listens to nothing until time passes.
+    pub(crate) busy: bool,
 }
 
 /// What the loader reaches besides itself.
@@ -145,6 +148,7 @@ impl Loader {
             deferred: None,
             read_out: None,
             synced: false,
+            busy: false,
         }
     }
 
@@ -152,6 +156,10 @@ impl Loader {
         let Some(frame) = self.receiver.push(byte) else {
             return After::Stay;
         };
+        if self.busy {
+            // A block sent before the answer to the last one is lost, and the exchange with it.
+            self.kind = Kind::Hung;
+        }
         if self.kind == Kind::Hung {
             return After::Stay;
         }
@@ -306,8 +314,10 @@ impl Loader {
             },
             op::SECURITY_INFO if world.options.chip_id != 0 => {
                 let info = security_info(world.options);
-                self.buffer[20..24].fill(0);
-                self.answer_rom(op, &info, Ok(()), world);
+                // The ESP32-S2 does not say which chip it is.
+                let known = if world.options.chip_id == 2 { 12 } else { 20 };
+                self.buffer[known..known + 4].fill(0);
+                self.answer_rom(op, &info[..known], Ok(()), world);
             }
             _ => self.answer_rom(self.last_op, &[], Err(5), world),
         }
@@ -530,6 +540,7 @@ impl Loader {
             self.deferred.take().unwrap_or(0)
         };
         self.answer_stub(request.op, 0, &[], status, world);
+        self.busy = status == 0;
         let Some(stream) = self.stream.as_mut().filter(|_| status == 0) else {
             return;
         };

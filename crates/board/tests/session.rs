@@ -196,7 +196,7 @@ fn protected_chips_are_left_alone() {
         (options(1 << 2, 0), FlashError::SecureDownloadMode),
         (options(0, 1), FlashError::FlashEncryption),
     ] {
-        assert_eq!(refused(options, Link::UsbSerialJtag).0, error);
+        assert_eq!(refused(options, Link::UartBridge).0, error);
     }
 }
 

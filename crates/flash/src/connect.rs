@@ -7,7 +7,7 @@ use crate::line::Line;
 use crate::loader::{Failure, Loader, TIMEOUT_MS};
 use crate::packet::{self, Speaker};
 use crate::reset;
-use crate::session::{Trouble, trouble};
+use crate::session::{Trouble, link_lost, trouble};
 use crate::stub;
 use espflash::command::Command;
 use espflash::flasher::{SpiAttachParams, SpiSetParams};
@@ -118,7 +118,7 @@ async fn objection(loader: &Loader) -> Result<Option<FlashError>, Trouble> {
         .await
     {
         Ok(answer) => Ok(SecurityInfo::parse(&answer.payload).and_then(|info| info.objection())),
-        Err(Failure::Refused(_)) => {
+        Err(Failure::Refused(_) | Failure::Garbled) => {
             // Chips before the C3 do not know the question or answer it shorter.
             let magic = loader.read_register(chip::MAGIC_REGISTER).await;
             match magic.map_err(|failure| trouble(&loader.line, failure))? {
@@ -138,7 +138,7 @@ async fn objection_again(loader: &Loader, first: &FlashError) -> Result<bool, Tr
             Some(_) => {}
         }
     }
-    Err(Trouble::LinkLost)
+    Err(Trouble::Again(link_lost(&loader.line)))
 }
 
 /// Loads the stub into RAM and waits for its greeting.
@@ -148,9 +148,8 @@ pub(crate) async fn start_stub(loader: &mut Loader) -> Result<(), Trouble> {
     for (address, image) in stub::IMAGES {
         match upload(loader, address, image).await {
             Ok(()) => {}
-            Err(Failure::Fatal(error)) => return Err(error.into()),
-            Err(Failure::Silent) => return Err(Trouble::LinkLost),
             Err(Failure::Refused(_)) => return Err(Trouble::NoStub),
+            Err(failure) => return Err(trouble(&line, failure)),
         }
     }
     let request = Command::MemEnd {
@@ -255,18 +254,21 @@ pub(crate) async fn attach_flash(loader: &Loader, identity: Identity) -> Result<
         .await
         .map_err(or_trouble)?;
 
-    let mut id = 0;
-    let mut size = None;
     // Two equal answers: a wrong size would refuse a good plan or let a bad one through.
-    for _ in 0..4 {
+    let mut id = flash_id(loader).await.map_err(or_trouble)?;
+    let mut tries = 0;
+    loop {
         let again = flash_id(loader).await.map_err(or_trouble)?;
         if again == id {
-            size = chip::flash_bytes(id);
             break;
         }
         id = again;
+        tries += 1;
+        if tries == 3 {
+            return Err(Trouble::Again(link_lost(line)));
+        }
     }
-    let flash_bytes = size.ok_or(Trouble::Fatal(FlashError::NoFlash { id }))?;
+    let flash_bytes = chip::flash_bytes(id).ok_or(Trouble::Fatal(FlashError::NoFlash { id }))?;
     let spi_params = SpiSetParams::default(flash_bytes);
     let set = Command::SpiSetParams { spi_params };
     loader

@@ -3,7 +3,7 @@
 use crate::chip::RegisterWrite;
 use crate::error::FlashError;
 use crate::line::Line;
-use crate::packet::{self, Response, Speaker};
+use crate::packet::{self, Response, Speaker, Verdict};
 use crate::slip;
 use espflash::command::{Command, CommandType};
 
@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Fatal(FlashError),
     /// No answer in time.
     Silent,
+    /// An answer that cannot be read.
+    Garbled,
     /// An answer with an error code.
     Refused(u8),
 }
@@ -109,7 +111,8 @@ impl Loader {
                     value,
                     payload: payload.to_vec(),
                 }),
-                Err(code) => Err(Failure::Refused(code)),
+                Err(Verdict::WrongLength) => Err(Failure::Garbled),
+                Err(Verdict::Refused(code)) => Err(Failure::Refused(code)),
             };
         }
         Err(Failure::Silent)
@@ -140,10 +143,9 @@ impl Loader {
                         break;
                     }
                 }
-                Err(Failure::Refused(code)) if code != packet::UNSUPPORTED => {
-                    last = Failure::Refused(code);
-                }
-                other => return other,
+                Err(Failure::Fatal(error)) => return Err(error.into()),
+                Err(failure) => last = failure,
+                Ok(answer) => return Ok(answer),
             }
         }
         Err(last)
@@ -183,19 +185,31 @@ impl Loader {
     pub(crate) async fn md5(&self, offset: u32, size: u32) -> Result<[u8; 16], Failure> {
         let command = Command::FlashMd5 { offset, size };
         let timeout = per_megabyte(8, size);
-        let digest = match self.speaker {
-            Speaker::Stub => self.repeatable(&command, 16, timeout).await?.payload,
-            Speaker::Rom => {
-                let text = self.repeatable(&command, 32, timeout).await?.payload;
-                let digit = |c: &u8| (*c as char).to_digit(16).map(|d| d as u8);
-                text.chunks(2)
-                    .map(|c| Some(digit(&c[0])? << 4 | digit(&c[1])?))
-                    .collect::<Option<Vec<u8>>>()
-                    .ok_or(Failure::Refused(0))?
-            }
+        let bytes = match self.speaker {
+            Speaker::Stub => 16,
+            Speaker::Rom => 32,
         };
-        digest.try_into().map_err(|_| Failure::Refused(0))
+        for _ in 0..3 {
+            let payload = self.repeatable(&command, bytes, timeout).await?.payload;
+            let digest = match self.speaker {
+                Speaker::Stub => payload,
+                Speaker::Rom => unhex(&payload),
+            };
+            if let Ok(digest) = digest.try_into() {
+                return Ok(digest);
+            }
+        }
+        Err(Failure::Garbled)
     }
+}
+
+/// Bytes of hexadecimal text; shorter when there is anything else in it.
+fn unhex(text: &[u8]) -> Vec<u8> {
+    let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+    let pairs = text
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
+    pairs.map_while(|byte| byte).collect()
 }
 
 /// Time-out in ms for work that takes up to `seconds` per megabyte.

@@ -20,6 +20,14 @@ pub(crate) enum Speaker {
     Stub,
 }
 
+/// Why an answer is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Mangled on the way, or from a chip that answers this question otherwise.
+    WrongLength,
+    Refused(u8),
+}
+
 /// The opcode is not known to whoever listens.
 pub(crate) const UNSUPPORTED: u8 = 0x05;
 
@@ -39,27 +47,25 @@ impl<'a> Response<'a> {
         })
     }
 
-    /// The payload of `wanted` bytes, or the error code.
-    ///
-    /// Errors carry no payload, so a short answer has its status at the front. An answer of any
-    /// other length is reported as error 0.
-    pub(crate) fn judge(&self, speaker: Speaker, wanted: usize) -> Result<&'a [u8], u8> {
+    /// The payload of `wanted` bytes, or why there is none. Errors carry no payload.
+    pub(crate) fn judge(&self, speaker: Speaker, wanted: usize) -> Result<&'a [u8], Verdict> {
         let status_bytes = match speaker {
             Speaker::Rom => 4,
             Speaker::Stub => 2,
         };
-        let (payload, status) = if self.data.len() == wanted + status_bytes {
-            self.data.split_at(wanted)
+        let at = if self.data.len() == wanted + status_bytes {
+            wanted
         } else if self.data.len() == status_bytes {
-            (&self.data[..0], self.data)
+            0
         } else {
-            return Err(0);
+            return Err(Verdict::WrongLength);
         };
+        let (payload, status) = self.data.split_at(at);
         match (status[0], speaker) {
-            (0, _) if payload.len() == wanted => Ok(payload),
-            (0, _) => Err(0),
-            (_, Speaker::Rom) => Err(status[1]),
-            (code, Speaker::Stub) => Err(code),
+            (0, _) if at == wanted => Ok(payload),
+            (0, _) => Err(Verdict::WrongLength),
+            (_, Speaker::Rom) => Err(Verdict::Refused(status[1])),
+            (code, Speaker::Stub) => Err(Verdict::Refused(code)),
         }
     }
 
@@ -72,7 +78,6 @@ impl<'a> Response<'a> {
 /// What an error code means; ROM and stub codes do not collide.
 pub(crate) fn reason(code: u8) -> &'static str {
     match code {
-        0x00 => "the answer has the wrong length",
         0x01 => "bad parameter",
         0x02 => "out of memory",
         0x03 => "sending failed",
@@ -107,7 +112,7 @@ pub(crate) fn reason(code: u8) -> &'static str {
 mod tests {
     use super::*;
 
-    fn judge(frame: &[u8], speaker: Speaker, payload: usize) -> Result<Vec<u8>, u8> {
+    fn judge(frame: &[u8], speaker: Speaker, payload: usize) -> Result<Vec<u8>, Verdict> {
         let response = Response::parse(frame).expect("a whole answer");
         response.judge(speaker, payload).map(<[u8]>::to_vec)
     }
@@ -123,11 +128,11 @@ mod tests {
         }
         assert_eq!(
             judge(&[1, 3, 4, 0, 0, 0, 0, 0, 1, 7, 0, 0], Speaker::Rom, 0),
-            Err(7)
+            Err(Verdict::Refused(7))
         );
         assert_eq!(
             judge(&[1, 3, 2, 0, 0, 0, 0, 0, 0xC6, 0], Speaker::Stub, 0),
-            Err(0xC6)
+            Err(Verdict::Refused(0xC6))
         );
         let foreign = [1, 0x0B, 4, 0, 0, 0, 0, 0, 1, 5, 0, 0];
         assert!(Response::parse(&foreign).unwrap().is_unsupported());
@@ -143,7 +148,7 @@ mod tests {
         // A short answer that reports success is not an answer to a question with a payload.
         assert_eq!(
             judge(&[1, 0x13, 2, 0, 0, 0, 0, 0, 0, 0], Speaker::Stub, 16),
-            Err(0)
+            Err(Verdict::WrongLength)
         );
         assert_eq!(
             judge(
@@ -151,7 +156,7 @@ mod tests {
                 Speaker::Rom,
                 16
             ),
-            Err(0)
+            Err(Verdict::WrongLength)
         );
     }
 }

@@ -30,8 +30,8 @@ const MAX_ROUNDS: usize = 4;
 /// Why one round ended.
 pub(crate) enum Trouble {
     Fatal(FlashError),
-    /// Enter the loader again and carry on.
-    LinkLost,
+    /// Enter the loader again and carry on; the error if that keeps happening.
+    Again(FlashError),
     /// As before, without the stub.
     NoStub,
     /// As before, at the first rate.
@@ -82,13 +82,15 @@ struct Session {
 impl Session {
     async fn rounds(&mut self) -> Result<Summary, FlashError> {
         let mut setup = (self.options.stub, self.options.baud);
+        let mut last = None;
         for round in 0..MAX_ROUNDS {
             match self.round(round, setup).await {
                 Ok(summary) => return Ok(summary),
                 Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::LinkLost) => self
-                    .line
-                    .note("The board stopped answering; starting over."),
+                Err(Trouble::Again(error)) => {
+                    self.line.note(format!("{error} Starting over."));
+                    last = Some(error);
+                }
                 Err(Trouble::NoStub) => {
                     self.line
                         .note("The stub did not start; continuing with the ROM's loader.");
@@ -105,8 +107,7 @@ impl Session {
                 setup.1 = connect::FIRST_BAUD;
             }
         }
-        let during = self.line.state().during;
-        Err(FlashError::LinkLost { during })
+        Err(last.unwrap_or_else(|| link_lost(&self.line)))
     }
 
     async fn round(&mut self, round: usize, (stub, baud): (bool, u32)) -> Result<Summary, Trouble> {
@@ -196,13 +197,19 @@ impl Session {
 pub(crate) fn trouble(line: &Line, failure: Failure) -> Trouble {
     match failure {
         Failure::Fatal(error) => Trouble::Fatal(error),
-        Failure::Silent => Trouble::LinkLost,
-        Failure::Refused(code) => Trouble::Fatal(FlashError::Refused {
+        Failure::Silent | Failure::Garbled => Trouble::Again(link_lost(line)),
+        // A mangled request is refused as well, so a refusal may be the line's fault.
+        Failure::Refused(code) => Trouble::Again(FlashError::Refused {
             during: line.state().during,
             code,
             reason: packet::reason(code),
         }),
     }
+}
+
+pub(crate) fn link_lost(line: &Line) -> FlashError {
+    let during = line.state().during;
+    FlashError::LinkLost { during }
 }
 
 /// Surfaces an error the stub kept back, at the end of all writes.

@@ -5,7 +5,7 @@ use crate::flasher::{Event, Options, Phase};
 use crate::loader::{Failure, Loader, per_megabyte};
 use crate::packet::{self, Speaker};
 use crate::plan::{FlashPlan, Role};
-use crate::session::{Trouble, finish, guards_start, trouble};
+use crate::session::{Trouble, finish, guards_start, link_lost, trouble};
 use espflash::command::Command;
 use md5::{Digest, Md5};
 use miniz_oxide::{
@@ -206,7 +206,7 @@ impl Writer<'_> {
                 Err(Failure::Silent) => {
                     self.suspicious = true;
                     if !self.loader.resync().await? {
-                        return Err(Trouble::LinkLost);
+                        return Err(Trouble::Again(link_lost(line)));
                     }
                     last = Some(Failure::Silent);
                 }
@@ -276,20 +276,19 @@ impl Writer<'_> {
         if self.wrote && self.loader.speaker == Speaker::Stub {
             match finish(self.loader).await {
                 Ok(()) => {}
-                Err(Failure::Fatal(error)) => return Err(error.into()),
-                Err(Failure::Silent) => return Err(Trouble::LinkLost),
                 Err(Failure::Refused(code)) => {
                     let reason = packet::reason(code);
                     line.note(format!("The stub reports at the end: {reason}."));
                     self.suspicious = true;
                 }
+                Err(failure) => return Err(trouble(line, failure)),
             }
         }
         if self.suspicious {
             for piece in pieces {
                 line.state().progress.segment = Some(piece.segment.clone());
                 if self.md5(piece.offset, piece.size()).await? != piece.md5 {
-                    return Err(Trouble::LinkLost);
+                    return Err(Trouble::Again(link_lost(line)));
                 }
             }
         }

@@ -1,6 +1,7 @@
-//! `assemble-firmware ELF FOLDER VERSION RUSTC LLVM LLVM-TOOLS` writes `bootloader.bin`,
+//! `assemble-firmware ELF FOLDER VERSION [TOOL=VERSION...]` writes `bootloader.bin`,
 //! `partition-table.bin`, `runtime.bin` and `manifest.json`, for `cargo xtask firmware`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, error::Error, fs};
@@ -23,9 +24,13 @@ fn main() -> ExitCode {
 
 fn assemble() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [elf, folder, version, rustc, llvm, llvm_tools] = arguments.as_slice() else {
-        return Err("wanted: ELF FOLDER VERSION RUSTC LLVM LLVM-TOOLS".into());
+    let [elf, folder, version, tools @ ..] = arguments.as_slice() else {
+        return Err("wanted: ELF FOLDER VERSION [TOOL=VERSION...]".into());
     };
+    let made_with: BTreeMap<&str, &str> = tools
+        .iter()
+        .filter_map(|tool| tool.split_once('='))
+        .collect();
     let folder = Path::new(folder);
     let images = image::assemble(&fs::read(elf)?)?;
     fs::create_dir_all(folder)?;
@@ -51,12 +56,7 @@ fn assemble() -> Result<(), Box<dyn Error>> {
         "firmware": version,
         "chip": "esp32s3",
         "files": files,
-        "made_with": {
-            "rustc": rustc,
-            "llvm": llvm,
-            "llvm_tools": llvm_tools,
-            "espflash": "4.7.0",
-        },
+        "made_with": made_with,
     });
     let text = serde_json::to_string_pretty(&manifest)?;
     fs::write(folder.join("manifest.json"), text + "\n")?;
