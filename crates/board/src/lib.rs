@@ -68,6 +68,8 @@ pub enum Fault {
     },
     /// The chip never answers.
     Mute,
+    /// What is loaded into RAM hangs instead of greeting.
+    StubDoesNotStart,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub struct Options {
     pub flash_bytes: u32,
     pub personality: Personality,
     pub boot_mode: BootMode,
+    /// Highest rate that the converter and the cable carry; faster bytes arrive as garbage.
+    pub max_baud: u32,
     pub faults: Vec<Fault>,
     pub mac: [u8; 6],
     /// 9 for the ESP32-S3.
@@ -92,6 +96,7 @@ impl Default for Options {
             flash_bytes: 4 << 20,
             personality: Personality::UartBridge,
             boot_mode: BootMode::Auto,
+            max_baud: 2_000_000,
             faults: Vec::new(),
             mac: [0x02, 0x46, 0x58, 0x50, 0x00, 0x01],
             chip_id: 9,
@@ -264,7 +269,8 @@ impl VirtualBoard {
     }
 
     fn garbled(&self) -> bool {
-        self.options.personality == Personality::UartBridge && self.host_baud != self.baud
+        let wrong = self.host_baud != self.baud || self.host_baud > self.options.max_baud;
+        self.options.personality == Personality::UartBridge && wrong
     }
 
     /// `true` = asserted = pin low.

@@ -33,7 +33,7 @@ impl Nor {
     pub(crate) fn erase(&mut self, offset: u32, size: u32) {
         let length = self.bytes.len();
         let start = (offset as usize / SECTOR * SECTOR).min(length);
-        let end = offset as usize + size as usize;
+        let end = (offset as usize).saturating_add(size as usize).min(length);
         let end = end.next_multiple_of(SECTOR).clamp(start, length);
         self.bytes[start..end].fill(0xFF);
     }

@@ -4,7 +4,7 @@ mod bench;
 
 use bench::{Images, drive, holds};
 use fixpoint_board::{BootMode, Fault, Options as BoardOptions, Personality, VirtualBoard};
-use fixpoint_flash::{FlashError, Flasher, Link, Options, Role, plan};
+use fixpoint_flash::{Action, Event, FlashError, Flasher, Link, Options, Phase, Role, plan};
 
 fn board(options: BoardOptions) -> VirtualBoard {
     VirtualBoard::new(None, options)
@@ -320,4 +320,124 @@ fn cancelled_anywhere_it_starts_the_old_system_or_nothing_and_can_go_on() {
         "cancelled at {at} places: {kept} keep the old runtime, {nothing} start nothing, {finished} are complete"
     );
     assert!(kept > 10 && nothing > 10, "{kept} {nothing}");
+}
+
+#[test]
+fn a_rate_that_does_not_work_falls_back() {
+    let mut board = board(BoardOptions {
+        max_baud: 460_800,
+        ..BoardOptions::default()
+    });
+    let options = Options {
+        baud: 921_600,
+        ..Options::default()
+    };
+    let plan = Images::new(1).plan();
+    let (outcome, _) = drive(&mut Flasher::new(plan.clone(), options), &mut board);
+    assert_eq!(outcome.unwrap().baud, 115_200);
+    assert!(holds(&board, &plan));
+}
+
+#[test]
+fn a_stub_that_does_not_start_is_done_without() {
+    let mut board = board(BoardOptions {
+        faults: vec![Fault::StubDoesNotStart],
+        ..BoardOptions::default()
+    });
+    let plan = Images::new(1).plan();
+    let (outcome, _) = drive(
+        &mut Flasher::new(plan.clone(), Options::default()),
+        &mut board,
+    );
+    assert!(!outcome.unwrap().stub);
+    assert!(holds(&board, &plan));
+}
+
+#[test]
+fn a_stub_left_running_is_used_again() {
+    let mut board = board(BoardOptions {
+        boot_mode: BootMode::HeldInLoader,
+        ..BoardOptions::default()
+    });
+    let options = Options {
+        link: Link::Plain,
+        reset_before: false,
+        ..Options::default()
+    };
+    let plan = Images::new(1).plan();
+    let mut cut = Flasher::new(plan.clone(), options.clone());
+    let (outcome, _) = bench::drive_with(&mut cut, &mut board, |flasher, _, action| {
+        if action == 80 {
+            flasher.cancel();
+        }
+    });
+    assert_eq!(outcome, Err(FlashError::Cancelled));
+    let (outcome, log) = drive(&mut Flasher::new(plan.clone(), options), &mut board);
+    assert!(outcome.unwrap().stub);
+    assert!(holds(&board, &plan));
+    let started = |event: &Event| {
+        matches!(
+            event,
+            Event::Phase {
+                phase: Phase::StartingStub
+            }
+        )
+    };
+    assert!(
+        !log.events.iter().any(started),
+        "the stub was already there"
+    );
+}
+
+#[test]
+fn everything_is_written_when_asked_to() {
+    let images = Images::new(1);
+    let mut board = flashed(&images);
+    let options = Options {
+        skip_equal: false,
+        reset_after: false,
+        ..Options::default()
+    };
+    let (outcome, _) = drive(&mut Flasher::new(images.plan(), options), &mut board);
+    let summary = outcome.unwrap();
+    assert!(
+        summary
+            .segments
+            .iter()
+            .all(|segment| segment.written == segment.bytes)
+    );
+    assert!(holds(&board, &images.plan()) && !summary.restarted && !board.runs_application());
+}
+
+#[test]
+fn any_bytes_from_the_board_are_survived() {
+    let mut random = bench::Random(5);
+    for _ in 0..20 {
+        let mut flasher = Flasher::new(Images::new(1).plan(), Options::default());
+        let mut now = 0;
+        let outcome = loop {
+            match flasher.poll(now) {
+                Action::Done(outcome) => break outcome,
+                Action::Wait { until_ms } => {
+                    let length = random.below(40) as usize;
+                    let mut bytes = bench::noise(random.next(), length);
+                    if random.below(2) == 0 {
+                        // Frames that are almost answers.
+                        let op = [8, 0x14, 0x0A, 0x13][random.below(4) as usize];
+                        bytes = [
+                            &[0xC0, 1, op, length as u8, 0, 0, 0, 0, 0][..],
+                            &bytes,
+                            &[0xC0],
+                        ]
+                        .concat();
+                    }
+                    flasher.on_bytes(&bytes);
+                    now += (until_ms.saturating_sub(now) / 2).max(1);
+                }
+                _ => {}
+            }
+        };
+        assert!(outcome.is_err());
+        assert!(now < 600_000, "{now} ms with a babbling board");
+    }
 }
