@@ -13,14 +13,18 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod bytes;
 pub mod error;
 pub mod format;
 pub mod image;
 pub mod memory;
+mod op;
+mod run;
 
 pub use error::{ImageError, RunError};
 pub use format::{Accumulator, Arithmetic, Element, EspdlChip, OpKind, Storage};
-pub use image::{Layer, Model, Observer, Tensor, run};
+pub use image::{Layer, Model, Tensor};
 #[cfg(feature = "alloc")]
 pub use memory::AlignedBytes;
 pub use memory::Block16;
+pub use run::{Observer, run};

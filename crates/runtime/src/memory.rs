@@ -13,30 +13,51 @@ impl Block16 {
 
 /// The bytes of an arena.
 pub fn bytes(blocks: &[Block16]) -> &[u8] {
-    blocks.as_flattened_bytes()
+    // SAFETY: `Block16` is sixteen initialised bytes without padding (`repr(C)`, size 16).
+    unsafe { core::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
 }
 
 /// The bytes of an arena, to be written.
 pub fn bytes_mut(blocks: &mut [Block16]) -> &mut [u8] {
-    blocks.as_flattened_bytes_mut()
+    // SAFETY: as in `bytes`, and every byte pattern is a valid `Block16`.
+    unsafe { core::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), size_of_val(blocks)) }
 }
 
-trait Flatten {
-    fn as_flattened_bytes(&self) -> &[u8];
-    fn as_flattened_bytes_mut(&mut self) -> &mut [u8];
-}
+/// An integer that any bytes are.
+///
+/// # Safety
+///
+/// Implemented only for integers: no padding, every bit pattern valid.
+pub(crate) unsafe trait Integer: Copy + 'static {}
+// SAFETY: a primitive integer.
+unsafe impl Integer for i8 {}
+// SAFETY: a primitive integer.
+unsafe impl Integer for i16 {}
+// SAFETY: a primitive integer.
+unsafe impl Integer for i32 {}
+// SAFETY: a primitive integer.
+unsafe impl Integer for i64 {}
 
-impl Flatten for [Block16] {
-    fn as_flattened_bytes(&self) -> &[u8] {
-        // SAFETY: `Block16` is sixteen initialised bytes without padding (`repr(C)`, size 16).
-        unsafe { core::slice::from_raw_parts(self.as_ptr().cast(), size_of_val(self)) }
+/// Bytes as little-endian integers; `None` if misaligned or not a whole number of them.
+pub(crate) fn integers<T: Integer>(bytes: &[u8]) -> Option<&[T]> {
+    // SAFETY: `Integer` admits any bytes; `align_to` sees to alignment and length.
+    match unsafe { bytes.align_to() } {
+        ([], integers, []) => Some(integers),
+        _ => None,
     }
+}
 
-    fn as_flattened_bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and every byte pattern is a valid `Block16`.
-        unsafe { core::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), size_of_val(self)) }
+/// [`integers`], to be written.
+pub(crate) fn integers_mut<T: Integer>(bytes: &mut [u8]) -> Option<&mut [T]> {
+    // SAFETY: as in `integers`, and every value written is valid bytes.
+    match unsafe { bytes.align_to_mut() } {
+        ([], integers, []) => Some(integers),
+        _ => None,
     }
 }
+
+#[cfg(target_endian = "big")]
+compile_error!("model images are little-endian and are used in place");
 
 /// Owned bytes at a 16-byte aligned address: an image or an arena on a host.
 #[cfg(feature = "alloc")]
