@@ -79,7 +79,8 @@ pub(crate) struct Loader {
     value: u32,
     last_op: u8,
     last_error: u8,
-    buffer: [u8; 64],
+    /// Payload and status of the last answer; what is not overwritten stays.
+    buffer: [u8; 68],
     attached: bool,
     flash_bytes: u32,
     mem: Option<MemLoad>,
@@ -137,7 +138,7 @@ impl Loader {
             value: 0,
             last_op: 0,
             last_error: 0,
-            buffer: [0; 64],
+            buffer: [0; 68],
             attached: false,
             flash_bytes: ROM_FLASH_BYTES,
             mem: None,

@@ -4,9 +4,10 @@ mod bench;
 
 use bench::{Images, Random, drive};
 use fixpoint_board::{ARENA_BYTES, BootMode, Options, Personality, VirtualBoard};
-use fixpoint_flash::Flasher;
+use fixpoint_flash::{Flasher, Prebuilt, partition, plan};
 use fixpoint_protocol::ErrorCode;
 use fixpoint_protocol::host::{self as link, Action, Board, Event, LinkClient};
+use std::path::Path;
 
 fn text(board: &mut VirtualBoard) -> String {
     String::from_utf8_lossy(&board.read()).into_owned()
@@ -56,6 +57,38 @@ fn boots_only_what_is_whole() {
         let (runs, log) = boot(&broken);
         assert!(!runs && log.contains(complaint), "{at:#x}: {log}");
     }
+}
+
+/// The images that the page writes.
+#[test]
+fn the_prebuilt_images_start() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let read = |name: &str| std::fs::read(folder.join(name));
+    let (Ok(bootloader), Ok(table), Ok(runtime)) = (
+        read("bootloader.bin"),
+        read("partition-table.bin"),
+        read("runtime.bin"),
+    ) else {
+        println!("skipped: firmware/prebuilt/ not there");
+        return;
+    };
+    let expected = partition::build(&partition::default_layout()).unwrap();
+    assert_eq!(table, expected, "the default layout");
+    let prebuilt = Prebuilt {
+        bootloader: &bootloader,
+        table: &table,
+        runtime: &runtime,
+    };
+    let plan = plan::standard(&prebuilt, None).unwrap();
+    let mut board = VirtualBoard::new(None, Options::default());
+    let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
+    drive(&mut flasher, &mut board).0.unwrap();
+    board.tick(100);
+    assert!(board.runs_application(), "{}", text(&mut board));
+    assert_eq!(
+        hello(&mut board).model.unwrap_err().code,
+        ErrorCode::ModelBlank
+    );
 }
 
 #[test]

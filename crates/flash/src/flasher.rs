@@ -201,6 +201,7 @@ pub struct Flasher {
 }
 
 impl Flasher {
+    /// The port is to be open at 115200 baud.
     pub fn new(plan: FlashPlan, options: Options) -> Self {
         let line = Line::default();
         Self {
@@ -272,5 +273,93 @@ impl Flasher {
     /// Events since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.line.state().events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{json, to_value};
+
+    /// The page reads these names.
+    #[test]
+    fn progress_events_and_errors_have_stable_names() {
+        let progress = to_value(Progress::default()).unwrap();
+        assert_eq!(progress["phase"], "connecting");
+        for name in [
+            "doneBytes",
+            "totalBytes",
+            "skippedBytes",
+            "wireOut",
+            "roundTrips",
+            "elapsedMs",
+        ] {
+            assert_eq!(progress[name], 0, "{name}");
+        }
+        let event = Event::SegmentStarted {
+            name: "model".into(),
+            bytes: 5,
+            compressed: 3,
+        };
+        let expected =
+            json!({"type": "segment-started", "name": "model", "bytes": 5, "compressed": 3});
+        assert_eq!(to_value(event).unwrap(), expected);
+        let phase = Event::Phase {
+            phase: Phase::StartingStub,
+        };
+        assert_eq!(
+            to_value(phase).unwrap(),
+            json!({"type": "phase", "phase": "starting-stub"})
+        );
+        let chip = ChipInfo {
+            chip: "ESP32-S3".into(),
+            revision: "v0.2".into(),
+            mac: "00:00:00:00:00:00".into(),
+            flash_bytes: 4,
+            flash_id: 0,
+            psram_bytes: 0,
+        };
+        let event = to_value(Event::Chip(chip)).unwrap();
+        assert_eq!(
+            (&event["type"], &event["flashBytes"]),
+            (&json!("chip"), &json!(4))
+        );
+        let error = to_value(FlashError::WrongChip {
+            found: "ESP32-C3".into(),
+        })
+        .unwrap();
+        assert_eq!(error["code"], "wrong-chip");
+        assert_eq!(
+            error["message"],
+            "This is an ESP32-C3, and the firmware is for the ESP32-S3."
+        );
+        assert!(error["remedy"].as_str().unwrap().contains("ESP32-S3"));
+    }
+
+    #[test]
+    fn a_closed_port_and_a_bad_plan_end_at_once() {
+        let mut flasher = Flasher::new(FlashPlan::default(), Options::default());
+        assert!(matches!(flasher.poll(0), Action::SetSignals { .. }));
+        flasher.on_closed();
+        let during = "connecting";
+        assert_eq!(
+            flasher.poll(1),
+            Action::Done(Err(FlashError::PortLost { during }))
+        );
+        assert_eq!(flasher.poll(2), flasher.poll(3));
+
+        let segment = crate::Segment {
+            name: "odd".into(),
+            role: Role::Data,
+            offset: 0x123,
+            bytes: vec![1],
+        };
+        let plan = FlashPlan {
+            segments: vec![segment],
+        };
+        let Action::Done(Err(error)) = Flasher::new(plan, Options::default()).poll(0) else {
+            panic!("an unaligned segment was accepted");
+        };
+        assert_eq!(error.code(), "plan");
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! [`plan`] says what goes where, [`Flasher`] gets it there and proves it; the caller owns the
 //! port and the clock. The protocol is that of the chip's mask ROM and of Espressif's RAM stub.
+//!
+//! What a session guarantees: success is claimed only after the flash's own MD5 of every segment
+//! was right; what the board already holds is not sent; a session that ends anywhere in between
+//! leaves the old system or one that does not start, never a mixture (the application's first sector
+//! is taken out first and written last); other chips and protected ones are not touched.
 
 #![forbid(unsafe_code)]
 

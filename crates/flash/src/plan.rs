@@ -191,3 +191,94 @@ fn check_app_image(name: &'static str, image: &[u8]) -> Result<(), PlanError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(size: usize) -> Vec<u8> {
+        let mut image = vec![0; size];
+        (image[0], image[12]) = (APP_MAGIC, ESP32S3_CHIP_ID as u8);
+        image
+    }
+
+    fn plan(runtime: &[u8], model: Option<&[u8]>) -> Result<FlashPlan, PlanError> {
+        let table = partition::build(&partition::default_layout()).unwrap();
+        let prebuilt = Prebuilt {
+            bootloader: &image(20_000),
+            table: &table,
+            runtime,
+        };
+        standard(&prebuilt, model)
+    }
+
+    #[test]
+    fn puts_everything_in_its_place() {
+        let model = [&MODEL_MAGIC[..], &[0; 60]].concat();
+        let plan = plan(&image(70_000), Some(&model)).unwrap();
+        let places: Vec<_> = plan
+            .segments
+            .iter()
+            .map(|s| (s.name.as_str(), s.offset))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                ("bootloader", 0),
+                ("partition table", 0x8000),
+                ("runtime", 0x1_0000),
+                ("model", 0x10_0000)
+            ]
+        );
+        assert_eq!(plan.total_bytes(), 20_000 + 0xC00 + 70_000 + 64);
+    }
+
+    #[test]
+    fn refuses_what_would_not_run() {
+        let too_big = [&MODEL_MAGIC[..], &vec![0; 0x18_0000]].concat();
+        let error = plan(&image(70_000), Some(&too_big)).unwrap_err();
+        assert!(
+            matches!(error, PlanError::TooBig { ref name, room: 0x18_0000, .. } if name == "model")
+        );
+        assert_eq!(
+            plan(&image(70_000), Some(b"onnx")),
+            Err(PlanError::NotAModel)
+        );
+        assert_eq!(
+            plan(b"\x7fELF", None),
+            Err(PlanError::NotAnImage("runtime"))
+        );
+        let mut other_chip = image(70_000);
+        other_chip[12] = 5;
+        assert_eq!(
+            plan(&other_chip, None),
+            Err(PlanError::NotAnImage("runtime"))
+        );
+        assert!(matches!(
+            plan(&image(0xF_0001), None),
+            Err(PlanError::TooBig { .. })
+        ));
+    }
+
+    #[test]
+    fn refuses_two_segments_in_one_sector() {
+        let segment = |offset, size| Segment {
+            name: format!("{offset:#x}"),
+            role: Role::Data,
+            offset,
+            bytes: vec![0; size],
+        };
+        let plan = |segments| FlashPlan { segments }.check();
+        assert_eq!(
+            plan(vec![segment(0x1000, 0x1000), segment(0x2000, 1)]),
+            Ok(())
+        );
+        let overlap = plan(vec![segment(0x2000, 1), segment(0x1000, 0x1001)]);
+        assert!(matches!(overlap, Err(PlanError::Overlap(..))));
+        assert!(matches!(
+            plan(vec![segment(0x800, 1)]),
+            Err(PlanError::Alignment(_))
+        ));
+        assert_eq!(plan(vec![segment(0, 0)]), Err(PlanError::Empty));
+    }
+}

@@ -245,8 +245,8 @@ impl Writer<'_> {
             offset,
             supports_encryption: rom,
         };
-        // The ROM erases the whole range before it answers.
-        let erase = per_megabyte(40, size);
+        // The ROM erases the whole range before it answers, the stub as it goes.
+        let erase = per_megabyte(40, if rom { size } else { 0 });
         loader.command(&begin, 0, erase).await?;
 
         let mut meter = Meter::new();

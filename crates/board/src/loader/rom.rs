@@ -10,6 +10,9 @@ use crate::nor::{Nor, SECTOR};
 use crate::slip;
 use crate::stream::{Stream, Trouble};
 
+/// Most that the ROM reads at once.
+const SLOW_READ_BYTES: usize = 64;
+
 impl Loader {
     pub(super) fn answer_rom(
         &mut self,
@@ -102,7 +105,7 @@ impl Loader {
                 return After::Baud(request.word(0));
             }
             op::READ_FLASH_SLOW => match world.nor.get(request.word(0), request.word(1)) {
-                Some(bytes) if bytes.len() <= 60 => {
+                Some(bytes) if bytes.len() <= SLOW_READ_BYTES => {
                     let bytes = bytes.to_vec();
                     self.answer_rom(op, &bytes, Ok(()), world);
                 }
