@@ -1,12 +1,26 @@
 //! The firmware: built, measured, run in QEMU, and compared with what is committed.
+//!
+//! `firmware/prebuilt/` holds the images of the last release, so that the page can be built and
+//! served without any of the tools here.
 
 mod compile;
 mod object;
+mod prebuilt;
 mod toolchain;
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
+use anyhow::{Context, Result, bail};
+
+use crate::paths;
+use crate::run::{self, say};
 use toolchain::Toolchain;
+
+/// What the runtime image may take of its partition: it is sent over a serial line.
+const RUNTIME_BUDGET: u64 = 128 * 1024;
 
 /// `cargo xtask firmware [VERB]`.
 ///
@@ -14,17 +28,65 @@ use toolchain::Toolchain;
 /// When the verb is unknown or what it does fails.
 pub(crate) fn dispatch(words: &[&str]) -> Result<()> {
     match words {
-        [] | ["build"] => build(),
-        other => bail!("`firmware {}` is not a verb", other.join(" ")),
+        [] | ["build"] => build().map(|_| ()),
+        ["selftest"] => selftest(),
+        ["check"] => prebuilt::check(&build()?),
+        ["update"] => prebuilt::update(&build()?),
+        other => bail!(
+            "`firmware {}` is not a verb; there are build, selftest, check and update",
+            other.join(" ")
+        ),
     }
 }
 
-/// Builds the runtime image for the chip.
-pub(crate) fn build() -> Result<()> {
+/// Builds the images for the chip; the folder they are in.
+fn build() -> Result<PathBuf> {
     let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::APP, &toolchain)?;
-    println!("{}", elf.display());
+    let images = compile::target_dir().join("images");
+    let mut assemble = run::cargo();
+    assemble
+        .args(["run", "--quiet", "--package", "fixpoint-flash"])
+        .args(["--bin", "assemble-firmware", "--"])
+        .args([&elf, &images])
+        .arg(version(&toolchain)?);
+    for (tool, version) in toolchain.versions()? {
+        assemble.arg(format!("{tool}={version}"));
+    }
+    run::logged("firmware: assemble the images", &mut assemble)?;
+
+    let size = fs::metadata(images.join("runtime.bin"))?.len();
+    say(format!(
+        "firmware: runtime.bin has {size} bytes of {RUNTIME_BUDGET}"
+    ));
+    if size > RUNTIME_BUDGET {
+        bail!("the runtime image is over its budget");
+    }
+    Ok(images)
+}
+
+/// The firmware's version, from its manifest.
+fn version(toolchain: &Toolchain) -> Result<String> {
+    let mut metadata = toolchain.cargo();
+    metadata
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .arg("--manifest-path")
+        .arg(paths::root().join("firmware/Cargo.toml"));
+    let metadata: serde_json::Value = serde_json::from_str(&run::captured(&mut metadata)?)?;
+    let version = metadata["packages"][0]["version"].as_str();
+    Ok(version
+        .context("cargo metadata tells no version of the firmware")?
+        .to_owned())
+}
+
+/// Runs kernels and runtime, compiled for Xtensa, in QEMU against the host.
+fn selftest() -> Result<()> {
+    let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::SELFTEST, &toolchain)?;
-    println!("{}", elf.display());
-    Ok(())
+    let mut test: Command = run::cargo();
+    test.args(["test", "--package", "fixpoint-tests", "--test", "xtensa"])
+        .args(["--", "--nocapture"])
+        .env("FIXPOINT_SELFTEST", &elf);
+    let limit = Duration::from_secs(30 * 60);
+    run::logged_within("firmware: selftest in QEMU", Some(limit), &mut test)
 }

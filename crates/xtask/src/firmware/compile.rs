@@ -81,6 +81,12 @@ pub(super) fn target_dir() -> PathBuf {
 /// # Errors
 /// When a step fails; its output is printed.
 pub(super) fn elf(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
+    say(format!(
+        "firmware: {} for {} with {}",
+        image.folder,
+        image.target,
+        toolchain.name()
+    ));
     let library = library(image, toolchain)?;
     link(image, toolchain, &library)
 }
@@ -111,14 +117,7 @@ fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
         // Separated so that a path may have spaces.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_DIR", target_dir());
-    run::logged(
-        &format!(
-            "firmware: compile {} with {}",
-            image.folder,
-            toolchain.name()
-        ),
-        &mut cargo,
-    )?;
+    run::logged(&format!("firmware: compile {}", image.folder), &mut cargo)?;
     let name = format!("libfixpoint_{}.a", image.folder);
     Ok(target_dir().join(image.target).join("release").join(name))
 }

@@ -5,6 +5,7 @@
 //! `PATH`; else Debian's is installed. Espressif's own toolchain is not needed and not used: its
 //! LLVM differs from the one the target specification is written for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -119,14 +120,23 @@ impl Toolchain {
         Ok(Command::new(self.find(name)?))
     }
 
-    /// The version of the LLVM tools, which may be another point release than the compiler's.
-    pub(super) fn llvm_tools_version(&self) -> Result<String> {
-        let text = run::captured(self.llvm_tool("llc")?.arg("--version"))?;
-        let version = text
+    /// Everything whose version can change a byte of the image, by name.
+    pub(super) fn versions(&self) -> Result<BTreeMap<&'static str, String>> {
+        let llc = run::captured(self.llvm_tool("llc")?.arg("--version"))?;
+        let llc = llc
             .lines()
             .find_map(|line| line.split_once("LLVM version "))
             .context("llc --version names no version")?;
-        Ok(version.1.trim().to_owned())
+        let linker = run::captured(self.linker().arg("--version"))?;
+        let linker = linker.lines().next().unwrap_or_default();
+        Ok(BTreeMap::from([
+            ("rustc", self.rustc.clone()),
+            ("llvm", self.llvm.clone()),
+            // May be another point release than the compiler's.
+            ("llvm-tools", llc.1.trim().to_owned()),
+            ("linker", linker.to_owned()),
+            ("espflash", locked("espflash")?),
+        ]))
     }
 
     pub(super) fn linker(&self) -> Command {
@@ -169,4 +179,16 @@ impl Toolchain {
             .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
             .collect())
     }
+}
+
+/// The version of a crate in the workspace's lock file.
+fn locked(name: &str) -> Result<String> {
+    let lock = fs::read_to_string(paths::root().join("Cargo.lock"))?;
+    let start = format!("name = \"{name}\"\nversion = \"");
+    let version = lock
+        .split_once(&start)
+        .and_then(|(_, rest)| rest.split('"').next());
+    Ok(version
+        .with_context(|| format!("{name} is not in Cargo.lock"))?
+        .to_owned())
 }
