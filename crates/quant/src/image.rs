@@ -4,7 +4,13 @@
 //! The writer blocks and pads the weights, folds rounding constants into biases, proves that sums
 //! fit their accumulators, and plans the arena.
 
+mod encode;
+mod linear;
+mod plan;
+
 pub use fixpoint_kernels::Window;
+use fixpoint_runtime::AlignedBytes;
+use fixpoint_runtime::format::MAX_RANK;
 pub use fixpoint_runtime::format::{Accumulator, Arithmetic, Element, EspdlChip, Storage};
 
 /// A tensor of an [`ImageBuilder`].
@@ -125,12 +131,13 @@ pub enum BuildError {
     Refused(#[from] fixpoint_runtime::ImageError),
 }
 
-/// Builds an image; tensors and ops are added in the order of execution.
-#[derive(Clone, Debug)]
-pub struct ImageBuilder {
-    name: String,
-    arithmetic: Arithmetic,
-    keep_inputs: bool,
+impl BuildError {
+    fn new(layer: &str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            layer: layer.to_owned(),
+            reason: reason.into(),
+        }
+    }
 }
 
 /// A finished image.
@@ -143,6 +150,33 @@ pub struct Image {
     pub accumulators: Vec<Option<Accumulator>>,
 }
 
+/// Where a tensor's values come from.
+#[derive(Clone, Debug)]
+enum Source {
+    Input,
+    Constant(Vec<i16>),
+    Op,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    name: String,
+    op: Op,
+    inputs: Vec<TensorId>,
+    output: TensorId,
+}
+
+/// Builds an image; tensors and ops are added in the order of execution.
+#[derive(Clone, Debug)]
+pub struct ImageBuilder {
+    name: String,
+    arithmetic: Arithmetic,
+    keep_inputs: bool,
+    tensors: Vec<(TensorDef, Source)>,
+    nodes: Vec<Node>,
+    outputs: Vec<TensorId>,
+}
+
 impl ImageBuilder {
     /// An empty model.
     pub fn new(name: &str, arithmetic: Arithmetic) -> Self {
@@ -150,6 +184,9 @@ impl ImageBuilder {
             name: name.to_owned(),
             arithmetic,
             keep_inputs: true,
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 
@@ -162,35 +199,134 @@ impl ImageBuilder {
 
     /// Adds an input of the model.
     pub fn input(&mut self, def: TensorDef) -> TensorId {
-        let _ = def;
-        TensorId(0)
+        self.tensor(def, Source::Input)
     }
 
     /// Adds a constant, `values` in stored order.
     pub fn constant(&mut self, def: TensorDef, values: Vec<i16>) -> TensorId {
-        let _ = (def, values);
-        TensorId(0)
+        self.tensor(def, Source::Constant(values))
     }
 
     /// Adds an op named after its ONNX node, and its output.
     pub fn op(&mut self, name: &str, op: Op, inputs: &[TensorId], output: TensorDef) -> TensorId {
-        let _ = (name, op, inputs, output);
-        TensorId(0)
+        let output = self.tensor(output, Source::Op);
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            op,
+            inputs: inputs.to_vec(),
+            output,
+        });
+        output
     }
 
     /// Marks a tensor as an output of the model.
     pub fn output(&mut self, tensor: TensorId) {
-        let _ = tensor;
+        self.outputs.push(tensor);
     }
 
     /// Plans the arena and writes the image.
     pub fn finish(&self) -> Result<Image, BuildError> {
-        let _ = (&self.name, self.arithmetic);
-        Err(BuildError::Refused(fixpoint_runtime::ImageError::BadMagic))
+        self.check()?;
+        let lowered = self
+            .nodes
+            .iter()
+            .map(|node| linear::lower(self, node))
+            .collect::<Result<Vec<_>, _>>()?;
+        let plan = plan::plan(self);
+        let bytes = encode::encode(self, &lowered, &plan)?;
+        // What the runtime would say on the chip is better heard here.
+        fixpoint_runtime::Model::parse(AlignedBytes::new(&bytes).as_ref())?;
+        Ok(Image {
+            bytes,
+            plan: plan.memory,
+            accumulators: lowered
+                .iter()
+                .map(|linear| linear.as_ref().map(|linear| linear.accumulator))
+                .collect(),
+        })
     }
 
     /// [`Self::finish`], only the bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
         Ok(self.finish()?.bytes)
+    }
+
+    fn tensor(&mut self, def: TensorDef, source: Source) -> TensorId {
+        self.tensors.push((def, source));
+        TensorId(self.tensors.len() - 1)
+    }
+
+    fn def(&self, id: TensorId) -> &TensorDef {
+        &self.tensors[id.0].0
+    }
+
+    fn is_constant(&self, id: TensorId) -> bool {
+        matches!(self.tensors[id.0].1, Source::Constant(_))
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        for (def, source) in &self.tensors {
+            let bad = |reason: &str| Err(BuildError::new(&def.name, reason));
+            if def.dims.len() > MAX_RANK || def.dims.contains(&0) {
+                return bad("a tensor has at most 6 dimensions, none of them 0");
+            }
+            if def.elements() > i32::MAX as u64 / 2 {
+                return bad("the tensor is too large");
+            }
+            if i8::try_from(def.exponent).is_err() {
+                return bad("the exponent is not between -128 and 127");
+            }
+            if let Source::Constant(values) = source {
+                let (low, high) = def.element.range();
+                if values.len() as u64 != def.elements()
+                    || values
+                        .iter()
+                        .any(|v| !(low..=high).contains(&i32::from(*v)))
+                {
+                    return bad("the constant's values don't fit its shape or type");
+                }
+            }
+        }
+        let known = |id: &TensorId, limit: usize| id.0 < limit;
+        for node in &self.nodes {
+            if !node.inputs.iter().all(|id| known(id, node.output.0)) {
+                return Err(BuildError::new(&node.name, "an input is not known yet"));
+            }
+        }
+        if self
+            .outputs
+            .iter()
+            .any(|id| !known(id, self.tensors.len()) || self.is_constant(*id))
+        {
+            return Err(BuildError::new(
+                &self.name,
+                "an output is unknown or constant",
+            ));
+        }
+        if self.tensors.len() > usize::from(u16::MAX) || self.outputs.len() > usize::from(u16::MAX)
+        {
+            return Err(BuildError::new(&self.name, "there are too many tensors"));
+        }
+        Ok(())
+    }
+}
+
+impl TensorDef {
+    fn elements(&self) -> u64 {
+        self.dims
+            .iter()
+            .fold(1u64, |product, dim| product.saturating_mul(*dim as u64))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.elements().saturating_mul(self.element.bytes().into())
+    }
+
+    /// Channels of a channels-last tensor.
+    fn channels(&self) -> Option<usize> {
+        match (self.storage, self.dims.as_slice()) {
+            (Storage::ChannelsLast, [1, c, _, _] | [1, c, _]) => Some(*c),
+            _ => None,
+        }
     }
 }

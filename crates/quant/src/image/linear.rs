@@ -1,0 +1,195 @@
+//! Linear ops on their way into an image: blocked weights, biases with rounding constants, and the
+//! proof that sums fit.
+
+use super::{
+    Accumulator, Activation, Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Linear,
+    Node, Op, Shifts,
+};
+use fixpoint_kernels::fixpoint::rounding_constant;
+use fixpoint_runtime::format::SHIFT_RANGE;
+
+/// A linear op in the image's order and padding.
+pub(super) struct Lowered {
+    pub(super) weights: Vec<i16>,
+    pub(super) bias: Vec<i64>,
+    pub(super) shifts: Shifts,
+    pub(super) activation: Activation,
+    pub(super) accumulator: Accumulator,
+}
+
+/// Lowers the linear part of `node`; `None` if it has none.
+pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowered>, BuildError> {
+    let bad = |reason: String| BuildError::new(&node.name, reason);
+    let (linear, taps, depthwise) = match &node.op {
+        Op::Conv2d { linear, window } => (linear, taps(window), false),
+        Op::DepthwiseConv2d { linear, window } => (linear, taps(window), true),
+        Op::FullyConnected { linear } => (linear, 1, false),
+        _ => return Ok(None),
+    };
+    let [input] = node.inputs[..] else {
+        return Err(bad("the op has one input".into()));
+    };
+    let (input, output) = (builder.def(input), builder.def(node.output));
+    let fully_connected = matches!(node.op, Op::FullyConnected { .. });
+    let channels_of = |def: &super::TensorDef| {
+        if fully_connected {
+            usize::try_from(def.elements()).ok()
+        } else {
+            def.channels()
+        }
+    };
+    let last = || bad("the tensors must be channels-last (1, C, H, W) or (1, C, L)".into());
+    let (inner, channels) = channels_of(input)
+        .zip(channels_of(output))
+        .ok_or_else(last)?;
+    let inner = if depthwise { 1 } else { inner };
+    let expected = (taps as u128) * (inner as u128) * (channels as u128);
+    if linear.weights.len() as u128 != expected || linear.bias.len() != channels {
+        return Err(bad(format!(
+            "{} weights and {} biases were given, {expected} and {channels} are needed",
+            linear.weights.len(),
+            linear.bias.len(),
+        )));
+    }
+    let (low, high) = input.element.range();
+    if linear
+        .weights
+        .iter()
+        .any(|w| !(low..=high).contains(&i32::from(*w)))
+    {
+        return Err(bad("a weight doesn't fit the element type".into()));
+    }
+    let shifts: Vec<i32> = match &linear.shifts {
+        Shifts::PerTensor(shift) => vec![*shift; channels],
+        Shifts::PerChannel(shifts) => shifts.clone(),
+    };
+    if shifts.len() != channels {
+        return Err(bad(
+            "the number of shifts is not the number of channels".into()
+        ));
+    }
+    if let Some(shift) = shifts.iter().find(|shift| !SHIFT_RANGE.contains(shift)) {
+        return Err(bad(format!("a shift by {shift} is out of range")));
+    }
+    if let Activation::PRelu { slopes, .. } = &linear.activation
+        && slopes.len() != channels
+    {
+        return Err(bad(
+            "the number of slopes is not the number of channels".into()
+        ));
+    }
+    let index = |channel: usize, tap: usize, i: usize| {
+        if depthwise {
+            tap * channels + channel
+        } else {
+            (channel * taps + tap) * inner + i
+        }
+    };
+
+    let lanes = input.element.lanes() as usize;
+    let padded = channels.next_multiple_of(lanes);
+    let mut weights = vec![0; padded * taps * inner];
+    let mut totals = vec![0u64; channels];
+    for (channel, total) in totals.iter_mut().enumerate() {
+        let (block, lane) = (channel / lanes, channel % lanes);
+        for tap in 0..taps {
+            for i in 0..inner {
+                let weight = linear.weights[index(channel, tap, i)];
+                weights[((block * taps + tap) * inner + i) * lanes + lane] = weight;
+                *total += u64::from(weight.unsigned_abs());
+            }
+        }
+    }
+
+    let mut bias = linear.bias.clone();
+    let accumulator = match builder.arithmetic {
+        Arithmetic::Fixpoint => {
+            for (bias, shift) in bias.iter_mut().zip(&shifts) {
+                *bias = bias.saturating_add(rounding_constant(*shift));
+            }
+            let needed = totals
+                .iter()
+                .zip(&linear.bias)
+                .zip(&shifts)
+                .map(|((total, bias), shift)| bound(*total, input.element, *bias, *shift))
+                .max()
+                .unwrap_or(0);
+            let narrowest = narrowest(needed)
+                .ok_or_else(|| bad("its sums don't fit 64 bits; use smaller weights".into()))?;
+            chosen(linear, narrowest)
+                .ok_or_else(|| bad(format!("its sums need {} bits", narrowest.bits())))?
+        }
+        Arithmetic::Espdl(chip) => {
+            check_espdl(linear, input.element).map_err(bad)?;
+            let total = totals.iter().copied().max().unwrap_or(0);
+            match chip {
+                // The C kernels wrap at 32 bits, and wrapping sums may be wrapped early.
+                EspdlChip::C => Accumulator::Bits32,
+                EspdlChip::S3 => narrowest(bound(total, input.element, 0, 0))
+                    .ok_or_else(|| bad("its sums don't fit 64 bits".into()))?,
+            }
+        }
+    };
+    bias.resize(padded, 0);
+    let mut activation = linear.activation.clone();
+    if let Activation::PRelu { slopes, .. } = &mut activation {
+        slopes.resize(padded, 0);
+    }
+    Ok(Some(Lowered {
+        weights,
+        bias,
+        shifts: match &linear.shifts {
+            Shifts::PerChannel(_) => {
+                let mut shifts = shifts;
+                shifts.resize(padded, 0);
+                Shifts::PerChannel(shifts)
+            }
+            uniform => uniform.clone(),
+        },
+        activation,
+        accumulator,
+    }))
+}
+
+fn taps(window: &super::Window) -> usize {
+    usize::from(window.kernel_h) * usize::from(window.kernel_w)
+}
+
+/// No partial sum of a channel is larger: sum|w| * max|x| + |bias| + rounding constant.
+fn bound(total: u64, element: Element, bias: i64, shift: i32) -> u128 {
+    let (low, _) = element.range();
+    u128::from(total) * u128::from(low.unsigned_abs())
+        + u128::from(bias.unsigned_abs())
+        + u128::from(rounding_constant(shift).unsigned_abs())
+        // A 32-bit sum has only 31 bits to drop.
+        + u128::from(if shift > 31 { 1u64 << 31 } else { 0 })
+}
+
+fn narrowest(bound: u128) -> Option<Accumulator> {
+    [
+        (31, Accumulator::Bits32),
+        (39, Accumulator::Bits40),
+        (63, Accumulator::Bits64),
+    ]
+    .into_iter()
+    .find(|(bits, _)| bound < 1 << bits)
+    .map(|(_, accumulator)| accumulator)
+}
+
+fn chosen(linear: &Linear, narrowest: Accumulator) -> Option<Accumulator> {
+    match linear.accumulator {
+        Some(asked) => (asked.bits() >= narrowest.bits()).then_some(asked),
+        None => Some(narrowest),
+    }
+}
+
+fn check_espdl(linear: &Linear, element: Element) -> Result<(), String> {
+    let per_channel = matches!(linear.shifts, Shifts::PerChannel(_));
+    if per_channel && element == Element::I16 {
+        return Err("ESP-DL knows per-channel shifts in 8 bits only".into());
+    }
+    if linear.bias.iter().any(|bias| i16::try_from(*bias).is_err()) {
+        return Err("a bias doesn't fit 16 bits".into());
+    }
+    Ok(())
+}
