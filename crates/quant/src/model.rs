@@ -38,7 +38,7 @@ impl FloatModel {
             .map(|c| c.len() as u64)
             .sum();
         let mut passes = passes::run(&mut graph);
-        let unsupported = unsupported(&graph);
+        let unsupported = unsupported(&graph, problems.is_empty());
         problems.extend(unsupported.iter().map(ToString::to_string));
         let mut plan = None;
         if problems.is_empty() {
@@ -180,7 +180,8 @@ fn node_info(graph: &Graph, node: &crate::graph::Node) -> NodeInfo {
     }
 }
 
-fn unsupported(graph: &Graph) -> Vec<Unsupported> {
+/// `complain`: a shape that stays unknown without a named reason is a reason too.
+fn unsupported(graph: &Graph, complain: bool) -> Vec<Unsupported> {
     let mut found = Vec::new();
     let mut unexplained: BTreeSet<&str> = BTreeSet::new();
     for node in &graph.nodes {
@@ -199,7 +200,8 @@ fn unsupported(graph: &Graph) -> Vec<Unsupported> {
             reason,
         });
     }
-    if found.is_empty()
+    if complain
+        && found.is_empty()
         && let Some(name) = unexplained.first()
     {
         found.push(Unsupported {

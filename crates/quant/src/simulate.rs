@@ -98,9 +98,13 @@ impl Port {
 
     /// ONNX-ordered floats as the board stores them.
     pub fn encode(&self, values: &[f32]) -> Result<Vec<u8>, SimulateError> {
-        let integers = self.quantize(values)?;
-        let mut bytes = vec![0; integers.len() * self.bits.width() as usize / 8];
-        self.store(&integers, &mut bytes)?;
+        self.encode_integers(&self.quantize(values)?)
+    }
+
+    /// ONNX-ordered integers as the board stores them; out of range: clipped.
+    pub fn encode_integers(&self, values: &[i32]) -> Result<Vec<u8>, SimulateError> {
+        let mut bytes = vec![0; values.len() * self.bits.width() as usize / 8];
+        self.store(values, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -5,7 +5,7 @@ mod refusal;
 mod shapes;
 mod window;
 
-use crate::graph::{Graph, Node};
+use crate::graph::{Data, Graph, Node};
 
 pub(crate) use refusal::Refusal;
 use refusal::{refuse, unsupported_op};
@@ -134,6 +134,10 @@ fn weights<'g>(
         return refuse("its weights are missing. Export the model again.");
     };
     let Some(constant) = graph.constants.get(name) else {
+        // Missing from the file: the import has said so.
+        if graph.producer_of(name).is_none() && !graph.inputs.iter().any(|i| i == name) {
+            return Err(Refusal::UnknownInput);
+        }
         return refuse(format!(
             "its weights '{name}' are computed by other nodes. Only stored weights are supported; \
              simplify the model with onnxsim."
@@ -144,6 +148,7 @@ fn weights<'g>(
         Some(_) => refuse(format!(
             "its weights '{name}' hold a value that is not a finite number. Train it again."
         )),
+        None if matches!(constant.data, Data::Unreadable(_)) => Err(Refusal::UnknownInput),
         None => refuse(format!(
             "its weights '{name}' are not float32. Export the float model."
         )),

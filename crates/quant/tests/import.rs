@@ -1,0 +1,237 @@
+//! Files that can't be used are explained, and no bytes make the import panic.
+
+#[path = "support/onnx.rs"]
+mod onnx;
+mod support;
+
+use fixpoint_quant::{FloatModel, ImportError};
+use onnx::{Net, Random, Value};
+use tract_onnx::pb;
+
+fn small() -> Net {
+    Net::new(&[-1, 2, 6, 6])
+        .random_weights("w", &[4, 2, 3, 3], 0.3)
+        .random_weights("b", &[4], 0.1)
+        .node("Conv", &["x", "w", "b"], "c", &[])
+        .node("Relu", &["c"], "y", &[])
+        .output("y")
+}
+
+fn problems(net: &Net) -> Vec<String> {
+    FloatModel::from_onnx(&net.encode())
+        .unwrap()
+        .problems()
+        .to_vec()
+}
+
+fn one_problem(net: &Net, words: &[&str]) {
+    let problems = problems(net);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    for word in words {
+        assert!(problems[0].contains(word), "{word} not in: {}", problems[0]);
+    }
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    assert!(matches!(
+        FloatModel::from_onnx(b""),
+        Err(ImportError::NotOnnx(_))
+    ));
+    assert!(FloatModel::from_onnx(b"\x89PNG\r\n\x1a\n and so on").is_err());
+    assert!(FloatModel::from_onnx(&[0xff; 100]).is_err());
+    let bytes = small().encode();
+    assert!(FloatModel::from_onnx(&bytes[..bytes.len() / 2]).is_err());
+}
+
+#[test]
+fn a_plain_model_has_no_problems() {
+    let model = FloatModel::from_onnx(&small().encode()).unwrap();
+    assert_eq!(model.problems(), [] as [String; 0]);
+    let seen = model.inspect();
+    assert_eq!(seen.inputs[0].dims, Some(vec![1, 2, 6, 6]));
+    assert_eq!(seen.outputs[0].dims, Some(vec![1, 4, 4, 4]));
+    assert_eq!(seen.parameters, 76);
+    assert_eq!(seen.macs, 4 * 16 * 18);
+    let fused = seen
+        .passes
+        .iter()
+        .find(|p| p.name == "fuse_activation")
+        .unwrap();
+    assert_eq!(fused.changes, ["Relu 'n_y' into 'n_c'"]);
+}
+
+#[test]
+fn weights_in_another_file_are_explained() {
+    let mut net = small();
+    let weight = &mut net.graph().initializer[0];
+    weight.data_location = Some(pb::tensor_proto::DataLocation::External as i32);
+    weight.raw_data.clear();
+    let found = problems(&net);
+    assert!(
+        found[0].contains("'w'") && found[0].contains("separate file"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn damaged_and_missing_weights_are_explained() {
+    let mut net = small();
+    net.graph().initializer[0].raw_data.truncate(100);
+    assert!(problems(&net)[0].contains("25 values for a shape of 72"));
+    let mut net = small();
+    net.graph().initializer.remove(0);
+    one_problem(&net, &["'n_c' (Conv)", "reads 'w'"]);
+    let mut net = small();
+    net.graph().initializer[0].data_type = 10;
+    assert!(problems(&net)[0].contains("float16"));
+}
+
+#[test]
+fn several_inputs_and_open_sizes_are_explained() {
+    one_problem(&small().input("x2", &[1, 3]), &["2 inputs", "x, x2"]);
+    let net = Net::new(&[-1, 2, -1, 6])
+        .node("Relu", &["x"], "y", &[])
+        .output("y");
+    assert!(problems(&net)[0].contains("Dimension 2 of the input 'x'"));
+}
+
+#[test]
+fn unsupported_operators_are_named_and_the_rest_is_shown() {
+    let net = small()
+        .node("Erf", &["y"], "e", &[])
+        .node("Relu", &["e"], "z", &[]);
+    one_problem(&net, &["'n_e' (Erf)", "not supported yet"]);
+    let seen = FloatModel::from_onnx(&net.encode()).unwrap().inspect();
+    let supported: Vec<_> = (seen.nodes.iter().map(|n| (n.op.as_str(), n.supported))).collect();
+    assert_eq!(
+        supported,
+        [
+            ("Conv", true),
+            ("Relu", true),
+            ("Erf", false),
+            ("Relu", true)
+        ]
+    );
+    assert!(seen.nodes[2].reason.is_some());
+}
+
+#[test]
+fn unsupported_attributes_are_named() {
+    let grouped = Net::new(&[1, 4, 5, 5])
+        .random_weights("w", &[4, 2, 3, 3], 0.3)
+        .node("Conv", &["x", "w"], "y", &[("group", Value::Int(2))])
+        .output("y");
+    one_problem(&grouped, &["'n_y' (Conv)", "2 groups"]);
+    let ceil = Net::new(&[1, 4, 5, 5])
+        .node(
+            "MaxPool",
+            &["x"],
+            "y",
+            &[
+                ("kernel_shape", Value::Ints(vec![2, 2])),
+                ("strides", Value::Ints(vec![2, 2])),
+                ("ceil_mode", Value::Int(1)),
+            ],
+        )
+        .output("y");
+    one_problem(&ceil, &["'n_y' (MaxPool)", "ceil_mode"]);
+    let mixed = Net::new(&[1, 4, 5, 5])
+        .random_weights("k", &[4, 5, 5], 1.0)
+        .node("Add", &["x", "k"], "y", &[])
+        .output("y");
+    one_problem(&mixed, &["'n_y' (Add)", "'k'"]);
+}
+
+/// Every prefix and many damaged copies of real files: an answer, never a panic.
+#[test]
+fn any_bytes_are_answered() {
+    let mut random = Random(1);
+    let mut usable = 0;
+    for name in ["mlp", "conv_relu_dw_prelu_fc"] {
+        let bytes = std::fs::read(support::fixture(name).join("model.onnx")).unwrap();
+        for cut in (0..bytes.len()).step_by(61) {
+            let _ = FloatModel::from_onnx(&bytes[..cut]).map(|m| m.inspect());
+        }
+        for _ in 0..400 {
+            let mut damaged = bytes.clone();
+            for _ in 0..4 {
+                // The structure is at the end of these files, the weights before it.
+                let near_end = (random.next().abs() * 1200.0) as usize;
+                let at = bytes.len() - 1 - near_end.min(bytes.len() - 1);
+                damaged[at] ^= 1 << ((random.next().abs() * 7.99) as u32);
+            }
+            if let Ok(model) = FloatModel::from_onnx(&damaged) {
+                let _ = model.inspect();
+                usable += 1;
+            }
+        }
+    }
+    assert!(
+        usable > 20,
+        "only {usable} damaged files got past the decoder"
+    );
+}
+
+/// Which of the public models can be quantized, and what stands in the way of the others.
+#[test]
+fn public_models_are_understood() {
+    let Some(models) = support::shared("data/models") else {
+        return;
+    };
+    let expected: [(&str, Option<&str>); 9] = [
+        ("mlperf_ic_resnet8/model.onnx", None),
+        ("mlperf_ic_resnet8/model_raw.onnx", None),
+        ("mlperf_kws_dscnn/model.onnx", None),
+        ("mlperf_kws_dscnn/model_raw.onnx", None),
+        ("mlperf_vww_mobilenet/model.onnx", None),
+        ("mlperf_vww_mobilenet/model_raw.onnx", None),
+        ("espdl_stream/model.onnx", Some("Sigmoid")),
+        ("pp_ocr_cls/model.onnx", Some("HardSigmoid")),
+        ("ulf_slim_320/model.onnx", Some("Concat")),
+    ];
+    for (path, missing) in expected {
+        let model = FloatModel::from_onnx(&std::fs::read(models.join(path)).unwrap()).unwrap();
+        let problems = model.problems();
+        match missing {
+            None => assert_eq!(problems, [] as [String; 0], "{path}"),
+            Some(op) => {
+                support::note(&format!("not yet: {path}: {} problems", problems.len()));
+                assert!(
+                    problems.iter().any(|p| p.contains(op)),
+                    "{path}: {problems:?}"
+                );
+            }
+        }
+        let seen = model.inspect();
+        let moved: Vec<_> = (seen.passes.iter().filter(|p| p.name == "layout"))
+            .flat_map(|p| {
+                p.changes
+                    .iter()
+                    .filter(|c| c.contains("reordered in memory"))
+            })
+            .collect();
+        assert!(moved.is_empty(), "{path}: {moved:?}");
+    }
+}
+
+/// The float reference against onnxruntime's outputs.
+#[test]
+fn float_reference_equals_onnxruntime() {
+    let Some(models) = support::shared("data/models") else {
+        return;
+    };
+    for name in ["espdl_stream", "ulf_slim_320", "pp_ocr_cls"] {
+        let bytes = std::fs::read(models.join(name).join("model.onnx")).unwrap();
+        let runner = FloatModel::from_onnx(&bytes).unwrap().runner().unwrap();
+        let reference = support::npz(&models.join(name).join("ref.npz"));
+        let outputs = runner.run(&[&reference["in0_0"].data]).unwrap();
+        for (i, output) in outputs.iter().enumerate() {
+            let want = &reference[&format!("out0_{i}")];
+            assert_eq!(output.data.len(), want.data.len());
+            for (a, b) in output.data.iter().zip(&want.data) {
+                assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{name}: {a} {b}");
+            }
+        }
+    }
+}
