@@ -4,7 +4,7 @@ use fixpoint_protocol::{
     BUFFER_BYTES, Cycles, Decoder, Dims, Direction, Element, ErrorCode, Frame, Info, LayerInfo,
     MAX_CYCLES, MAX_DATA, Reply, Request, Sink, Step, TensorInfo, VERSION, Version,
 };
-use fixpoint_runtime::{self as runtime, Block16, Model, Storage};
+use fixpoint_runtime::{self as runtime, Arithmetic, Block16, Model, RunError, Storage};
 
 use crate::run::{Clock, Meter};
 use crate::text::Text;
@@ -93,6 +93,16 @@ impl<'a, C: Clock> Server<'a, C> {
                     code: ErrorCode::ArenaTooSmall,
                     detail: model.arena_bytes(),
                     text: Text::EMPTY,
+                }),
+            ),
+            // Also where the runtime was built with it, as on hosts: a virtual board shows what a
+            // board does.
+            Ok(model) if model.arithmetic() != Arithmetic::Fixpoint => (
+                Some(model),
+                Some(Problem {
+                    code: ErrorCode::ModelRefused,
+                    detail: 0,
+                    text: Text::of(&RunError::ArithmeticNotBuilt),
                 }),
             ),
             Ok(model) => (Some(model), None),
