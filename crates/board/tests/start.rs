@@ -192,7 +192,7 @@ fn any_bytes_from_the_host_are_survived() {
                 if random.below(3) == 0 {
                     data.iter_mut().for_each(|byte| *byte |= 0xFE);
                 }
-                let op = random.next() as u8 % 0x18 | [0, 0xD0][random.below(2) as usize];
+                let op = (random.next() as u8 % 0x18) | [0, 0xD0][random.below(2) as usize];
                 let head = [0xC0, 0, op, length as u8, 0, 0, 0, 0, 0];
                 board.write(&[&head[..], &data, &[0xC0]].concat());
                 board.write(&bench::noise(random.next(), 8));
