@@ -1,0 +1,92 @@
+//! The public models that the operators allow: converted, simulated, accuracy printed.
+
+mod support;
+
+use fixpoint_quant::{
+    Bits, FloatModel, Granularity, Options, Samples, Simulator, evaluate, evaluate_float, quantize,
+};
+
+const SAMPLES: usize = 200;
+
+fn accuracy(folder: &str, file: &str, channels_last: Option<[usize; 3]>, least: f64) {
+    let Some(models) = support::shared("data/models") else {
+        return;
+    };
+    let folder = models.join(folder);
+    let model = FloatModel::from_onnx(&std::fs::read(folder.join(file)).unwrap()).unwrap();
+    let elements: usize = model.inputs()[0].dims.as_ref().unwrap().iter().product();
+    let reorder = |data: Vec<f32>| match channels_last {
+        None => data,
+        Some([c, h, w]) => (data.chunks(c * h * w))
+            .flat_map(|x| (0..x.len()).map(move |i| x[i % c * h * w + i / c]))
+            .collect(),
+    };
+    let mut calib = support::npz(&folder.join("calib.npz"));
+    let mut eval = support::npz(&folder.join("eval.npz"));
+    let calib = reorder(calib.remove("x").unwrap().data);
+    let data = reorder(eval.remove("x").unwrap().data);
+    let labels: Vec<u32> = (eval["y"].data.iter().take(SAMPLES))
+        .map(|v| *v as u32)
+        .collect();
+    let calibration = Samples::single(&calib, elements).unwrap();
+    let samples = Samples::single(&data, elements).unwrap().take(SAMPLES);
+    let float = evaluate_float(&model, &samples, Some(&labels), &mut |_, _| ()).unwrap();
+    let base = float.accuracy.unwrap();
+    for (bits, granularity, loss) in [
+        (Bits::I16, Granularity::PerTensor, 0.01),
+        (Bits::I8, Granularity::PerTensor, least),
+        (Bits::I8, Granularity::PerChannel, least),
+    ] {
+        let options = Options {
+            bits,
+            granularity,
+            ..Options::default()
+        };
+        let q = quantize(&model, &calibration, &options, &mut |_| ()).unwrap();
+        let mut simulator = Simulator::new(&q.image).unwrap();
+        let e = evaluate(
+            &mut simulator,
+            &samples,
+            Some(&labels),
+            Some(&float.predictions),
+            &mut |_, _| (),
+        )
+        .unwrap();
+        let got = e.accuracy.unwrap();
+        support::note(&format!(
+            "{}/{file} {} {}: {got:.3} of {SAMPLES} (float {base:.3}), agreement {:.3}, image {} B, arena {} B",
+            folder.file_name().unwrap().display(),
+            bits.name(),
+            granularity.name(),
+            e.agreement.unwrap(),
+            q.report.image_bytes,
+            q.report.arena_bytes
+        ));
+        assert!(got >= base - loss, "{got} against {base}");
+    }
+}
+
+#[test]
+fn resnet8() {
+    accuracy("mlperf_ic_resnet8", "model.onnx", None, 0.1);
+}
+
+#[test]
+fn resnet8_as_exported() {
+    accuracy(
+        "mlperf_ic_resnet8",
+        "model_raw.onnx",
+        Some([3, 32, 32]),
+        0.1,
+    );
+}
+
+#[test]
+fn dscnn() {
+    accuracy("mlperf_kws_dscnn", "model.onnx", None, 0.1);
+}
+
+#[test]
+fn dscnn_as_exported() {
+    accuracy("mlperf_kws_dscnn", "model_raw.onnx", None, 0.1);
+}
