@@ -29,6 +29,7 @@ fn main() -> Result<()> {
         let mut stream = stream?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_millis(5)))?;
+        let before = board.wire_bytes();
         let mut buffer = [0; 4096];
         loop {
             match stream.read(&mut buffer) {
@@ -44,6 +45,9 @@ fn main() -> Result<()> {
                 break;
             }
         }
+        let after = board.wire_bytes();
+        let (heard, said) = (after.0 - before.0, after.1 - before.1);
+        println!("connection closed: {heard} B received, {said} B sent");
         if let Some(path) = &file {
             std::fs::write(path, board.flash())?;
         }

@@ -82,7 +82,11 @@ fn the_prebuilt_images_start() {
     let plan = plan::standard(&prebuilt, None).unwrap();
     let mut board = VirtualBoard::new(None, Options::default());
     let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
-    drive(&mut flasher, &mut board).0.unwrap();
+    let progress = drive(&mut flasher, &mut board).0.unwrap().progress;
+    println!(
+        "prebuilt images of {} B: {} B out, {} B in, {} round trips",
+        progress.total_bytes, progress.wire_out, progress.wire_in, progress.round_trips
+    );
     board.tick(100);
     assert!(board.runs_application(), "{}", text(&mut board));
     assert_eq!(
