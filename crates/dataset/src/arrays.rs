@@ -91,6 +91,9 @@ pub(crate) fn samples(
         Arrays::Values => false,
         Arrays::BytesArePixels => array.element() == Element::U8,
     };
+    let as_values = (array.element() == Element::U8 && !pixels)
+        .then(|| "uint8 values are used as they are, 0 to 255".to_owned());
+    let note = note.or(as_values);
     let plane = target.plane(preprocess).ok();
     if pixels && plane.is_none() && preprocess.mean.len().max(preprocess.std.len()) > 1 {
         return Err("holds pixels for an input without channels; give one mean and one std".into());

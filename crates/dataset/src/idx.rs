@@ -25,12 +25,16 @@ pub(crate) fn read(file: Vec<u8>) -> Result<Array, String> {
     Array::new(dims, element, file, start, true, false).map_err(|e: NpyError| e.to_string())
 }
 
-/// The labels file that belongs to a file of images, by the names MNIST uses.
-pub(crate) fn labels_name(images: &str) -> String {
-    images
-        .replace("images", "labels")
-        .replace("idx3", "idx1")
-        .replace("idx4", "idx1")
+/// The name of the labels file that belongs to a file of images, by the names MNIST uses:
+/// `t10k-labels-idx1-ubyte.gz` for `t10k-images-idx3-ubyte.gz`. `None` for other names.
+#[must_use]
+pub fn labels_beside(images: &str) -> Option<String> {
+    images.contains("images").then(|| {
+        images
+            .replace("images", "labels")
+            .replace("idx3", "idx1")
+            .replace("idx4", "idx1")
+    })
 }
 
 fn element(code: u8) -> Option<Element> {
@@ -71,13 +75,13 @@ mod tests {
 
     #[test]
     fn labels_lie_beside_images() {
-        assert_eq!(
-            labels_name("t10k-images-idx3-ubyte"),
-            "t10k-labels-idx1-ubyte"
-        );
-        assert_eq!(
-            labels_name("train-images.idx3-ubyte"),
-            "train-labels.idx1-ubyte"
-        );
+        let names = [
+            ("t10k-images-idx3-ubyte", Some("t10k-labels-idx1-ubyte")),
+            ("train-images.idx3-ubyte", Some("train-labels.idx1-ubyte")),
+            ("x.npy", None),
+        ];
+        for (images, labels) in names {
+            assert_eq!(labels_beside(images).as_deref(), labels, "{images}");
+        }
     }
 }

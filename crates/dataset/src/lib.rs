@@ -25,6 +25,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use error::DatasetError;
+pub use idx::labels_beside;
 pub use preprocess::{Arrays, Channels, Layout, Preprocess, Resize};
 pub use shape::InputShape;
 

@@ -206,8 +206,10 @@ impl Loader<'_> {
             .partition(|(_, array)| array.dims().len() == 1);
         let alone = data.len() == 1 && labels.len() == 1;
         for (path, array) in data {
-            let wanted = idx::labels_name(&path);
-            let found = labels.iter().position(|(p, _)| alone || *p == wanted);
+            let wanted = idx::labels_beside(&path);
+            let found = labels
+                .iter()
+                .position(|(p, _)| alone || Some(p) == wanted.as_ref());
             let found = found.map(|i| labels.swap_remove(i));
             let named = |(path, array)| Named {
                 path,
