@@ -160,6 +160,8 @@ export interface LayerReport {
   op: string;
   /** The activation fused into the layer. */
   activation: string | null;
+  /** A reordering in memory that has no node in the ONNX graph. */
+  inserted: boolean;
   inputs: string[];
   output: string;
   output_dims: number[];

@@ -9,7 +9,7 @@ import { percent } from "./format.ts";
 import { module } from "./module.ts";
 import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
 import { PortOwner, type SerialLike, browserSerial, filters, linkKind, requestError } from "./serial.ts";
-import { type Trouble, session } from "./session.ts";
+import { type Trouble, explain, session } from "./session.ts";
 import { VirtualSerial } from "./virtual-serial.ts";
 import type { TestCase } from "./workers/engine.worker.ts";
 import type { PortService, PortWorkerService } from "./workers/port.worker.ts";
@@ -341,8 +341,7 @@ class Board extends EventTarget {
   }
 
   #fail(title: string, error: unknown): void {
-    const lines = plainError(error).message.split("\n").filter((line) => line.trim() !== "");
-    this.trouble = { title, lines };
+    this.trouble = explain(title, error);
     this.changed();
   }
 }

@@ -87,7 +87,9 @@ export class Session extends EventTarget {
       this.#touch();
       if (!same && dims.length > 0) {
         this.preprocess = await this.engine.defaultPreprocess(dims);
-        await this.#reload();
+        await this.#reload().catch((error: unknown) => {
+          this.trouble.calibration = explain("The images don't fit this model and were put away", error);
+        });
       }
     });
   }
@@ -187,18 +189,20 @@ export class Session extends EventTarget {
   }
 
   async #reload(): Promise<void> {
+    let failure: unknown;
     for (const which of ["calibration", "evaluation"] as const) {
       const set = this.samples[which];
       if (!set) continue;
       try {
         await this.#load(which, set.source, set.files);
       } catch (error) {
-        // What was read with the old settings would mislead.
+        // What was read with the old settings would mislead; the other set still gets its turn.
         delete this.samples[which];
         await this.engine.dropSamples(which);
-        throw error;
+        failure ??= error;
       }
     }
+    if (failure !== undefined) throw failure;
   }
 
   /** One thing at a time; a failure becomes a notice and leaves everything else as it was. */
@@ -211,15 +215,17 @@ export class Session extends EventTarget {
     try {
       await work();
     } catch (error) {
-      const { code, message } = plainError(error);
-      const lines = message.split("\n").filter((line) => line.trim() !== "");
-      this.trouble[busy] = { title: code === "cancelled" ? "Cancelled" : title, lines };
+      this.trouble[busy] = explain(plainError(error).code === "cancelled" ? "Cancelled" : title, error);
     } finally {
       this.busy = undefined;
       this.progress = undefined;
       this.changed();
     }
   }
+}
+
+export function explain(title: string, error: unknown): Trouble {
+  return { title, lines: plainError(error).message.split("\n").filter((line) => line.trim() !== "") };
 }
 
 export const session = new Session();

@@ -7,8 +7,8 @@ import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 
-/** What the firmware leaves for activations, and the size of the model partition. */
-export const chip = { arena: 256 * 1024, modelPartition: 0x180000 } as const;
+/** What the firmware leaves for activations, as on the virtual board, and the size of a model slot. */
+const chip = { arena: 320 * 1024, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [
@@ -299,7 +299,7 @@ function layerTable(report: Report): TemplateResult {
 const layerRow = (layer: LayerReport): TemplateResult => html`
   <tr data-layer=${layer.name}>
     <th scope="row">${layer.name}</th>
-    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}</td>
+    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}${layer.inserted ? html` <span class="quiet">(reordering)</span>` : nothing}</td>
     <td>${shape(layer.output_dims)}</td>
     <td class="n exponent">${layer.output_exponent}</td>
     <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
