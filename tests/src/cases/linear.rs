@@ -1,0 +1,208 @@
+//! Conv2D, DepthwiseConv2D, FullyConnected.
+
+use super::{CHANNELS, Case, SETTINGS, Setting, geometry, window};
+use crate::oracle::{Chw, Geometry, Rules, Tail, convolve};
+use crate::random::Random;
+use fixpoint_quant::image::{Accumulator, Activation, Linear, Op, Shifts};
+use std::format;
+use std::vec::Vec;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Conv,
+    Depthwise,
+    FullyConnected,
+}
+
+pub(super) fn add_to(cases: &mut Vec<Case>) {
+    let mut random = Random(1);
+    for setting in SETTINGS {
+        let espdl = setting.rules != Rules::Fixpoint;
+        for round in 0..if espdl { 12 } else { 36 } {
+            cases.push(case(&mut random, setting, Kind::Conv, round));
+        }
+        for round in 0..if espdl { 8 } else { 24 } {
+            cases.push(case(&mut random, setting, Kind::Depthwise, round));
+        }
+        for round in 0..if espdl { 6 } else { 18 } {
+            cases.push(case(&mut random, setting, Kind::FullyConnected, round));
+        }
+    }
+}
+
+pub(super) const POINT: Geometry = Geometry {
+    kernel: [1, 1],
+    stride: [1, 1],
+    dilation: [1, 1],
+    pads: [0; 4],
+};
+
+fn case(random: &mut Random, setting: Setting, kind: Kind, round: usize) -> Case {
+    let channels = random.pick(&CHANNELS);
+    let [h, w] = match round % 3 {
+        0 => [1, 1],
+        _ => [random.between(1, 6) as usize, random.between(1, 6) as usize],
+    };
+    let (shape, g) = match kind {
+        Kind::FullyConnected => ([random.between(1, 150) as usize, 1, 1], POINT),
+        _ if round % 4 == 0 => ([channels, h, w], POINT),
+        _ => ([channels, h, w], geometry(random, h, w)),
+    };
+    let input = setting.chw(random, shape);
+    let depthwise = kind == Kind::Depthwise;
+    let outputs = if depthwise {
+        channels
+    } else {
+        random.pick(&CHANNELS)
+    };
+    let inner = if depthwise { 1 } else { shape[0] };
+    let taps = g.kernel[0] * g.kernel[1];
+    let weights = setting.values(random, outputs * inner * taps);
+    let tail = tail(random, setting, outputs, round);
+    let expected = convolve(&input, &weights, &g, depthwise, &tail);
+    let linear = lower(random, &weights, inner, taps, depthwise, &tail);
+
+    let mut builder = setting.builder("linear");
+    let (x, op, y) = match kind {
+        Kind::Conv => (
+            setting.image("x", &input, -3),
+            Op::Conv2d {
+                linear,
+                window: window(&g),
+            },
+            setting.image("y", &expected, -2),
+        ),
+        Kind::Depthwise => (
+            setting.image("x", &input, -3),
+            Op::DepthwiseConv2d {
+                linear,
+                window: window(&g),
+            },
+            setting.image("y", &expected, -2),
+        ),
+        Kind::FullyConnected => (
+            setting.row("x", input.c, -3),
+            Op::FullyConnected { linear },
+            setting.row("y", outputs, -2),
+        ),
+    };
+    let x = builder.input(x);
+    let y = builder.op("op", op, &[x], y);
+    builder.output(y);
+    let kind = match kind {
+        Kind::Conv => "conv",
+        Kind::Depthwise => "depthwise",
+        Kind::FullyConnected => "fc",
+    };
+    let name = format!(
+        "{kind} {round} {shape:?} to {outputs}, {:?}/{:?}",
+        g.kernel, g.stride
+    );
+    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
+}
+
+/// Biases, shifts and activation that exercise every part of the rules.
+pub(super) fn tail(random: &mut Random, setting: Setting, outputs: usize, round: usize) -> Tail {
+    let fixpoint = setting.rules == Rules::Fixpoint;
+    let per_channel = round % 2 == 1 && (fixpoint || setting.bits == 8);
+    let typical = i64::from(setting.bits) + random.between(-1, 4);
+    let shift = match round % 6 {
+        2 => random.between(-3, 1),
+        4 if fixpoint => random.between(28, 40),
+        _ => typical,
+    };
+    let shifts = (0..outputs).map(|_| {
+        let spread = if per_channel {
+            random.between(-4, 5)
+        } else {
+            0
+        };
+        (shift + spread) as i32
+    });
+    let shifts = shifts.collect();
+    let top = match (fixpoint, setting.bits, per_channel) {
+        (true, 8, _) => 1 << 18,
+        (true, ..) => 1 << 34,
+        (false, 8, false) => 127,
+        (false, ..) => 32767,
+    };
+    let bias = (0..outputs).map(|_| random.between(-top, top)).collect();
+    let slopes = match round % 5 {
+        3 if !fixpoint => {
+            let count = if round % 2 == 0 { 1 } else { outputs };
+            Some(((0..count).map(|_| setting.value(random)).collect(), -7))
+        }
+        _ => None,
+    };
+    Tail {
+        rules: setting.rules,
+        bits: setting.bits,
+        bias,
+        shifts,
+        per_channel,
+        relu: slopes.is_none() && round % 3 == 1,
+        slopes,
+    }
+}
+
+/// Oracle weights `[O][I][T]` in the writer's order.
+pub(super) fn lower(
+    random: &mut Random,
+    weights: &[i64],
+    inner: usize,
+    taps: usize,
+    depthwise: bool,
+    tail: &Tail,
+) -> Linear {
+    let outputs = tail.bias.len();
+    let mut ordered = Vec::new();
+    let at = |o: usize, i: usize, t: usize| weights[(o * inner + i) * taps + t] as i16;
+    if depthwise {
+        for t in 0..taps {
+            ordered.extend((0..outputs).map(|o| at(o, 0, t)));
+        }
+    } else {
+        for o in 0..outputs {
+            for t in 0..taps {
+                ordered.extend((0..inner).map(|i| at(o, i, t)));
+            }
+        }
+    }
+    Linear {
+        weights: ordered,
+        bias: tail.bias.clone(),
+        shifts: if tail.per_channel {
+            Shifts::PerChannel(tail.shifts.clone())
+        } else {
+            Shifts::PerTensor(tail.shifts.first().copied().unwrap_or(0))
+        },
+        activation: match &tail.slopes {
+            _ if tail.relu => Activation::Relu,
+            Some((slopes, exponent)) if slopes.len() == 1 => Activation::LeakyRelu {
+                slope: slopes[0] as i16,
+                exponent: *exponent as i8,
+            },
+            Some((slopes, exponent)) => Activation::PRelu {
+                slopes: slopes.iter().map(|slope| *slope as i16).collect(),
+                exponent: *exponent as i8,
+            },
+            None => Activation::None,
+        },
+        // Wider than needed must not change a bit.
+        accumulator: if tail.rules == Rules::Fixpoint && random.between(0, 3) == 0 {
+            Some(Accumulator::Bits64)
+        } else {
+            None
+        },
+    }
+}
+
+/// A row as the oracle's tensor.
+pub(super) fn row(values: Vec<i64>) -> Chw {
+    Chw {
+        c: values.len(),
+        h: 1,
+        w: 1,
+        values,
+    }
+}

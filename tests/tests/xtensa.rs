@@ -1,0 +1,192 @@
+//! The runtime compiled for Xtensa, in QEMU, against the same runtime on the host: every layer of
+//! every model below must hash to the same value, and every output must have the same bytes.
+//!
+//! `cargo xtask firmware selftest` builds the Xtensa side and runs this; without it (a plain `cargo
+//! test`) there is nothing to run and the test says so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use fixpoint_quant::{Arithmetic, Bits, FloatModel, Granularity, Options, Samples, Simulator};
+use fixpoint_runtime::{AlignedBytes, Block16};
+
+#[path = "../../firmware/selftest/src/job.rs"]
+mod job;
+
+/// As `firmware/selftest/link.ld` and `start.S` expect it.
+const JOB_ADDRESS: &str = "0x01000000";
+const CASES: usize = 3;
+
+/// A float model, and samples of its one input.
+struct Subject {
+    name: String,
+    onnx: Vec<u8>,
+    samples: Vec<f32>,
+}
+
+#[test]
+fn xtensa_gives_the_bits_of_the_host() {
+    let Some(elf) = env::var_os("FIXPOINT_SELFTEST").map(PathBuf::from) else {
+        println!("skipped: no Xtensa build; run `cargo xtask firmware selftest`");
+        return;
+    };
+    let mut subjects: Vec<Subject> = [
+        "mlp",
+        "conv_relu_dw_prelu_fc",
+        "maxpool_chain",
+        "tf2onnx_cnn",
+    ]
+    .map(fixture)
+    .into();
+    match mnist() {
+        Some(subject) => subjects.push(subject),
+        None => println!("skipped: MNIST, as shared/ is not there"),
+    }
+    let mut ran = 0;
+    for subject in &subjects {
+        let model = FloatModel::from_onnx(&subject.onnx).expect("a model of ours");
+        if !model.problems().is_empty() {
+            println!("skipped: {}: {}", subject.name, model.problems().join("; "));
+            continue;
+        }
+        for (bits, granularity) in [
+            (Bits::I8, Granularity::PerTensor),
+            (Bits::I8, Granularity::PerChannel),
+            (Bits::I16, Granularity::PerTensor),
+        ] {
+            let options = Options {
+                bits,
+                granularity,
+                arithmetic: Arithmetic::Fixpoint,
+                ..Options::default()
+            };
+            let job = prepare(&model, &subject.samples, &options);
+            let host = on_host(&job);
+            assert!(host.lines().count() > CASES, "{host}");
+            let chip = in_qemu(&elf, &job);
+            assert_eq!(chip, host, "{} {bits:?} {granularity:?}", subject.name);
+            println!(
+                "{} {bits:?} {granularity:?}: {} lines equal",
+                subject.name,
+                host.lines().count()
+            );
+            ran += 1;
+        }
+    }
+    assert!(ran >= 3, "no model could be compared");
+}
+
+/// Quantizes and packs image and inputs.
+fn prepare(model: &FloatModel, samples: &[f32], options: &Options) -> Vec<u8> {
+    let elements = model.inputs()[0].dims.iter().product();
+    let calibration = Samples::single(samples, elements).expect("whole samples");
+    let image = fixpoint_quant::quantize(model, &calibration, options, &mut |_| ())
+        .expect("a model of ours quantizes")
+        .image;
+    let simulator = Simulator::new(&image).expect("an image of ours");
+    let cases: Vec<Vec<u8>> = (0..CASES)
+        .map(|case| {
+            let sample = calibration.get(case * (calibration.len() / CASES));
+            simulator.input_bytes(0, sample[0]).expect("its own input")
+        })
+        .collect();
+    let word = |n: usize| u32::try_from(n).expect("a small job").to_le_bytes();
+    let mut job = b"FXJB".to_vec();
+    job.extend(word(image.len()));
+    job.extend(word(cases.len()));
+    job.extend(word(cases[0].len()));
+    job.extend(&image);
+    job.resize(16 + image.len().next_multiple_of(16), 0);
+    job.extend(cases.concat());
+    job
+}
+
+fn on_host(bytes: &[u8]) -> String {
+    let mut arena = vec![Block16::ZERO; (32 << 20) / 16];
+    let mut text = String::new();
+    job::run(AlignedBytes::new(bytes).as_ref(), &mut arena, &mut text).expect("a job of ours");
+    text
+}
+
+fn in_qemu(elf: &Path, bytes: &[u8]) -> String {
+    let file = env::temp_dir().join(format!("fixpoint-job-{}.bin", std::process::id()));
+    fs::write(&file, bytes).expect("a place for temporary files");
+    let output = Command::new("qemu-system-xtensa")
+        .args(["-M", "sim", "-cpu", "dc233c", "-m", "128M", "-semihosting"])
+        .args(["-nographic", "-monitor", "none", "-serial", "none"])
+        .arg("-device")
+        .arg(format!("loader,file={},cpu-num=0", elf.display()))
+        .arg("-device")
+        .arg(format!(
+            "loader,file={},addr={JOB_ADDRESS},force-raw=on",
+            file.display()
+        ))
+        .output()
+        .expect("qemu-system-xtensa (Debian: qemu-system-misc)");
+    fs::remove_file(&file).ok();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "QEMU ended with {}\n{text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+fn fixture(name: &str) -> Subject {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
+    let read = |file: &str| fs::read(folder.join(file));
+    let samples = read("calib.npy").or_else(|_| read("input.npy"));
+    Subject {
+        name: name.to_owned(),
+        onnx: read("model.onnx").expect("the fixture's model"),
+        samples: floats(&samples.expect("the fixture's samples")),
+    }
+}
+
+/// The data of a version 1 `.npy` with little-endian float32.
+fn floats(npy: &[u8]) -> Vec<f32> {
+    let header = usize::from(u16::from_le_bytes([npy[8], npy[9]]));
+    assert!(
+        String::from_utf8_lossy(&npy[10..10 + header]).contains("'<f4', 'fortran_order': False")
+    );
+    npy[10 + header..]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect()
+}
+
+/// ESP-DL's tutorial model with every 50th test image of the first 5000.
+fn mnist() -> Option<Subject> {
+    let shared = env::var_os("FIXPOINT_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let folder = shared.join("data/espdl/mnist");
+    let onnx = fs::read(folder.join("mnist_model_example.onnx")).ok()?;
+    let zipped = fs::read(folder.join("t10k-images-idx3-ubyte.gz")).ok()?;
+    // Ten bytes of gzip header and a file name, as its flags say.
+    assert_eq!(zipped[3] & !8, 0, "a gzip header with more than a name");
+    let name = if zipped[3] & 8 == 0 {
+        0
+    } else {
+        zipped[10..].iter().position(|&b| b == 0)? + 1
+    };
+    let images = miniz_oxide::inflate::decompress_to_vec(&zipped[10 + name..]).ok()?;
+    let samples = images[16..]
+        .chunks_exact(28 * 28)
+        .take(5000)
+        .step_by(50)
+        .flatten()
+        .map(|&pixel| f32::from(pixel) / 255.0)
+        .collect();
+    Some(Subject {
+        name: "mnist".to_owned(),
+        onnx,
+        samples,
+    })
+}
