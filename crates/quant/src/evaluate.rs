@@ -87,10 +87,11 @@ pub fn evaluate(
 ) -> Result<Evaluation, SimulateError> {
     check_counts(samples, labels)?;
     check_counts(samples, reference)?;
+    let mut session = simulator.session()?;
     let mut predictions = Vec::with_capacity(samples.len());
     for i in 0..samples.len() {
         progress(i, samples.len());
-        let outputs = simulator.run_raw(&samples.get(i))?;
+        let outputs = session.run_raw(&samples.get(i))?;
         let first = outputs.first().map_or(&[][..], |o| &o.data);
         predictions.push(arg_max(first.iter().copied()));
     }

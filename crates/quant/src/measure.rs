@@ -21,15 +21,16 @@ pub(crate) struct Quality {
 }
 
 impl Quality {
-    /// Signal to noise in dB; None without signal or without noise.
+    /// Signal to noise in dB, to a hundredth; None without signal or without noise.
     pub(crate) fn sqnr_db(&self) -> Option<f64> {
         (self.signal > 0.0 && self.noise > 0.0)
-            .then(|| 10.0 * libm::log10(self.signal / self.noise))
+            .then(|| (1000.0 * libm::log10(self.signal / self.noise)).round_ties_even() / 100.0)
     }
 
-    /// Fraction of elements clipped at an end of the integer range.
+    /// Fraction of elements clipped at an end of the integer range, to a millionth.
     pub(crate) fn saturation(&self) -> f64 {
-        self.clipped as f64 / self.elements.max(1) as f64
+        let millionths = self.clipped as f64 * 1e6 / self.elements.max(1) as f64;
+        millionths.round_ties_even() / 1e6
     }
 
     fn take(&mut self, exact: f64, integer: i32, scale: f64, bits: Bits) {
@@ -96,6 +97,7 @@ pub(crate) fn measure(
             }
         })
         .collect();
+    let mut session = simulator.session()?;
     for i in 0..samples.len() {
         progress(i, samples.len());
         let sample = samples.get(i);
@@ -110,7 +112,7 @@ pub(crate) fn measure(
             bits: lowered.bits,
             layers: &mut layers,
         };
-        simulator.run_observed(&sample, &mut recorder)?;
+        session.run_observed(&sample, &mut recorder)?;
     }
     progress(samples.len(), samples.len());
     Ok(layers.iter().map(|l| l.quality).collect())

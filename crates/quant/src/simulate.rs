@@ -1,7 +1,7 @@
 //! The exact simulator: an image, the runtime's own kernels, floats or integers in ONNX order
 //! outside.
 
-use fixpoint_runtime::{AlignedBytes, Model, Observer, Storage, Tensor, run};
+use fixpoint_runtime::{AlignedBytes, Block16, Model, Observer, Storage, Tensor, run};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
@@ -236,55 +236,22 @@ impl Simulator {
 
     /// One sample, floats in, the outputs' integers out.
     pub fn run_raw(&mut self, inputs: &[&[f32]]) -> Result<Vec<RawOutput>, SimulateError> {
-        self.run_observed(inputs, &mut ())
-    }
-
-    pub(crate) fn run_observed(
-        &mut self,
-        inputs: &[&[f32]],
-        observer: &mut impl Observer,
-    ) -> Result<Vec<RawOutput>, SimulateError> {
-        self.check_count(inputs.len())?;
-        let integers = (self.inputs.iter().zip(inputs))
-            .map(|(port, values)| port.quantize(values))
-            .collect::<Result<Vec<_>, _>>()?;
-        let slices: Vec<&[i32]> = integers.iter().map(Vec::as_slice).collect();
-        self.execute(&slices, observer)
+        self.session()?.run_observed(inputs, &mut ())
     }
 
     /// One sample given as integers in ONNX order (out of range: clipped), integers out.
     pub fn run_integers(&mut self, inputs: &[&[i32]]) -> Result<Vec<RawOutput>, SimulateError> {
-        self.execute(inputs, &mut ())
+        self.session()?.execute(inputs, &mut ())
     }
 
-    fn check_count(&self, got: usize) -> Result<(), SimulateError> {
-        let want = self.inputs.len();
-        if got == want {
-            return Ok(());
-        }
-        Err(SimulateError::InputCount { want, got })
-    }
-
-    fn execute(
-        &mut self,
-        inputs: &[&[i32]],
-        observer: &mut impl Observer,
-    ) -> Result<Vec<RawOutput>, SimulateError> {
-        self.check_count(inputs.len())?;
-        let failed = |what: &str| SimulateError::Run(what.to_owned());
-        let model = Model::parse(self.image.as_ref()).map_err(refused)?;
-        let arena = self.arena.blocks_mut();
-        for (i, (port, values)) in self.inputs.iter().zip(inputs).enumerate() {
-            let place = model.input_mut(arena, i);
-            port.store(values, place.ok_or_else(|| failed("no such input"))?)?;
-        }
-        run(&model, arena, observer).map_err(|e| failed(&e.to_string()))?;
-        (self.outputs.iter().enumerate())
-            .map(|(i, port)| {
-                let bytes = model.output(arena, i);
-                Ok(port.load(bytes.ok_or_else(|| failed("no such output"))?))
-            })
-            .collect()
+    /// For many samples in a row: the image is checked once for all of them.
+    pub(crate) fn session(&mut self) -> Result<Session<'_>, SimulateError> {
+        Ok(Session {
+            model: Model::parse(self.image.as_ref()).map_err(refused)?,
+            arena: self.arena.blocks_mut(),
+            inputs: &self.inputs,
+            outputs: &self.outputs,
+        })
     }
 
     /// Exponents of the layers' outputs, in execution order.
@@ -311,5 +278,60 @@ impl Simulator {
             .get(i)
             .ok_or_else(|| SimulateError::Run(format!("the image has no output {i}")))?;
         port.decode(bytes)
+    }
+}
+
+/// A checked image with its arena.
+pub(crate) struct Session<'a> {
+    model: Model<'a>,
+    arena: &'a mut [Block16],
+    inputs: &'a [Port],
+    outputs: &'a [Port],
+}
+
+impl Session<'_> {
+    pub(crate) fn run_raw(&mut self, inputs: &[&[f32]]) -> Result<Vec<RawOutput>, SimulateError> {
+        self.run_observed(inputs, &mut ())
+    }
+
+    pub(crate) fn run_observed(
+        &mut self,
+        inputs: &[&[f32]],
+        observer: &mut impl Observer,
+    ) -> Result<Vec<RawOutput>, SimulateError> {
+        self.check_count(inputs.len())?;
+        let integers = (self.inputs.iter().zip(inputs))
+            .map(|(port, values)| port.quantize(values))
+            .collect::<Result<Vec<_>, _>>()?;
+        let slices: Vec<&[i32]> = integers.iter().map(Vec::as_slice).collect();
+        self.execute(&slices, observer)
+    }
+
+    fn check_count(&self, got: usize) -> Result<(), SimulateError> {
+        let want = self.inputs.len();
+        if got == want {
+            return Ok(());
+        }
+        Err(SimulateError::InputCount { want, got })
+    }
+
+    fn execute(
+        &mut self,
+        inputs: &[&[i32]],
+        observer: &mut impl Observer,
+    ) -> Result<Vec<RawOutput>, SimulateError> {
+        self.check_count(inputs.len())?;
+        let failed = |what: &str| SimulateError::Run(what.to_owned());
+        for (i, (port, values)) in self.inputs.iter().zip(inputs).enumerate() {
+            let place = self.model.input_mut(self.arena, i);
+            port.store(values, place.ok_or_else(|| failed("no such input"))?)?;
+        }
+        run(&self.model, self.arena, observer).map_err(|e| failed(&e.to_string()))?;
+        (self.outputs.iter().enumerate())
+            .map(|(i, port)| {
+                let bytes = self.model.output(self.arena, i);
+                Ok(port.load(bytes.ok_or_else(|| failed("no such output"))?))
+            })
+            .collect()
     }
 }

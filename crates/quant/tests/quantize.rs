@@ -1,0 +1,202 @@
+//! Options, refusals and odd samples.
+
+#[path = "support/onnx.rs"]
+mod onnx;
+mod support;
+
+use fixpoint_quant::{
+    Arithmetic, Bits, FloatModel, Granularity, Method, Options, QuantError, Samples, SimulateError,
+    Simulator, quantize,
+};
+use onnx::{Net, Random, Value};
+
+fn dense() -> Net {
+    Net::new(&[-1, 4])
+        .random_weights("w", &[4, 3], 0.5)
+        .random_weights("b", &[3], 0.5)
+        .node("Gemm", &["x", "w", "b"], "y", &[])
+        .output("y")
+}
+
+fn attempt(
+    net: &Net,
+    data: &[f32],
+    options: &Options,
+) -> Result<fixpoint_quant::Quantized, QuantError> {
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let samples = Samples::single(data, 4).unwrap();
+    quantize(&model, &samples, options, &mut |_| ())
+}
+
+#[test]
+fn missing_features_say_so() {
+    for method in [Method::Entropy, Method::Percentile, Method::Mse] {
+        let options = Options {
+            method,
+            ..Options::default()
+        };
+        let error = attempt(&dense(), &[0.5; 8], &options).unwrap_err();
+        assert!(error.is_not_yet(), "{error}");
+        assert!(error.to_string().contains(method.name()));
+    }
+    let leaky = Net::new(&[1, 4])
+        .random_weights("w", &[4, 3], 0.5)
+        .node("Gemm", &["x", "w"], "g", &[])
+        .node("LeakyRelu", &["g"], "y", &[("alpha", Value::Float(0.1))])
+        .output("y");
+    let error = attempt(&leaky, &[0.5; 8], &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("LeakyRelu 'n_y'"), "{error}");
+    let espdl = Options {
+        arithmetic: Arithmetic::Espdl,
+        bits: Bits::I16,
+        granularity: Granularity::PerChannel,
+        ..Options::default()
+    };
+    assert!(matches!(
+        attempt(&leaky, &[0.5; 8], &espdl),
+        Err(QuantError::Options(_))
+    ));
+}
+
+#[test]
+fn unusable_samples_are_refused() {
+    let options = Options::default();
+    let model = FloatModel::from_onnx(&dense().encode()).unwrap();
+    let none = Samples::single(&[], 4).unwrap();
+    assert_eq!(
+        quantize(&model, &none, &options, &mut |_| ()).unwrap_err(),
+        QuantError::NoSamples
+    );
+    let narrow = Samples::single(&[0.5; 6], 3).unwrap();
+    let error = quantize(&model, &narrow, &options, &mut |_| ()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("has 4 elements [1, 4], the sample has 3"),
+        "{error}"
+    );
+    let error = attempt(&dense(), &[0.5, f32::NAN, 0.0, 0.0], &options).unwrap_err();
+    assert!(error.to_string().contains("finite"), "{error}");
+    assert!(Samples::single(&[0.5; 7], 4).is_none());
+}
+
+#[test]
+fn models_with_problems_are_refused_with_all_of_them() {
+    let net = dense()
+        .node("Erf", &["y"], "e", &[])
+        .node("Sin", &["e"], "z", &[]);
+    let QuantError::Model(problems) = attempt(&net, &[0.5; 4], &Options::default()).unwrap_err()
+    else {
+        panic!("wrong error");
+    };
+    assert!(problems[0].contains("Erf"), "{problems:?}");
+}
+
+#[test]
+fn all_zero_samples_are_reported_and_work() {
+    let net = Net::new(&[1, 4])
+        .random_weights("w", &[4, 3], 0.5)
+        .node("Gemm", &["x", "w"], "y", &[])
+        .output("y");
+    let q = attempt(&net, &[0.0; 8], &Options::default()).unwrap();
+    assert_eq!(q.report.warnings.len(), 2, "{:?}", q.report.warnings);
+    assert_eq!(q.report.inputs[0].exponent, -7);
+    let mut simulator = Simulator::new(&q.image).unwrap();
+    assert_eq!(simulator.run_raw(&[&[0.0; 4]]).unwrap()[0].data, [0, 0, 0]);
+}
+
+#[test]
+fn the_input_exponent_can_be_set() {
+    let data = Random(2).many(40);
+    let options = Options {
+        input_exponent: Some(-5),
+        ..Options::default()
+    };
+    let q = attempt(&dense(), &data, &options).unwrap();
+    assert_eq!(q.report.inputs[0].exponent, -5);
+    assert_eq!(q.report.tensors["x"], [-5]);
+}
+
+#[test]
+fn input_rounds_half_to_even_and_clips() {
+    let data = Random(2).many(40);
+    let options = Options {
+        input_exponent: Some(-7),
+        ..Options::default()
+    };
+    let simulator = Simulator::new(&attempt(&dense(), &data, &options).unwrap().image).unwrap();
+    let step = 1.0 / 128.0;
+    let bytes = simulator
+        .input_bytes(0, &[0.5 * step, 1.5 * step, -1.5 * step, 1.0])
+        .unwrap();
+    assert_eq!(bytes, [0u8, 2, 254, 127]);
+    assert!(matches!(
+        simulator.input_bytes(0, &[f32::NAN; 4]),
+        Err(SimulateError::NotANumber { .. })
+    ));
+    assert!(matches!(
+        simulator.input_bytes(0, &[0.0; 3]),
+        Err(SimulateError::InputSize {
+            want: 4,
+            got: 3,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn the_report_survives_json_and_lists_the_table() {
+    let data = Random(2).many(40);
+    let q = attempt(&dense(), &data, &Options::default()).unwrap();
+    let text = serde_json::to_string_pretty(&q.report).unwrap();
+    let back: fixpoint_quant::Report = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, q.report);
+    let keys: Vec<_> = q.report.tensors.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["b", "w", "x", "y"]);
+    let layer = &q.report.layers[0];
+    assert_eq!((layer.op.as_str(), layer.macs), ("Gemm", 12));
+    assert!(layer.accumulator_bits.unwrap() <= 32);
+    assert!(layer.range[0] <= layer.range[1]);
+}
+
+/// Saturation counts what lies beyond the range, and only that.
+#[test]
+fn saturation_is_measured() {
+    let data = Random(2).many(400);
+    let fits = attempt(&dense(), &data, &Options::default()).unwrap();
+    assert!(fits.report.layers[0].saturation < 0.02);
+    // An identity layer whose input is clipped at a quarter of its range.
+    let net = Net::new(&[1, 4])
+        .weights(
+            "w",
+            &[4, 4],
+            (0..16)
+                .map(|i| if i % 5 == 0 { 1.0 } else { 0.0 })
+                .collect(),
+        )
+        .node("Gemm", &["x", "w"], "y", &[])
+        .output("y");
+    let q = attempt(&net, &data, &Options::default()).unwrap();
+    assert!(q.report.layers[0].sqnr_db.unwrap() > 30.0);
+    let clipped = Options {
+        input_exponent: Some(-9),
+        ..Options::default()
+    };
+    let worse = attempt(&net, &data, &clipped).unwrap();
+    assert!(worse.report.layers[0].sqnr_db.unwrap() < 10.0);
+}
+
+#[test]
+fn any_image_bytes_are_answered() {
+    let data = Random(2).many(40);
+    let image = attempt(&dense(), &data, &Options::default()).unwrap().image;
+    assert!(Simulator::new(&image).is_ok());
+    for cut in 0..image.len() {
+        assert!(Simulator::new(&image[..cut]).is_err());
+    }
+    for at in 0..image.len() {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0x10;
+        assert!(Simulator::new(&damaged).is_err(), "byte {at}");
+    }
+}
