@@ -50,10 +50,7 @@ pub fn run(
         let op = Op::decode(model, index, offset).map_err(RunError::ImageChanged)?;
         offset += op.length;
         observer.layer_start(index.into());
-        let done = match op.output.element {
-            Element::I8 => execute::<i8, 16>(model, &op, bytes),
-            Element::I16 => execute::<i16, 8>(model, &op, bytes),
-        };
+        let done = execute_op(model, &op, bytes);
         let output =
             done.and_then(|()| bytes.get(op.output.offset as usize..op.output.end() as usize));
         match output {
@@ -67,6 +64,14 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// Not generic, so that the kernels are compiled once, here, whatever watches the run.
+fn execute_op(model: &Model<'_>, op: &Op<'_>, arena: &mut [u8]) -> Option<()> {
+    match op.output.element {
+        Element::I8 => execute::<i8, 16>(model, op, arena),
+        Element::I16 => execute::<i16, 8>(model, op, arena),
+    }
 }
 
 /// The arena, split around an op's output.

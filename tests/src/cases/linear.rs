@@ -45,7 +45,7 @@ fn case(random: &mut Random, setting: Setting, kind: Kind, round: usize) -> Case
     };
     let (shape, g) = match kind {
         Kind::FullyConnected => ([random.between(1, 150) as usize, 1, 1], POINT),
-        _ if round % 4 == 0 => ([channels, h, w], POINT),
+        _ if round.is_multiple_of(4) => ([channels, h, w], POINT),
         _ => ([channels, h, w], geometry(random, h, w)),
     };
     let input = setting.chw(random, shape);
@@ -129,7 +129,7 @@ pub(super) fn tail(random: &mut Random, setting: Setting, outputs: usize, round:
     let bias = (0..outputs).map(|_| random.between(-top, top)).collect();
     let slopes = match round % 5 {
         3 if !fixpoint => {
-            let count = if round % 2 == 0 { 1 } else { outputs };
+            let count = if round.is_multiple_of(2) { 1 } else { outputs };
             Some(((0..count).map(|_| setting.value(random)).collect(), -7))
         }
         _ => None,

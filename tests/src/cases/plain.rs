@@ -108,7 +108,7 @@ fn global_pool(random: &mut Random, setting: Setting) -> Case {
 fn elementwise(random: &mut Random, setting: Setting, round: usize) -> Case {
     let length = random.between(1, 70) as usize;
     let values = setting.values(random, length);
-    let (relu, shift) = (round % 2 == 0, random.between(-3, 5) as i32);
+    let (relu, shift) = (round.is_multiple_of(2), random.between(-3, 5) as i32);
     let expected = oracle::requantize(&values, shift, relu, setting.bits, setting.rules);
     let mut builder = setting.builder("elementwise");
     builder.keep_inputs(round % 4 < 2);
@@ -135,7 +135,7 @@ fn add(random: &mut Random, setting: Setting, round: usize) -> Case {
     let relu = round % 3 == 2;
     let expected = oracle::add(&a, &b, exponents, relu, setting.bits, setting.rules);
     let mut builder = setting.builder("add");
-    builder.keep_inputs(round % 2 == 0);
+    builder.keep_inputs(round.is_multiple_of(2));
     let x = builder.input(setting.row("a", length, exponents[0]));
     let z = builder.input(setting.row("b", length, exponents[1]));
     let y = builder.op(
@@ -212,7 +212,7 @@ fn reshape(random: &mut Random, setting: Setting) -> Case {
 
 fn softmax(random: &mut Random, setting: Setting, round: usize) -> Case {
     let group = random.pick(&[1, 2, 3, 10, 17, 100]);
-    let groups = if round % 3 == 0 { 1 } else { 3 };
+    let groups = if round.is_multiple_of(3) { 1 } else { 3 };
     let values = setting.values(random, group * groups);
     let exponent = match round {
         0 => -128,
