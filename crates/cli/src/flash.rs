@@ -1,0 +1,292 @@
+//! `fixpoint flash`: the runtime and a model onto a board, and a look whether it starts.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Summary, plan};
+use fixpoint_protocol::host::{self, Board, LinkClient};
+use fixpoint_runtime::{AlignedBytes, Model};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::port::{CONSOLE_BAUD, Port};
+use crate::terminal::note;
+
+/// The images of this release, as `firmware/prebuilt` has them.
+const PREBUILT: Prebuilt<'static> = Prebuilt {
+    bootloader: include_bytes!("../../../firmware/prebuilt/bootloader.bin"),
+    table: include_bytes!("../../../firmware/prebuilt/partition-table.bin"),
+    runtime: include_bytes!("../../../firmware/prebuilt/runtime.bin"),
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Serial port, or tcp://HOST:PORT for a bridge or `fixpoint board`.
+    #[arg(long, value_name = "PORT")]
+    port: String,
+    /// Model image from `fixpoint quantize`. Without it the board keeps the model it has.
+    #[arg(long, value_name = "DIR/model.fxp")]
+    model: Option<PathBuf>,
+    /// Rate for the transfer; a rate that doesn't work is left for 115200.
+    #[arg(long, value_name = "N", default_value_t = 460_800)]
+    baud: u32,
+    /// Leave the reset lines alone: the board waits in download mode already, and is restarted by hand.
+    #[arg(long)]
+    no_reset: bool,
+    /// Folder with bootloader.bin, partition-table.bin and runtime.bin to use instead of the built-in firmware.
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let firmware = Firmware::load(args.firmware.as_deref())?;
+    let model = args.model.as_deref().map(read_model).transpose()?;
+    let plan = plan::standard(
+        &firmware.prebuilt(),
+        model.as_ref().map(|model| &model.bytes[..]),
+    )
+    .map_err(|error| Failure::new(error.to_string()))?;
+
+    let mut port = Port::open(&args.port)?;
+    let link = port.link();
+    if link == Link::Plain {
+        note("a TCP connection has no reset lines: the board must wait in download mode");
+    }
+    let options = Options {
+        link,
+        baud: match link {
+            Link::UartBridge => args.baud,
+            Link::UsbSerialJtag | Link::Plain => CONSOLE_BAUD,
+        },
+        reset_before: !args.no_reset && link != Link::Plain,
+        reset_after: !args.no_reset && link != Link::Plain,
+        ..Options::default()
+    };
+    let mut flasher = Flasher::new(plan, options);
+    let mut display = Display::new();
+    let outcome = port.flash(&mut flasher, |flasher| display.update(flasher))?;
+    display.end();
+    let summary = outcome.map_err(|error| {
+        let log = error.boot_log().unwrap_or_default();
+        Failure::new(format!("{error}{}", quote(log))).help(error.remedy())
+    })?;
+    report(&summary);
+    start(&mut port, &summary, model.as_ref())
+}
+
+/// Waits for the runtime's answer after the restart.
+fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Result<(), Failure> {
+    port.set_baud(CONSOLE_BAUD)?;
+    if !summary.restarted {
+        port.reconnect()?;
+    }
+    let mut client = LinkClient::default();
+    client.connect();
+    let mut console = String::new();
+    let outcome = port.converse(&mut client, |event| {
+        if let host::Event::Console(text) = event {
+            console.push_str(&text);
+        }
+    })?;
+    match (outcome, client.board()) {
+        (Ok(()), Some(board)) => {
+            note(&describe(board));
+            check(board, model)
+        }
+        (Err(error), _) if summary.restarted => Err(Failure::new(format!(
+            "the flash was written and verified, but the runtime does not answer{}",
+            quote(&console)
+        ))
+        .help(error.to_string())),
+        _ => {
+            note(
+                "the flash was written and verified, but this connection can't restart the board: press RESET (or restart the emulator), then 'fixpoint run' can use it",
+            );
+            Ok(())
+        }
+    }
+}
+
+fn check(board: &Board, model: Option<&ModelFile>) -> Result<(), Failure> {
+    match (&board.model, model) {
+        (Ok(running), Some(file)) if running.id != file.id => Err(Failure::new(format!(
+            "the board runs model {:08x} instead of {:08x}",
+            running.id, file.id
+        ))
+        .help("flash again; if it stays, erase the flash first")),
+        (Err(problem), Some(_)) => Err(Failure::new(problem.to_string())),
+        (Err(problem), None) => {
+            note(&problem.to_string());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who answered, in a few lines.
+pub(crate) fn describe(board: &Board) -> String {
+    let place = if board.virtual_board {
+        " (virtual board)"
+    } else {
+        ""
+    };
+    let mut text = format!(
+        "{} at {} MHz, firmware {}{place}",
+        board.chip_name(),
+        board.cpu_hz / 1_000_000,
+        board.firmware
+    );
+    if let Ok(model) = &board.model {
+        let name = if model.name.is_empty() {
+            "without a name"
+        } else {
+            &model.name
+        };
+        text += &format!(
+            "\nmodel {name} ({:08x}): {} layers, {} bytes, {} of {} bytes of tensor memory",
+            model.id, model.layers, model.bytes, model.arena_needed, board.arena_available
+        );
+    }
+    text
+}
+
+fn quote(console: &str) -> String {
+    if console.trim().is_empty() {
+        String::new()
+    } else {
+        format!("\nThe board's text:\n{}", console.trim_end())
+    }
+}
+
+fn report(summary: &Summary) {
+    for segment in &summary.segments {
+        let what = match segment.written {
+            0 => "was there already".to_owned(),
+            written if written == segment.bytes => "written and verified".to_owned(),
+            written => format!("{written} bytes written, all verified"),
+        };
+        eprintln!(
+            "{:>10} bytes at {:#08x}  {}: {what}",
+            segment.bytes, segment.offset, segment.name
+        );
+    }
+    let progress = &summary.progress;
+    eprintln!(
+        "{:.1} s, {} bytes out, {} bytes in, {} round trips",
+        progress.elapsed_ms as f64 / 1000.0,
+        progress.wire_out,
+        progress.wire_in,
+        progress.round_trips
+    );
+}
+
+struct ModelFile {
+    bytes: Vec<u8>,
+    id: u32,
+}
+
+/// Checked here, where a mistake costs nothing.
+fn read_model(path: &Path) -> Result<ModelFile, Failure> {
+    let bytes = files::read(path)?;
+    let aligned = AlignedBytes::new(&bytes);
+    let model = Model::parse(aligned.as_ref())
+        .map_err(|error| Failure::new(error.to_string()).about(path))?;
+    Ok(ModelFile {
+        id: model.id(),
+        bytes,
+    })
+}
+
+/// The images that make a board a runtime.
+struct Firmware {
+    bootloader: Vec<u8>,
+    table: Vec<u8>,
+    runtime: Vec<u8>,
+}
+
+impl Firmware {
+    fn load(folder: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(folder) = folder {
+            let read = |name: &str| files::read(&folder.join(name));
+            return Ok(Firmware {
+                bootloader: read("bootloader.bin")?,
+                table: read("partition-table.bin")?,
+                runtime: read("runtime.bin")?,
+            });
+        }
+        Ok(Firmware {
+            bootloader: PREBUILT.bootloader.to_vec(),
+            table: PREBUILT.table.to_vec(),
+            runtime: PREBUILT.runtime.to_vec(),
+        })
+    }
+
+    fn prebuilt(&self) -> Prebuilt<'_> {
+        Prebuilt {
+            bootloader: &self.bootloader,
+            table: &self.table,
+            runtime: &self.runtime,
+        }
+    }
+}
+
+/// Progress on standard error: one line that is rewritten on a terminal, one line per event elsewhere.
+struct Display {
+    terminal: bool,
+    shown: String,
+}
+
+impl Display {
+    fn new() -> Self {
+        Display {
+            terminal: std::io::stderr().is_terminal(),
+            shown: String::new(),
+        }
+    }
+
+    fn update(&mut self, flasher: &mut Flasher) {
+        for event in flasher.take_events() {
+            let line = match event {
+                Event::Phase { .. } | Event::Text { .. } => continue,
+                Event::Note { text } => text,
+                Event::Chip(chip) => format!(
+                    "{} {}, MAC {}, {} MB of flash",
+                    chip.chip,
+                    chip.revision,
+                    chip.mac,
+                    chip.flash_bytes >> 20
+                ),
+                Event::SegmentSkipped { name, .. } => format!("{name}: there already"),
+                Event::SegmentStarted {
+                    name,
+                    bytes,
+                    compressed,
+                } => {
+                    format!("{name}: writing {bytes} bytes ({compressed} compressed)")
+                }
+                Event::SegmentWritten { name, .. } => format!("{name}: written"),
+            };
+            self.end();
+            eprintln!("{line}");
+        }
+        if self.terminal {
+            let progress = flasher.progress();
+            let percent = (progress.done_bytes * 100)
+                .checked_div(progress.total_bytes)
+                .unwrap_or(0);
+            let line = format!("{:?} {percent} %", progress.phase);
+            if line != self.shown {
+                eprint!("\r{line:<24}");
+                let _ = std::io::stderr().flush();
+                self.shown = line;
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.shown.is_empty() {
+            eprint!("\r{:24}\r", "");
+            self.shown.clear();
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `fixpoint run`: samples through the model on a board.
+
+use std::path::{Path, PathBuf};
+
+use fixpoint_protocol::host::{self, Board, Event, Inference, LinkClient};
+use fixpoint_quant::{Port as Converter, TensorInfo};
+
+use crate::data::{self, PreprocessArgs};
+use crate::failure::Failure;
+use crate::files::{self, Batch};
+use crate::flash::describe;
+use crate::port::Port;
+use crate::simulate;
+use crate::terminal::{Bar, note};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Serial port, or tcp://HOST:PORT for a bridge or 'fixpoint board'
+    #[arg(long, value_name = "PORT")]
+    port: String,
+    /// Samples, along axis 0
+    #[arg(long, value_name = "X.npy")]
+    input: PathBuf,
+    /// Where the first output (.npy) or all outputs by name (.npz) go
+    #[arg(long, value_name = "Y.npy|Y.npz")]
+    output: PathBuf,
+    /// Integers in (in the model's input exponent, ONNX order) and integers out
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    files::check_array_path(&args.output)?;
+    let mut port = Port::open(&args.port)?;
+    let mut client = LinkClient::default();
+    client.connect();
+    converse(&mut port, &mut client)?;
+    let board = match client.board() {
+        Some(board) => board.clone(),
+        None => return Err(Failure::new("no board answered")),
+    };
+    note(&describe(&board));
+    let model = match &board.model {
+        Ok(model) => model.clone(),
+        Err(problem) => return Err(Failure::new(problem.to_string())),
+    };
+    let inputs = converters(&model.inputs, &board)?;
+    let outputs = converters(&model.outputs, &board)?;
+    let samples = read_samples(args, &inputs)?;
+
+    client.describe_layers();
+    let layers = match converse(&mut port, &mut client)? {
+        Some(Event::Layers(layers)) => layers,
+        _ => Vec::new(),
+    };
+
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut runs = Vec::new();
+    let mut bar = Bar::new("running");
+    let count = samples.len();
+    for (number, bytes) in samples.into_iter().enumerate() {
+        bar.show(number, count);
+        client.infer(vec![bytes]);
+        let Some(Event::Inference(inference)) = converse(&mut port, &mut client)? else {
+            return Err(Failure::new("the board gave no result").help("try again"));
+        };
+        let decoded = (outputs.iter().zip(&inference.outputs))
+            .map(|(converter, bytes)| converter.decode(bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        if batches.is_empty() {
+            batches = decoded
+                .iter()
+                .map(|one| simulate::empty(one, args.raw))
+                .collect();
+        }
+        for (batch, one) in batches.iter_mut().zip(&decoded) {
+            simulate::append(batch, one);
+        }
+        runs.push(inference);
+    }
+    drop(bar);
+    files::write_outputs(&args.output, &batches)?;
+    print_times(&board, &layers, &runs);
+    Ok(())
+}
+
+/// Runs the client's job; console text goes to stderr. The last event that is neither text nor
+/// progress.
+fn converse(port: &mut Port, client: &mut LinkClient) -> Result<Option<Event>, Failure> {
+    let mut last = None;
+    let outcome = port.converse(client, |event| match event {
+        Event::Console(text) => eprint!("{text}"),
+        Event::Progress { .. } => {}
+        other => last = Some(other),
+    })?;
+    outcome.map_err(|error| Failure::new(error.to_string()))?;
+    Ok(last)
+}
+
+/// Conversion of each tensor between floats in ONNX order and the board's bytes.
+fn converters(tensors: &[host::Tensor], board: &Board) -> Result<Vec<Converter>, Failure> {
+    let convert = |tensor: &host::Tensor| {
+        let width = u32::from(tensor.element.bytes());
+        let elements = tensor
+            .dims
+            .iter()
+            .try_fold(1u32, |product, &dim| product.checked_mul(dim));
+        // What a board says decides about memory here, so it is checked against what it has.
+        let sound = elements.and_then(|count| count.checked_mul(width)) == Some(tensor.bytes)
+            && tensor.bytes <= board.arena_available
+            && (!tensor.channels_last || matches!(tensor.dims.len(), 3 | 4));
+        if !sound {
+            let name = &tensor.name;
+            return Err(Failure::new(format!(
+                "the board describes tensor '{name}' inconsistently"
+            ))
+            .help("flash it again with 'fixpoint flash'"));
+        }
+        let info = TensorInfo {
+            name: tensor.name.clone(),
+            dims: tensor.dims.iter().map(|&dim| dim as usize).collect(),
+            exponent: tensor.exponent.into(),
+            bits: 8 * width,
+        };
+        Ok(Converter::of(info, tensor.channels_last))
+    };
+    tensors.iter().map(convert).collect()
+}
+
+/// Every sample as the board wants it, read by the rules of `fixpoint simulate`.
+fn read_samples(args: &Args, inputs: &[Converter]) -> Result<Vec<Vec<u8>>, Failure> {
+    let dims: Vec<_> = inputs.iter().map(|c| Some(&c.info().dims[..])).collect();
+    let dims = data::only_input(&dims)?;
+    let integers = args.raw && simulate::holds_integers(&args.input)?;
+    if args.raw && !integers {
+        note("the input holds floats, which are quantized first; the output is integers");
+    }
+    let samples = data::load(&args.input, &dims, &args.preprocess, None)?;
+    let about =
+        |path: &Path, error: fixpoint_quant::SimulateError| Failure::from(error).about(path);
+    (0..samples.len())
+        .map(|number| {
+            let values = samples.sample(number);
+            let bytes = if integers {
+                // At most 16 bits, which f32 carries exactly.
+                let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
+                inputs[0].encode_integers(&values)
+            } else {
+                inputs[0].encode(values)
+            };
+            bytes.map_err(|error| about(&args.input, error))
+        })
+        .collect()
+}
+
+/// Milliseconds per sample and cycles per layer, on stdout.
+fn print_times(board: &Board, layers: &[host::Layer], runs: &[Inference]) {
+    if board.virtual_board {
+        note("a virtual board measures no time");
+        return;
+    }
+    let ms = |cycles: u64| cycles as f64 * 1000.0 / f64::from(board.cpu_hz.max(1));
+    for (number, run) in runs.iter().enumerate() {
+        println!(
+            "sample {number}: {:.3} ms ({} cycles)",
+            ms(run.cycles),
+            run.cycles
+        );
+    }
+    let count = (runs.len() as u64).max(1);
+    let total = runs.iter().map(|run| run.cycles).sum::<u64>() / count;
+    println!(
+        "{:>5} {:<18} {:>12} {:>9} {:>6}  name",
+        "layer", "operator", "cycles", "ms", "%"
+    );
+    let row = |number: &str, operator: &str, cycles: u64, name: &str| {
+        println!(
+            "{number:>5} {operator:<18} {cycles:>12} {:>9.3} {:>6.1}  {name}",
+            ms(cycles),
+            cycles as f64 * 100.0 / total.max(1) as f64
+        );
+    };
+    for (at, layer) in layers.iter().enumerate() {
+        let counts = runs.iter().filter_map(|run| run.layer_cycles.get(at));
+        let sum: u64 = counts.map(|&cycles| u64::from(cycles)).sum();
+        row(&at.to_string(), &layer.operator, sum / count, &layer.name);
+    }
+    row("all", "", total, "average of all samples");
+}

@@ -1,0 +1,225 @@
+//! From a model file to a board's answers, over TCP: `board`, `flash` and `run` as scripts call them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn fixpoint(args: &[&dyn AsRef<OsStr>]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fixpoint"));
+    command.args(args.iter().map(|arg| arg.as_ref()));
+    command.output().unwrap()
+}
+
+/// What a command that worked said on stderr.
+fn done(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    said
+}
+
+/// What a command that failed said on stderr.
+fn failed(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
+
+/// `fixpoint board` in the background, ended with the test.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(args: &[&dyn AsRef<OsStr>]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fixpoint"));
+        command.args(["board", "--listen", "tcp://127.0.0.1:0"]);
+        command.args(args.iter().map(|arg| arg.as_ref()));
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut address).unwrap();
+        Served {
+            child,
+            address: address.trim().to_owned(),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Quantized {
+    model: PathBuf,
+    input: PathBuf,
+}
+
+fn quantize(fixture: &str, bits: &str, folder: &Path) -> Quantized {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let source = fixtures.join(fixture);
+    let input = source.join("input.npy");
+    let out = folder.join("out");
+    let onnx = source.join("model.onnx");
+    done(&fixpoint(&[
+        &"quantize",
+        &onnx,
+        &"--calib",
+        &input,
+        &"--bits",
+        &bits,
+        &"--out",
+        &out,
+    ]));
+    Quantized {
+        model: out.join("model.fxp"),
+        input,
+    }
+}
+
+#[test]
+fn a_flashed_board_gives_the_simulators_bits() {
+    for (fixture, bits) in [("mlp", "16"), ("tf2onnx_cnn", "8")] {
+        let folder = folder(&format!("board-{fixture}-{bits}"));
+        let Quantized { model, input } = quantize(fixture, bits, &folder);
+        let flash = folder.join("flash.bin");
+        let board = Served::start(&[&"--flash", &flash]);
+        let port = &board.address;
+
+        let said = done(&fixpoint(&[&"flash", &"--port", port, &"--model", &model]));
+        assert!(said.contains("no reset lines"), "{said}");
+        assert!(said.contains("(virtual board)"), "it answered: {said}");
+
+        for (raw, name) in [(true, "raw"), (false, "float")] {
+            let (ours, theirs) = (
+                folder.join(format!("board-{name}.npz")),
+                folder.join(format!("simulator-{name}.npz")),
+            );
+            let mut run: Vec<&dyn AsRef<OsStr>> = vec![
+                &"run",
+                &"--port",
+                port,
+                &"--input",
+                &input,
+                &"--output",
+                &ours,
+            ];
+            let mut simulate: Vec<&dyn AsRef<OsStr>> = vec![
+                &"simulate",
+                &model,
+                &"--input",
+                &input,
+                &"--output",
+                &theirs,
+            ];
+            if raw {
+                run.push(&"--raw");
+                simulate.push(&"--raw");
+            }
+            done(&fixpoint(&run));
+            done(&fixpoint(&simulate));
+            assert_eq!(
+                fs::read(&ours).unwrap(),
+                fs::read(&theirs).unwrap(),
+                "{fixture} {bits} {name}"
+            );
+        }
+        drop(board);
+
+        // What was flashed outlives the board's power.
+        let board = Served::start(&[&"--flash", &flash]);
+        let output = folder.join("again.npz");
+        done(&fixpoint(&[
+            &"run",
+            &"--port",
+            &board.address,
+            &"--input",
+            &input,
+            &"--output",
+            &output,
+        ]));
+        assert_eq!(
+            fs::read(&output).unwrap(),
+            fs::read(folder.join("board-float.npz")).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_board_that_runs_its_application_is_not_flashed() {
+    let folder = folder("board-running");
+    let Quantized { model, input } = quantize("mlp", "16", &folder);
+    let flash = folder.join("flash.bin");
+    let board = Served::start(&[&"--flash", &flash]);
+    // Without a model: the runtime starts and says that it has none.
+    let said = done(&fixpoint(&[&"flash", &"--port", &board.address]));
+    assert!(said.contains("no model yet"), "{said}");
+    let output = folder.join("y.npy");
+    let run: [&dyn AsRef<OsStr>; 7] = [
+        &"run",
+        &"--port",
+        &board.address,
+        &"--input",
+        &input,
+        &"--output",
+        &output,
+    ];
+    let said = failed(&fixpoint(&run));
+    assert!(said.contains("no model yet"), "{said}");
+    assert!(!output.exists());
+
+    let said = failed(&fixpoint(&[
+        &"flash",
+        &"--port",
+        &board.address,
+        &"--model",
+        &model,
+    ]));
+    assert!(said.contains("help: "), "{said}");
+    drop(board);
+
+    // With BOOT held it is; only the model is written.
+    let board = Served::start(&[&"--flash", &flash, &"--download"]);
+    let said = done(&fixpoint(&[
+        &"flash",
+        &"--port",
+        &board.address,
+        &"--model",
+        &model,
+    ]));
+    assert!(said.contains("runtime: was there already"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_not_there_is_explained() {
+    let output = folder("board-nobody").join("y.npy");
+    for port in ["tcp://127.0.0.1:1", "/dev/tty-none"] {
+        let said = failed(&fixpoint(&[
+            &"run",
+            &"--port",
+            &port,
+            &"--input",
+            &"x.npy",
+            &"--output",
+            &output,
+        ]));
+        assert!(said.contains(port), "{said}");
+        assert!(said.contains("help: "), "{said}");
+    }
+}
