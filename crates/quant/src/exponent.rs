@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn constants_round_half_to_even_and_clip() {
-        let half = 0.5f32.powi(8);
+        let half = 1.0f32 / 256.0;
         assert_eq!(quantize(half, -7, Bits::I8), 0);
         assert_eq!(quantize(3.0 * half, -7, Bits::I8), 2);
         assert_eq!(quantize(5.0 * half, -7, Bits::I8), 2);

@@ -13,6 +13,9 @@ use tract_onnx::prelude::{
 use crate::error::QuantError;
 use crate::graph::{Attr, Constant, Data, Graph};
 
+/// Dims and elements of one tensor.
+pub(crate) type Values = (Vec<usize>, Vec<f32>);
+
 /// A model ready to run in float.
 #[derive(Clone)]
 pub(crate) struct Reference {
@@ -62,7 +65,7 @@ impl Reference {
     }
 
     /// Runs one sample; gives the dims and values of every output.
-    pub(crate) fn run(&self, inputs: &[&[f32]]) -> Result<Vec<(Vec<usize>, Vec<f32>)>, QuantError> {
+    pub(crate) fn run(&self, inputs: &[&[f32]]) -> Result<Vec<Values>, QuantError> {
         if inputs.len() != self.inputs.len() {
             return Err(QuantError::Samples(format!(
                 "The model has {} inputs, the samples have {}.",

@@ -60,7 +60,12 @@ fn net(folder: &Path) {
 
 #[test]
 fn fixture_nets_equal_the_toolkit() {
-    for name in ["mlp", "maxpool_chain", "conv_relu_dw_prelu_fc"] {
+    for name in [
+        "mlp",
+        "maxpool_chain",
+        "conv_relu_dw_prelu_fc",
+        "tf2onnx_cnn",
+    ] {
         net(&support::fixture(name));
     }
 }
