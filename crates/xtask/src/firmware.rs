@@ -7,6 +7,7 @@ mod compile;
 mod object;
 mod prebuilt;
 mod toolchain;
+mod wrapper;
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use crate::paths;
 use crate::run::{self, say};
 use toolchain::Toolchain;
+pub(crate) use wrapper::stand_in_for_rustc;
 
 /// What the runtime image may take of its partition: it is sent over a serial line.
 const RUNTIME_BUDGET: u64 = 128 * 1024;

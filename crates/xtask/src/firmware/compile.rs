@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::object;
 use super::toolchain::Toolchain;
+use super::wrapper;
 use crate::paths;
 use crate::run::{self, say};
 
@@ -117,6 +118,7 @@ fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
         // Separated so that a path may have spaces.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_DIR", target_dir());
+    wrapper::wrap(&mut cargo)?;
     run::logged(&format!("firmware: compile {}", image.folder), &mut cargo)?;
     let name = format!("libfixpoint_{}.a", image.folder);
     Ok(target_dir().join(image.target).join("release").join(name))
