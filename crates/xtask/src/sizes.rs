@@ -15,17 +15,17 @@ const BUDGETS: [(&str, Measure, u64); 4] = [
     (
         "the module, as downloaded (gzip)",
         Measure::Module,
-        6_000_000,
+        4_800_000,
     ),
     (
         "the page's scripts, as downloaded (gzip)",
         Measure::Scripts,
-        120_000,
+        64_000,
     ),
     (
         "the page's styles, as downloaded (gzip)",
         Measure::Styles,
-        24_000,
+        12_000,
     ),
     ("the runtime image on the chip", Measure::Runtime, 0xF_0000),
 ];

@@ -159,7 +159,7 @@ fn wasm() -> Result<()> {
     cargo_tools::wasm_bindgen()?;
     let wasm_pack = cargo_tools::wasm_pack()?;
 
-    let vectors = paths::target().join("vectors");
+    let vectors = paths::target().join("vectors.bin");
     let mut cargo = run::cargo();
     cargo
         .args([
