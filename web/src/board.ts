@@ -250,8 +250,10 @@ class Board extends EventTarget {
       entry = { name, bytes, done: 0, state };
       this.segments.push(entry);
     }
+    // The runtime comes in two pieces: its first sector makes the board bootable and goes last.
+    entry.bytes = Math.max(entry.bytes, bytes);
     entry.state = state;
-    entry.done = state === "writing" ? entry.done : bytes;
+    if (state !== "writing") entry.done = entry.bytes;
   }
 
   /** The session counts over all segments; what the finished ones don't hold is the current one's. */

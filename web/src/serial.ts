@@ -78,8 +78,9 @@ export class PortOwner {
 
   /** DTR, then RTS; `true` asserts. */
   async setSignals(dtr: boolean, rts: boolean): Promise<void> {
-    await this.#port.setSignals({ dataTerminalReady: dtr });
-    await this.#port.setSignals({ requestToSend: rts });
+    // In one call, which sets one right after the other: with time between them the chip would start
+    // while IO0 is still high.
+    await this.#port.setSignals({ dataTerminalReady: dtr, requestToSend: rts });
     // One driver (Windows' usbser.sys) only passes RTS on with the next write of DTR.
     await this.#port.setSignals({ dataTerminalReady: dtr });
   }

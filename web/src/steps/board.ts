@@ -3,7 +3,7 @@ import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import type { FlashPhase } from "fixpoint";
 
 import "../elements/thumbnail.ts";
-import { type Answer, board } from "../board.ts";
+import { type Answer, type SegmentState, board } from "../board.ts";
 import { trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, milliseconds, percent, plural } from "../format.ts";
@@ -21,7 +21,9 @@ const phases: Record<FlashPhase, string> = {
   done: "Flashed",
 };
 
-const segmentStates = { waiting: "waiting", writing: "writing", written: "✓ verified", kept: "✓ already there" } as const;
+/** Written bytes are only right once all of them have been read back. */
+const segmentState = (state: SegmentState["state"]): string =>
+  state === "kept" ? "✓ already there" : state === "written" ? (board.summary ? "✓ verified" : "written") : state;
 
 export class BoardStep extends PlainElement {
   static override properties = { pictures: { state: true } };
@@ -175,7 +177,7 @@ export class BoardStep extends PlainElement {
             ({ name, bytes: size, done, state }) => html`<li>
               <span>${name}</span>
               <progress aria-label=${name} max=${size} .value=${done}></progress>
-              <span class="amount">${state === "writing" ? `${bytes(done)} of ${bytes(size)}` : segmentStates[state]}</span>
+              <span class="amount">${state === "writing" ? `${bytes(done)} of ${bytes(size)}` : segmentState(state)}</span>
             </li>`,
           )}
         </ul>

@@ -8,7 +8,7 @@ import { bytes, count, decibel, exponents, percent, plural, real, shape } from "
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 
 /** What the firmware leaves for activations, as on the virtual board, and the size of a model slot. */
-const chip = { arena: 320 * 1024, modelPartition: 0x180000 } as const;
+const chip = { arena: 256 * 1024, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [

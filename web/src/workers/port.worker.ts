@@ -34,6 +34,7 @@ let port: Remote<PortService> | undefined;
 let link: Link | undefined;
 let flasher: Flasher | undefined;
 let lost = false;
+let working = false;
 let wake: (() => void) | undefined;
 
 /** Until the time, or until bytes come or the port goes. */
@@ -80,6 +81,19 @@ async function job<T extends LinkEvent["type"]>(
   link ??= new Link();
   const client = link;
   begin(client);
+  working = true;
+  try {
+    return await finish(client, wanted, report);
+  } finally {
+    working = false;
+  }
+}
+
+async function finish<T extends LinkEvent["type"]>(
+  client: Link,
+  wanted: T,
+  report: (event: LinkEvent) => void,
+): Promise<Extract<LinkEvent, { type: T }>> {
   let result: Extract<LinkEvent, { type: T }> | undefined;
   for (;;) {
     const action = client.poll(performance.now());
@@ -116,8 +130,9 @@ const service = {
   received(bytes: Uint8Array): void {
     if (flasher) flasher.onBytes(bytes);
     else link?.onBytes(bytes);
-    if (wake) wake();
-    else if (!flasher) idle();
+    wake?.();
+    // A job takes the link's events itself.
+    if (!flasher && !working) idle();
   },
 
   /** The port is gone. */
