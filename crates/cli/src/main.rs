@@ -1,1 +1,71 @@
-fn main() {}
+//! The `fixpoint` command: thin over the library crates. It reads files, calls, writes files.
+//!
+//! Exit codes: 0 done, 1 failed (with a sentence and often a `help:` line on stderr), 2 wrong
+//! usage or not there yet. Results go to stdout, everything else to stderr.
+#![forbid(unsafe_code)]
+
+mod board;
+mod data;
+mod evaluate;
+mod export;
+mod failure;
+mod files;
+mod flash;
+mod inspect;
+mod port;
+mod quantize;
+mod run;
+mod simulate;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Quantize ONNX models for the ESP32-S3, run them bit for bit, flash them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show an ONNX model and whether it can be quantized
+    Inspect(inspect::Args),
+    /// Turn an ONNX model into a model image, with a report
+    Quantize(quantize::Args),
+    /// Run a model image exactly as the chip does
+    Simulate(simulate::Args),
+    /// Write C++ for ESP-DL (not there yet)
+    ExportEspdl(export::Args),
+    /// Measure accuracy; prints JSON
+    Evaluate(evaluate::Args),
+    /// Write runtime and model to an ESP32-S3, verify them and start it
+    Flash(flash::Args),
+    /// Run samples on a board that was flashed
+    Run(run::Args),
+    /// Serve a virtual board on a TCP port
+    Board(board::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::ExportEspdl(args) => export::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Flash(args) => flash::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Board(args) => board::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
