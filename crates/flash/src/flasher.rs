@@ -262,6 +262,10 @@ impl Flasher {
     /// Stop as soon as possible; the board is restarted if a reset is possible.
     pub fn cancel(&mut self) {
         let mut state = self.line.state();
+        // Half a restart would hold the chip in reset, so one that has begun is played to its end.
+        if state.progress.phase >= Phase::Restarting {
+            return;
+        }
         state.cancelled = true;
         state.actions.clear();
     }
