@@ -1,5 +1,6 @@
 //! Runs in QEMU what the host asks for, with the crates of the chip compiled for Xtensa, and prints
-//! the result: bit for bit what the host prints for the same job (`job.rs` says what a job is).
+//! the result: for a file of vectors (`fixpoint_tests::runner`) how many passed, for a job (`job.rs`)
+//! bit for bit what the host prints for it.
 #![no_std]
 
 mod job;
@@ -8,6 +9,7 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
 use fixpoint_runtime::Block16;
+use fixpoint_tests::runner;
 
 // SAFETY: assembly in `start.S`, call0 ABI, matching signatures.
 unsafe extern "C" {
@@ -56,6 +58,22 @@ extern "C" fn main() -> ! {
             ),
         )
     };
+    if job.starts_with(&runner::MAGIC) {
+        match runner::run_vectors(job, arena) {
+            Ok(summary) => {
+                let _ = writeln!(
+                    Console,
+                    "vectors: {} passed, {} skipped",
+                    summary.passed, summary.skipped
+                );
+                exit(0)
+            }
+            Err(failure) => {
+                let _ = writeln!(Console, "error: {failure}");
+                exit(1)
+            }
+        }
+    }
     match job::run(job, arena, &mut Console) {
         Ok(()) => exit(0),
         Err(error) => {
