@@ -29,7 +29,9 @@
       board.setBaud(baudRate);
       this.readable = new ReadableStream({ start: (controller) => void (this.#controller = controller) });
       this.writable = new WritableStream({
-        write: (bytes) => {
+        write: async (bytes) => {
+          // A real line takes its time; a scenario that wants to come in between asks for some.
+          if (globalThis.scriptedDelay) await new Promise((done) => setTimeout(done, globalThis.scriptedDelay));
           board.write(bytes);
           this.#pump();
         },

@@ -139,7 +139,7 @@ class Board extends EventTarget {
       else this.#fail("No port chosen", new CodedError("no-port", NO_PORT));
       return;
     }
-    await this.#session(kind === "virtual" ? "The virtual board was not flashed" : "The board was not flashed", async () => {
+    await this.#session(async () => {
       await this.disconnect();
       this.kind = kind;
       this.console = "";
@@ -152,7 +152,7 @@ class Board extends EventTarget {
 
   async flashAgain(): Promise<void> {
     if (this.busy || !this.#owner) return;
-    await this.#session("The board was not flashed", async () => {
+    await this.#session(async () => {
       await this.#flash();
       await this.#start();
       await this.#run();
@@ -161,7 +161,7 @@ class Board extends EventTarget {
 
   async runAgain(): Promise<void> {
     if (this.busy || !this.#owner) return;
-    await this.#session("The test images did not run", () => this.#run());
+    await this.#session(() => this.#run());
   }
 
   async cancel(): Promise<void> {
@@ -242,6 +242,12 @@ class Board extends EventTarget {
       this.#count(progress);
       this.#set({ name: "flashing", progress });
     });
+    this.#stopIfCancelled();
+  }
+
+  /** For a cancellation that came too late for the step it was meant for. */
+  #stopIfCancelled(): void {
+    if (this.#cancelled) throw new CodedError("cancelled", "Cancelled. What was flashed stays on the board.");
   }
 
   #segment(name: string, bytes: number, state: SegmentState["state"]): void {
@@ -287,7 +293,7 @@ class Board extends EventTarget {
       const decoded = await Promise.all(outputs.map((bytes, k) => session.engine.decodeOutput(k, bytes)));
       const measured = this.kind === "real" && !this.info?.virtualBoard && cycles > 0 && hertz > 0;
       this.answers = [...this.answers, compare(test, decoded, measured ? (1000 * cycles) / hertz : undefined, layerCycles)];
-      if (this.#cancelled) throw new CodedError("cancelled", "Cancelled. The board keeps running.");
+      this.#stopIfCancelled();
     }
   }
 
@@ -323,7 +329,7 @@ class Board extends EventTarget {
   }
 
   /** A failure becomes a notice. The port stays open when it still can be used. */
-  async #session(title: string, work: () => Promise<void>): Promise<void> {
+  async #session(work: () => Promise<void>): Promise<void> {
     this.trouble = undefined;
     this.#cancelled = false;
     try {
@@ -331,6 +337,7 @@ class Board extends EventTarget {
       this.#set({ name: "ready" });
     } catch (error) {
       const { code } = plainError(error);
+      const title = failures[this.phase.name];
       this.phase = { name: this.info && code !== "port-lost" ? "ready" : "idle" };
       // A failed flash leaves the port in an unknown state: the next attempt opens it afresh.
       if (this.phase.name === "idle") {
@@ -347,6 +354,15 @@ class Board extends EventTarget {
     this.changed();
   }
 }
+
+const failures: Record<Phase["name"], string> = {
+  idle: "Not connected",
+  connecting: "Not connected",
+  flashing: "The board was not flashed",
+  starting: "The board was flashed, but does not answer",
+  running: "The test images did not run through",
+  ready: "The connection failed",
+};
 
 const NO_PORT =
   "No port was chosen.\nIf the list was empty: use a USB cable that carries data, and plug the board in.\nNothing new appears when it is plugged in: install the driver of the board's USB bridge (CP210x or CH34x).\nOn Linux the user must be in the group dialout.";

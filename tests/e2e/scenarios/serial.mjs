@@ -62,23 +62,42 @@ export async function wrongChip(p) {
 }
 
 export async function unpluggedAndConnectedAgain(p) {
+  await p.page.addInitScript(() => void (globalThis.scriptedDelay = 60));
   await ready(p);
   await p.button("Connect & Flash").click();
   await p.page.locator(".segments li").first().waitFor();
   await p.page.evaluate(() => globalThis.scripted.port.unplug());
   await p.page.getByRole("alert").filter({ hasText: "not flashed" }).waitFor();
+  await p.page.evaluate(() => void (globalThis.scriptedDelay = 0));
   await p.button("Connect & Flash").click();
   await p.page.locator("#verdict").waitFor();
   await p.button("Disconnect").waitFor();
   assert.match(await p.text("#verdict"), /10 of 10/);
 }
 
+export async function cancelAtAnyTime(p) {
+  await ready(p);
+  for (const after of [0, 150, 300, 600, 900]) {
+    await p.button("Connect & Flash").click();
+    await p.page.waitForTimeout(after);
+    // It may be over by then; what counts is that the next attempt works.
+    await p.button("Cancel").click({ timeout: 500 }).catch(() => {});
+    await p.button("Connect & Flash").and(p.page.locator(":enabled")).waitFor();
+  }
+  await p.button("Connect & Flash").click();
+  await p.button("Disconnect").waitFor();
+  assert.match(await p.text("#verdict"), /10 of 10/);
+}
+
 export async function cancelWhileFlashing(p) {
+  await p.page.addInitScript(() => void (globalThis.scriptedDelay = 60));
   await ready(p);
   await p.button("Connect & Flash").click();
   await p.page.locator(".segments li").first().waitFor();
   await p.button("Cancel").click();
   await p.page.getByRole("alert").filter({ hasText: "Cancelled" }).waitFor();
+  assert.equal(await p.page.getByText("Flashed and verified").count(), 0);
+  await p.page.evaluate(() => void (globalThis.scriptedDelay = 0));
   await p.button("Connect & Flash").click();
   await p.button("Disconnect").waitFor();
   assert.match(await p.text("#verdict"), /10 of 10/);

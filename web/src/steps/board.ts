@@ -171,7 +171,9 @@ export class BoardStep extends PlainElement {
       <div class="stack panel">
         ${running
           ? bar(label, progress && progress.totalBytes > 0 ? progress.doneBytes : undefined, progress?.totalBytes)
-          : html`<p class="verdict good">✓ Flashed and verified</p>`}
+          : board.summary
+            ? html`<p class="verdict good">✓ Flashed and verified</p>`
+            : html`<p class="verdict bad">✗ Not finished: flash again, what is right already is skipped</p>`}
         <ul class="segments">
           ${board.segments.map(
             ({ name, bytes: size, done, state }) => html`<li>
