@@ -288,7 +288,7 @@ pub fn requantize(x: &[i64], shift: i32, relu: bool, bits: u32, rules: Rules) ->
 /// Softmax of one group: exponentials in units of 2^-30 from a table of 2^(-i/256), interpolated
 /// linearly over 16 bits, with 24 fraction bits in the exponent of two.
 pub fn softmax(x: &[i64], exponent: i32, out_exponent: i32, bits: u32) -> Vec<i64> {
-    let table = |i: i128| ((30.0 - i as f64 / 256.0).exp2() + 0.5).floor() as i128;
+    let table = |i: i128| (libm::exp2(30.0 - i as f64 / 256.0) + 0.5).floor() as i128;
     let log2_e = (core::f64::consts::LOG2_E * (1i64 << 30) as f64).round() as i128;
     let largest = i128::from(x.iter().copied().max().unwrap_or(0));
     let power = |x: &i64| {

@@ -12,6 +12,7 @@ use fixpoint_quant::{Arithmetic, Bits, FloatModel, Granularity, Options, Samples
 use fixpoint_runtime::{AlignedBytes, Block16};
 
 #[path = "../../firmware/selftest/src/job.rs"]
+#[expect(unreachable_pub, reason = "public in the library that it belongs to")]
 mod job;
 
 /// As `firmware/selftest/link.ld` and `start.S` expect it.
@@ -99,7 +100,7 @@ fn xtensa_gives_the_bits_of_the_host() {
 
 /// Quantizes and packs image and inputs.
 fn prepare(model: &FloatModel, samples: &[f32], options: &Options) -> Vec<u8> {
-    let elements = model.inputs()[0].dims.iter().product();
+    let elements = model.inputs()[0].dims.iter().flatten().product();
     let calibration = Samples::single(samples, elements).expect("whole samples");
     let image = fixpoint_quant::quantize(model, &calibration, options, &mut |_| ())
         .expect("a model of ours quantizes")

@@ -74,10 +74,12 @@ enum ArithmeticArg {
 impl Args {
     /// What isn't asked for is the library's choice.
     fn options(&self) -> Options {
-        let mut options = Options::default();
-        options.bits = match self.bits {
-            BitsArg::Eight => Bits::I8,
-            BitsArg::Sixteen => Bits::I16,
+        let mut options = Options {
+            bits: match self.bits {
+                BitsArg::Eight => Bits::I8,
+                BitsArg::Sixteen => Bits::I16,
+            },
+            ..Options::default()
         };
         if let Some(granularity) = self.granularity {
             options.granularity = match granularity {

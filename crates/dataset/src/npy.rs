@@ -490,9 +490,9 @@ mod tests {
 
     #[test]
     fn half_precision_is_exact_at_the_edges() {
-        assert_eq!(half(0x0001), 2.0f32.powi(-24), "smallest subnormal");
-        assert_eq!(half(0x03ff), 1023.0 * 2.0f32.powi(-24), "largest subnormal");
-        assert_eq!(half(0x0400), 2.0f32.powi(-14), "smallest normal");
+        assert_eq!(half(0x0001), 1.0 / 16_777_216.0, "smallest subnormal");
+        assert_eq!(half(0x03ff), 1023.0 / 16_777_216.0, "largest subnormal");
+        assert_eq!(half(0x0400), 1.0 / 16_384.0, "smallest normal");
         assert_eq!(half(0x7bff), 65504.0, "largest");
         assert_eq!(half(0xfc00), f32::NEG_INFINITY, "infinity");
         assert!(half(0x7e00).is_nan(), "not a number");

@@ -189,7 +189,8 @@ fn a_board_without_a_model_says_why() {
     let crc = fixpoint_runtime::format::checksum(&espdl).unwrap();
     espdl[12..16].copy_from_slice(&crc.to_le_bytes());
     let espdl = AlignedBytes::new(&espdl);
-    let cases: [(Result<&[u8], ErrorCode>, usize, ErrorCode, &str); 5] = [
+    type Case<'a> = (Result<&'a [u8], ErrorCode>, usize, ErrorCode, &'a str);
+    let cases: [Case<'_>; 5] = [
         (
             Ok(espdl.as_ref()),
             model::ARENA_BYTES,
