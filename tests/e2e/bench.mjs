@@ -152,11 +152,13 @@ export class Page {
     await this.page.getByText("Accuracy is measured on").waitFor();
   }
 
+  /** Until there is a new result; a small model is done before "Cancel" can be seen. */
   async quantize() {
+    const run = () => this.page.evaluate(() => Number(document.querySelector("#results")?.dataset.run ?? 0));
+    const before = await run();
     await this.button("Quantize").click();
-    await this.button("Cancel").waitFor();
+    await this.page.locator(`#results[data-run="${before + 1}"]`).waitFor();
     await this.button("Quantize").and(this.page.locator(":enabled")).waitFor();
-    await this.button("Cancel").waitFor({ state: "detached" });
   }
 
   text(selector) {

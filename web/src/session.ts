@@ -36,6 +36,8 @@ export interface Accuracy {
 }
 
 export interface Outcome extends Result {
+  /** Counts the results of this session from 1. */
+  run: number;
   seconds: number;
   calibrated: { count: number; of: number; spread: boolean };
   accuracy: Accuracy | undefined;
@@ -164,7 +166,7 @@ export class Session extends EventTarget {
         const quantized = await this.engine.evaluateQuantized(which, float.predictions, this.#report);
         accuracy = { which, float, quantized };
       }
-      this.outcome = { ...result, calibrated, accuracy, seconds: (performance.now() - begun) / 1000 };
+      this.outcome = { ...result, run: (this.outcome?.run ?? 0) + 1, calibrated, accuracy, seconds: (performance.now() - begun) / 1000 };
       this.stale = false;
     });
   }

@@ -64,7 +64,9 @@ impl Quantized {
     /// `report.json` as the command line writes it.
     #[wasm_bindgen(getter, js_name = reportJson)]
     pub fn report_json(&self) -> Result<String, JsValue> {
-        serde_json::to_string_pretty(&self.inner.report).map_err(|e| coded(Code::Quantize, e))
+        (serde_json::to_string_pretty(&self.inner.report))
+            .map(|text| text + "\n")
+            .map_err(|e| coded(Code::Quantize, e))
     }
 
     /// The lines that ESP-DL's toolkit prints.

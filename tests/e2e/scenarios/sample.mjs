@@ -26,8 +26,8 @@ export async function quantizeAndRunOnTheVirtualBoard(p) {
 
   const float = parseFloat(await p.text("#accuracy-float"));
   const quantized = parseFloat(await p.text("#accuracy-quantized"));
-  // 963 of the first 1,000 test digits is what the float network gets; 8 bits may cost a few.
-  assert.ok(float > 94 && float < 99, `float accuracy ${float}`);
+  // The float network is right about 95 to 98 times in 100; 8 bits per tensor may cost a few.
+  assert.ok(float > 94 && float < 99.5, `float accuracy ${float}`);
   assert.ok(quantized > float - 3, `quantized accuracy ${quantized}, float ${float}`);
   await p.screenshots("3-quantized");
 
@@ -58,7 +58,23 @@ export async function sameBytesAsTheCommandLine(p) {
       ...["--bits", String(bits), "--granularity", granularity, "--method", "minmax", "--limit", "100", "--out", folder],
     ]);
     assert.ok(image.equals(readFileSync(join(folder, "model.fxp"))), `model.fxp differs: int${bits} ${granularity}`);
-    assert.deepEqual(JSON.parse(report), JSON.parse(readFileSync(join(folder, "report.json"))));
+    sameReport(JSON.parse(report), JSON.parse(readFileSync(join(folder, "report.json"))));
+  }
+}
+
+/**
+ * Every integer and word is the same. The measured floats may differ in their last digits: the float
+ * reference multiplies with fused instructions where a processor has them, and the browser has none.
+ */
+function sameReport(here, there, path = "report") {
+  if (typeof here === "number" && !Number.isInteger(here)) {
+    const error = Math.abs(here - there);
+    assert.ok(error <= 1e-4 * Math.max(1, Math.abs(there)), `${path}: ${here} and ${there}`);
+  } else if (here !== null && typeof here === "object") {
+    assert.deepEqual(Object.keys(here), Object.keys(there), path);
+    for (const key of Object.keys(here)) sameReport(here[key], there[key], `${path}.${key}`);
+  } else {
+    assert.equal(here, there, path);
   }
 }
 

@@ -162,7 +162,7 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
   const fits = image.length <= chip.modelPartition && report.arena_bytes <= chip.arena;
   const { bits, granularity, arithmetic } = report.options;
   return html`
-    <div class="stack" id="results">
+    <div class="stack" id="results" data-run=${outcome.run}>
       ${stale
         ? html`<div class="notice warn">
             <strong>Out of date</strong>The model, the images or the options have changed since. Quantize again.
