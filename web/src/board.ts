@@ -80,6 +80,11 @@ class Board extends EventTarget {
     return this.#owner !== undefined;
   }
 
+  /** By choice of the button, or because the firmware says so. */
+  get virtual(): boolean {
+    return this.kind === "virtual" || this.info?.virtualBoard === true;
+  }
+
   get flashing(): boolean {
     return this.phase.name === "flashing" && this.kind === "real";
   }
@@ -96,7 +101,7 @@ class Board extends EventTarget {
       flashing: "flashing",
       starting: "starting",
       running: "running",
-      ready: this.kind === "virtual" ? "virtual board" : "connected",
+      ready: this.virtual ? "virtual board" : "connected",
     };
     return words[this.phase.name];
   }
@@ -291,7 +296,7 @@ class Board extends EventTarget {
       const test = await session.engine.testCase(which, i, set.summary.labels?.[i] ?? null);
       const { outputs, cycles, layerCycles } = await worker.infer(test.inputs, () => {});
       const decoded = await Promise.all(outputs.map((bytes, k) => session.engine.decodeOutput(k, bytes)));
-      const measured = this.kind === "real" && !this.info?.virtualBoard && cycles > 0 && hertz > 0;
+      const measured = !this.virtual && cycles > 0 && hertz > 0;
       this.answers = [...this.answers, compare(test, decoded, measured ? (1000 * cycles) / hertz : undefined, layerCycles)];
       this.#stopIfCancelled();
     }

@@ -46,11 +46,11 @@ export class BoardStep extends PlainElement {
   }
 
   override render(): TemplateResult {
-    const { phase, busy, connected, supported, kind } = board;
+    const { phase, busy, connected, supported } = board;
     const { outcome, stale } = session;
     const espdl = outcome?.report.options.arithmetic === "espdl";
     const ready = outcome !== undefined && !espdl && session.busy === undefined;
-    const virtual = kind === "virtual" && (busy || connected);
+    const virtual = board.virtual && (busy || connected);
     return html`
       <section class="step" id="step-board" aria-labelledby="board-title" data-state=${board.done ? "done" : "open"}>
         <div class="numeral" aria-hidden="true">4</div>
@@ -188,7 +188,7 @@ export class BoardStep extends PlainElement {
               ${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)}${progress.skippedBytes > 0
                 ? `, ${bytes(progress.skippedBytes)} of it already on the board`
                 : ""};
-              ${bytes(progress.wireOut)} sent in ${plural(progress.roundTrips, "message")}${board.kind === "real"
+              ${bytes(progress.wireOut)} sent in ${plural(progress.roundTrips, "message")}${!board.virtual
                 ? `, ${(progress.elapsedMs / 1000).toFixed(1)} s`
                 : ""}.
             </p>`
@@ -199,7 +199,7 @@ export class BoardStep extends PlainElement {
   }
 
   #chip(): TemplateResult | typeof nothing {
-    const { chip, info, kind } = board;
+    const { chip, info, virtual } = board;
     if (!chip && !info) return nothing;
     const model = info?.model;
     return html`
@@ -207,7 +207,7 @@ export class BoardStep extends PlainElement {
         ${chip
           ? html`<div>
               <dt>Chip</dt>
-              <dd>${kind === "virtual" ? "virtual " : ""}${chip.chip}</dd>
+              <dd>${virtual ? "virtual " : ""}${chip.chip}</dd>
               <dd>revision ${chip.revision}, ${bytes(chip.flashBytes)} flash</dd>
             </div>`
           : nothing}
@@ -230,7 +230,7 @@ export class BoardStep extends PlainElement {
   }
 
   #answers(): TemplateResult {
-    const { answers, kind } = board;
+    const { answers, virtual } = board;
     const equal = answers.filter((answer) => answer.equal).length;
     const all = equal === answers.length;
     const judged = answers.filter(({ label }) => label !== null);
@@ -243,7 +243,7 @@ export class BoardStep extends PlainElement {
           ${all ? "✓" : "✗"} Equal bit for bit with the simulator: ${equal} of ${answers.length}
         </strong>
         ${judged.length > 0 ? `${right} of ${judged.length} answers are right. ` : ""}
-        ${kind === "virtual"
+        ${virtual
           ? "Latency is not shown: a virtual board has none."
           : mean === undefined
             ? ""
@@ -255,10 +255,10 @@ export class BoardStep extends PlainElement {
             <tr>
               <th scope="col">Image</th>
               <th scope="col">Label</th>
-              <th scope="col">${kind === "virtual" ? "Virtual board" : "Board"}</th>
+              <th scope="col">${virtual ? "Virtual board" : "Board"}</th>
               <th scope="col">Simulator</th>
               <th scope="col">Bits</th>
-              ${kind === "virtual" ? nothing : html`<th scope="col" class="n">Latency</th>`}
+              ${virtual ? nothing : html`<th scope="col" class="n">Latency</th>`}
             </tr>
           </thead>
           <tbody>
@@ -266,7 +266,7 @@ export class BoardStep extends PlainElement {
           </tbody>
         </table>
       </div>
-      ${kind === "virtual" ? nothing : this.#profile(answers.at(-1))}
+      ${virtual ? nothing : this.#profile(answers.at(-1))}
     `;
   }
 
@@ -297,7 +297,7 @@ export class BoardStep extends PlainElement {
             ? html`<span class="verdict good">✓ equal</span>`
             : html`<span class="verdict bad">✗ different</span>`}
         </td>
-        ${board.kind === "virtual"
+        ${board.virtual
           ? nothing
           : html`<td class="n">${answer.milliseconds === undefined ? "" : milliseconds(answer.milliseconds)}</td>`}
       </tr>

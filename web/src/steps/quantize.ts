@@ -256,12 +256,12 @@ function accuracyFacts(accuracy: Accuracy | undefined): TemplateResult | typeof 
 
 function layerTable(report: Report): TemplateResult {
   return html`
+    <p class="small quiet" id="layers-note">
+      Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR and saturation over
+      ${plural(report.measured_samples, "image")}.
+    </p>
     <div class="scroll" tabindex="0" role="group" aria-label="Layers">
-      <table id="layers">
-        <caption>
-          Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR and saturation over
-          ${plural(report.measured_samples, "image")}.
-        </caption>
+      <table id="layers" aria-describedby="layers-note">
         <thead>
           <tr>
             <th scope="col">Layer</th>
