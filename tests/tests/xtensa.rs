@@ -52,14 +52,7 @@ fn xtensa_gives_the_bits_of_the_host() {
         println!("skipped: no Xtensa build; run `cargo xtask firmware selftest`");
         return;
     };
-    let mut subjects: Vec<Subject> = [
-        "mlp",
-        "conv_relu_dw_prelu_fc",
-        "maxpool_chain",
-        "tf2onnx_cnn",
-    ]
-    .map(fixture)
-    .into();
+    let mut subjects: Vec<Subject> = ["mlp", "maxpool_chain", "tf2onnx_cnn"].map(fixture).into();
     match mnist() {
         Some(subject) => subjects.push(subject),
         None => println!("skipped: MNIST, as shared/ is not there"),
