@@ -1,5 +1,5 @@
 /**
- * A virtual ESP32-S3 behind a look-alike of `navigator.serial`.
+ * A virtual ESP32-S3 behind a look-alike of the browser's serial interface.
  *
  * The page drives it through the same {@link SerialLike} as a real port, so what is tried here is
  * what happens there. The board runs in a worker of its own, at its own pace, like a board. Its
