@@ -46,12 +46,8 @@ fn build() -> Result<PathBuf> {
     let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::APP, &toolchain)?;
     let images = compile::target_dir().join("images");
-    let mut assemble = run::cargo();
-    assemble
-        .args(["run", "--quiet", "--package", "fixpoint-flash"])
-        .args(["--bin", "assemble-firmware", "--"])
-        .args([&elf, &images])
-        .arg(version(&toolchain)?);
+    let mut assemble = run::program("assemble-firmware")?;
+    assemble.args([&elf, &images]).arg(version(&toolchain)?);
     for (tool, version) in toolchain.versions()? {
         assemble.arg(format!("{tool}={version}"));
     }
@@ -86,7 +82,8 @@ fn selftest() -> Result<()> {
     let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::SELFTEST, &toolchain)?;
     let mut test: Command = run::cargo();
-    test.args(["test", "--package", "fixpoint-tests", "--test", "xtensa"])
+    // All of the workspace, for the reason that `run::program` gives; one test is named xtensa.
+    test.args(["test", "--workspace", "--test", "xtensa"])
         .args(["--", "--nocapture"])
         .env("FIXPOINT_SELFTEST", &elf);
     let limit = Duration::from_secs(30 * 60);

@@ -193,6 +193,20 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// A program of ours, built for the host.
+///
+/// The whole workspace is named, though one program is built: cargo unites the features of all that
+/// is named, and any other choice would compile the heavy dependencies a second time.
+pub(crate) fn program(name: &str) -> Result<Command> {
+    let mut build = cargo();
+    build
+        .args(["build", "--workspace", "--bin", name])
+        .env("CARGO_TARGET_DIR", paths::target());
+    logged(&format!("build {name}"), &mut build)?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(clean(paths::target().join("debug").join(file)))
+}
+
 fn file_name(label: &str) -> String {
     let mut name = String::new();
     for c in label.chars() {

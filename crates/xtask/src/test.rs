@@ -160,18 +160,9 @@ fn wasm() -> Result<()> {
     let wasm_pack = cargo_tools::wasm_pack()?;
 
     let vectors = paths::target().join("vectors.bin");
-    let mut cargo = run::cargo();
-    cargo
-        .args([
-            "run",
-            "--package",
-            "fixpoint-tests",
-            "--bin",
-            "vectors",
-            "--",
-        ])
-        .arg(&vectors);
-    run::logged("vectors for the other backends", &mut cargo)?;
+    let mut generate = run::program("vectors")?;
+    generate.arg(&vectors);
+    run::logged("vectors for the other backends", &mut generate)?;
 
     let mut command = run::clean(wasm_pack);
     toolchain.enter(&mut command, &[cargo_tools::bin()]);
