@@ -27,7 +27,11 @@ const BUDGETS: [(&str, Measure, u64); 4] = [
         Measure::Styles,
         12_000,
     ),
-    ("the runtime image on the chip", Measure::Runtime, 128 * 1024),
+    (
+        "the runtime image on the chip",
+        Measure::Runtime,
+        128 * 1024,
+    ),
 ];
 
 #[derive(Clone, Copy)]
