@@ -22,7 +22,7 @@ use toolchain::Toolchain;
 pub(crate) use wrapper::stand_in_for_rustc;
 
 /// What the runtime image may take of its partition: it is sent over a serial line.
-const RUNTIME_BUDGET: u64 = 128 * 1024;
+pub(crate) const RUNTIME_BUDGET: u64 = 128 * 1024;
 
 /// `cargo xtask firmware [VERB]`.
 ///

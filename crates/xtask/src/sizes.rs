@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::firmware;
 use crate::paths;
 use crate::run::say;
 use crate::wasm;
@@ -30,7 +31,7 @@ const BUDGETS: [(&str, Measure, u64); 4] = [
     (
         "the runtime image on the chip",
         Measure::Runtime,
-        128 * 1024,
+        firmware::RUNTIME_BUDGET,
     ),
 ];
 
