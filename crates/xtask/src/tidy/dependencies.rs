@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Findings;
 
 /// Our crates, and which of ours each may use outside its tests.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("fixpoint-kernels", &[]),
     ("fixpoint-runtime", &["kernels"]),
     ("fixpoint-protocol", &[]),
@@ -13,6 +13,8 @@ const OURS: [(&str, &[&str]); 11] = [
     ("fixpoint-quant", &["kernels", "runtime"]),
     ("fixpoint-dataset", &[]),
     ("fixpoint-flash", &[]),
+    ("fixpoint-isa", &[]),
+    ("fixpoint-emulator", &["isa"]),
     ("fixpoint-board", &["device", "protocol", "runtime"]),
     (
         "fixpoint-wasm",

@@ -1,0 +1,23 @@
+//! The registers of the vector unit (ESP32-S3 Technical Reference Manual, Processor Instruction
+//! Extensions).
+
+/// State of the vector unit. Bits of a register are the bits of the number here, bit 0 in bit 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vector {
+    /// QR: eight registers of 128 bits.
+    pub q: [u128; 8],
+    /// ACCX: 40 bits, sign-extended.
+    pub accx: i64,
+    /// QACC_H: 160 bits, the word with bits 31..0 first.
+    pub qacc_h: [u32; 5],
+    /// QACC_L: likewise.
+    pub qacc_l: [u32; 5],
+    /// SAR_BYTE: 4 bits.
+    pub sar_byte: u8,
+    /// FFT_BIT_WIDTH: 4 bits.
+    pub fft_bit_width: u8,
+    /// UA_STATE: 128 bits.
+    pub ua_state: u128,
+    /// GPIO_OUT: the eight dedicated output bits.
+    pub gpio_out: u8,
+}

@@ -1,0 +1,14 @@
+//! An ESP32-S3 in software, small and exact for what the project's firmware uses: the same bytes that
+//! a board gets run here, natively and in the page.
+//!
+//! [`cpu`] is one Xtensa core over a [`Bus`]. What is not modelled is an error that names it, never a
+//! silent zero.
+
+#![forbid(unsafe_code)]
+
+mod bus;
+pub mod cpu;
+mod trap;
+
+pub use bus::Bus;
+pub use trap::{Access, Cause, Trap};
