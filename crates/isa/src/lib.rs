@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod base;
 mod format;
 pub mod operand;
@@ -17,6 +18,7 @@ mod text;
 
 use core::fmt;
 
+pub use assemble::{AssembleError, Expected, assemble};
 pub use base::{Arithmetic, Branch, Loop, Memory, Multiply, Shift, Special, Window};
 use operand::Kind;
 pub use pie::Pie;
@@ -65,9 +67,9 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         Loop::ROWS,
         Special::ROWS,
         Window::ROWS,
-        Pie::ROWS,
     ]
     .into_iter()
+    .chain(Pie::ROWS)
     .flatten()
 }
 

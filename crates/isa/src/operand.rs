@@ -9,6 +9,8 @@ pub enum Kind {
     Special,
     /// User register, by its number.
     User,
+    /// Floating-point register `f0..f15`.
+    F,
     /// Vector register `q0..q7`.
     Q,
     /// A number.

@@ -12,6 +12,13 @@ macro_rules! registers {
                 _ => None,
             }
         }
+
+        /// The register of that name, in either case.
+        pub(crate) fn number(name: &str) -> Option<u8> {
+            let all = [$(($number, $text)),*];
+            let found = all.iter().find(|(_, text)| text.eq_ignore_ascii_case(name));
+            found.map(|(number, _)| *number)
+        }
     };
 }
 

@@ -37,6 +37,7 @@ impl fmt::Display for Text {
 fn register(f: &mut fmt::Formatter<'_>, kind: Kind, number: u8) -> fmt::Result {
     let name = match kind {
         Kind::Q => return write!(f, "q{number}"),
+        Kind::F => return write!(f, "f{number}"),
         Kind::Special => special::name(number),
         Kind::User => pie::user_register_name(number),
         _ => return write!(f, "a{number}"),
