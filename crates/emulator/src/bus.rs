@@ -12,6 +12,10 @@ pub trait Bus {
     /// When no code can be at `address`.
     fn fetch(&mut self, address: u32) -> Result<[u8; 4], Trap>;
 
+    /// Whether the machine wants the core to stand still after what it is doing: code has changed, or
+    /// a peripheral has something to tell.
+    fn event(&self) -> bool;
+
     /// # Errors
     /// As all loads and stores: when nothing is modelled at `address`, or the access is an exception.
     fn load8(&mut self, address: u32) -> Result<u8, Trap>;

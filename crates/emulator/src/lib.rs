@@ -6,9 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod bus;
+mod core;
+pub mod cost;
+mod counts;
 pub mod cpu;
+pub mod elf;
+pub mod sim;
 mod trap;
 
 pub use bus::Bus;
+pub use core::{Core, Pause, Stop};
+pub use counts::{Cost, Counts};
 pub use trap::{Access, Cause, Trap};
