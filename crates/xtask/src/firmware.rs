@@ -7,6 +7,7 @@ mod compile;
 mod object;
 mod prebuilt;
 mod toolchain;
+mod vector;
 mod wrapper;
 
 use std::fs;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::object;
 use super::toolchain::Toolchain;
+use super::vector;
 use super::wrapper;
 use crate::paths;
 use crate::run::{self, say};
@@ -174,7 +175,13 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
     let mut objects = vec![assemble(toolchain, &work, Path::new("all.s"), &features)?];
     let features = format!("{features},{ASSEMBLY_FEATURES}");
     for source in assembly(image)? {
-        objects.push(assemble(toolchain, &work, &source, &features)?);
+        let name = source.file_name().unwrap_or_default();
+        let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+        let text = vector::translate(&text).with_context(|| paths::shown(&source).to_string())?;
+        // The first line makes the assembler name the file that was written by hand.
+        let text = format!("# 1 \"{}\"\n{text}", paths::shown(&source));
+        fs::write(work.join(name), text)?;
+        objects.push(assemble(toolchain, &work, Path::new(name), &features)?);
     }
     let elf = work.join(format!("{}.elf", image.folder));
     step(

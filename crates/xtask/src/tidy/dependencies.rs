@@ -24,7 +24,7 @@ const OURS: [(&str, &[&str]); 13] = [
         "fixpoint-cli",
         &["board", "dataset", "flash", "protocol", "quant", "runtime"],
     ),
-    ("xtask", &[]),
+    ("xtask", &["isa"]),
 ];
 
 /// The crates that go into the firmware, and the only foreign crates each may use there.
