@@ -12,10 +12,12 @@ use crate::{Bus, Trap};
 pub fn execute<B: Bus>(
     _cpu: &mut Cpu,
     _bus: &mut B,
-    op: Pie,
+    _op: Pie,
     _instruction: &Instruction,
 ) -> Result<(), Trap> {
-    match op {}
+    Err(Trap::Unsupported {
+        what: "vector instructions are not emulated",
+    })
 }
 
 /// The user register `number` of the vector unit, for `rur`; `None` when there is none.
