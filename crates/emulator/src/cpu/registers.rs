@@ -80,6 +80,8 @@ pub struct Cpu {
     pub unaligned: bool,
     /// `waiti` waits for an interrupt.
     pub waiting: bool,
+    /// Floating-point registers as bits: only the vector unit's loads and stores know them.
+    pub f: [u32; 16],
     pub vector: Vector,
 }
 
@@ -117,6 +119,7 @@ impl Cpu {
             prid,
             unaligned: true,
             waiting: false,
+            f: [0; 16],
             vector: Vector::default(),
         }
     }
