@@ -62,7 +62,7 @@ pub(super) fn execute<B: Bus>(
         }
         M::Ldf128(step) => {
             let words = u32s(cpu.load_line(bus, i.reg[4])?);
-            for (register, word) in i.reg[..4].iter().rev().zip(words) {
+            for (register, word) in i.reg[..4].iter().zip(words.into_iter().rev()) {
                 cpu.f[usize::from(register & 15)] = word;
             }
             advance(cpu, step, i, 4);
