@@ -1,26 +1,24 @@
 //! A virtual ESP32-S3 board behind a byte stream: mask-ROM loader, RAM stub, NOR flash, and the
-//! Fixpoint runtime that boots from what was flashed.
+//! emulator, which boots what was flashed.
 //!
-//! It has no cycle-exact clock: cycle counts it reports are 0 and the firmware version says
-//! `virtual`. Deterministic: time passes only in [`VirtualBoard::tick`].
+//! Loader and bootloader are models; the application is the very bytes in flash. Its cycle counts are
+//! the emulator's estimate. Deterministic: the board works while it is called and at no other time, and
+//! while the application only waits, time passes in [`VirtualBoard::tick`].
 
 #![forbid(unsafe_code)]
 
 mod application;
-mod boot;
 mod loader;
 mod nor;
 mod registers;
 mod slip;
 mod stream;
 
-use application::Application;
-use boot::Boot;
+use application::{Application, End};
+use fixpoint_emulator::boot::{self, Boot};
 use loader::{After, Loader, World};
 use nor::Nor;
 use registers::Registers;
-
-pub use application::ARENA_BYTES;
 
 /// How the board is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,7 +120,7 @@ enum Chip {
         at_ms: u64,
     },
     Loader(Box<Loader>),
-    Application(Application),
+    Application(Box<Application>),
     /// Nothing to start; the ROM repeats its complaint, the bootloader is silent.
     Dead {
         repeated: String,
@@ -193,6 +191,32 @@ impl VirtualBoard {
                 self.receive(byte);
             }
         }
+        self.run_application();
+    }
+
+    /// Lets the application work for a stretch.
+    fn run_application(&mut self) {
+        let Chip::Application(application) = &mut self.chip else {
+            return;
+        };
+        let mut sent = Vec::new();
+        let end = application.run(&mut sent);
+        self.send(&sent);
+        self.end_application(end);
+    }
+
+    fn end_application(&mut self, end: Option<End>) {
+        match end {
+            None => {}
+            Some(End::Reset(reset)) => self.start(reset.text(), false),
+            Some(End::Stopped(reason)) => {
+                self.send(reason.as_bytes());
+                self.chip = Chip::Dead {
+                    repeated: String::new(),
+                    next_ms: 0,
+                };
+            }
+        }
     }
 
     fn receive(&mut self, byte: u8) {
@@ -218,7 +242,7 @@ impl VirtualBoard {
                 },
             ),
             Chip::Application(application) => {
-                application.on_bytes(&[byte], &mut answer);
+                application.on_byte(byte);
                 After::Stay
             }
             _ => After::Stay,
@@ -234,6 +258,9 @@ impl VirtualBoard {
     /// Bytes for the host since the last call.
     pub fn read(&mut self) -> Vec<u8> {
         self.rest();
+        if self.out.is_empty() {
+            self.run_application();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -315,6 +342,11 @@ impl VirtualBoard {
                 let io0_is_low = self.signals == (true, false);
                 self.start("0x1 (POWERON)", io0_is_low);
             }
+            Chip::Application(application) => {
+                let end = application.pass(ms);
+                self.end_application(end);
+                self.run_application();
+            }
             Chip::Dead { repeated, next_ms } if self.now_ms >= *next_ms && !repeated.is_empty() => {
                 *next_ms = self.now_ms + COMPLAINT_MS;
                 let text = repeated.clone();
@@ -352,9 +384,16 @@ impl VirtualBoard {
                 repeated,
                 next_ms: self.now_ms + COMPLAINT_MS,
             };
-            self.chip = match boot::boot(&self.nor, reset, &mut log) {
-                Boot::Application { models } => {
-                    Chip::Application(Application::start(&self.nor, &models, &mut log))
+            self.chip = match boot::boot(self.nor.bytes(), reset, &mut log) {
+                Boot::Application(image) => {
+                    let personality = self.options.personality;
+                    match Application::start(&self.nor, &image, personality) {
+                        Ok(application) => Chip::Application(Box::new(application)),
+                        Err(reason) => {
+                            log.push_str(&reason);
+                            dead(String::new())
+                        }
+                    }
                 }
                 Boot::NoBootloader { repeated } => dead(repeated),
                 Boot::NoApplication => dead(String::new()),

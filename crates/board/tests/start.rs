@@ -3,10 +3,11 @@
 mod bench;
 
 use bench::{Images, Random, drive};
-use fixpoint_board::{ARENA_BYTES, BootMode, Options, Personality, VirtualBoard};
+use fixpoint_board::{BootMode, Options, Personality, VirtualBoard};
 use fixpoint_flash::{Flasher, Prebuilt, partition, plan};
 use fixpoint_protocol::ErrorCode;
 use fixpoint_protocol::host::{self as link, Action, Board, Event, LinkClient};
+use sha2::Digest;
 use std::path::Path;
 
 fn text(board: &mut VirtualBoard) -> String {
@@ -37,7 +38,6 @@ fn boots_only_what_is_whole() {
         "0 factory          factory app      00 00 00010000 000f0000",
         "1 model0           Unknown data     40 00 00100000 00180000",
         "Loaded app from partition at offset 0x10000",
-        "on a virtual board",
     ] {
         assert!(log.contains(line), "{line} in {log}");
     }
@@ -59,19 +59,15 @@ fn boots_only_what_is_whole() {
     }
 }
 
-/// The images that the page writes.
-#[test]
-fn the_prebuilt_images_start() {
+/// A board with the images that the page writes, and a model.
+fn with_the_runtime(model: Option<&[u8]>) -> VirtualBoard {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let read = |name: &str| std::fs::read(folder.join(name));
-    let (Ok(bootloader), Ok(table), Ok(runtime)) = (
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
+    let (bootloader, table, runtime) = (
         read("bootloader.bin"),
         read("partition-table.bin"),
         read("runtime.bin"),
-    ) else {
-        println!("skipped: firmware/prebuilt/ not there");
-        return;
-    };
+    );
     let expected = partition::build(&partition::default_layout()).unwrap();
     assert_eq!(table, expected, "the default layout");
     let prebuilt = Prebuilt {
@@ -79,7 +75,7 @@ fn the_prebuilt_images_start() {
         table: &table,
         runtime: &runtime,
     };
-    let plan = plan::standard(&prebuilt, None).unwrap();
+    let plan = plan::standard(&prebuilt, model).unwrap();
     let mut board = VirtualBoard::new(None, Options::default());
     let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
     let progress = drive(&mut flasher, &mut board).0.unwrap().progress;
@@ -88,11 +84,55 @@ fn the_prebuilt_images_start() {
         progress.total_bytes, progress.wire_out, progress.wire_in, progress.round_trips
     );
     board.tick(100);
-    assert!(board.runs_application(), "{}", text(&mut board));
+    board
+}
+
+#[test]
+fn the_prebuilt_images_start() {
+    let mut board = with_the_runtime(None);
+    let mut said = String::new();
+    for _ in 0..10 {
+        said += &text(&mut board);
+    }
+    assert!(board.runs_application(), "{said}");
+    assert!(said.contains("Loaded app from partition"), "{said}");
+    assert!(said.contains("Fixpoint: no model to run"), "{said}");
     assert_eq!(
         hello(&mut board).model.unwrap_err().code,
         ErrorCode::ModelBlank
     );
+}
+
+/// A program that hits what is not modelled says where, and a reset brings the board back.
+#[test]
+fn what_is_not_modelled_is_told_on_the_console() {
+    let (images, mut flash) = flashed();
+    // l32i a2, a2, 0 (a2 is zero) instead of waiti, and the sums that go with it.
+    let start = 0x1_0000;
+    let runtime = &mut flash[start..start + images.runtime.len()];
+    let sums = runtime.len() - 33;
+    let code = runtime
+        .windows(3)
+        .rposition(|code| code == [0x00, 0x7F, 0x00]);
+    let code = code.unwrap();
+    runtime[code..code + 3].copy_from_slice(&[0x22, 0x22, 0x00]);
+    runtime[sums] ^= 0x7F ^ 0x22 ^ 0x22;
+    let hash = sha2::Sha256::digest(&runtime[..=sums]);
+    runtime[sums + 1..].copy_from_slice(&hash);
+    let options = Options {
+        personality: Personality::UsbSerialJtag,
+        ..Options::default()
+    };
+    let mut board = VirtualBoard::new(Some(flash), options);
+    assert!(text(&mut board).contains("Loaded app"));
+    let said = text(&mut board);
+    assert!(
+        said.contains("core 0 at 0x40378000: load from 0x00000000, where nothing is modelled"),
+        "{said}"
+    );
+    assert!(!board.runs_application());
+    board.set_signals(false, true);
+    assert!(board.runs_application());
 }
 
 #[test]
@@ -150,23 +190,13 @@ fn hello(board: &mut VirtualBoard) -> Board {
 }
 
 #[test]
-fn the_runtime_answers_and_says_that_it_is_virtual() {
-    let (_, flash) = flashed();
+fn the_runtime_answers() {
     // The bytes in the slot begin like a model and are none.
-    let mut board = VirtualBoard::new(Some(flash.clone()), Options::default());
-    let info = hello(&mut board);
-    assert!(info.virtual_board && info.chip == 9);
-    assert_eq!(info.flash_bytes, 4 << 20);
-    assert_eq!(info.arena_available as usize, ARENA_BYTES);
+    let model = bench::model(1, 50_003);
+    let info = hello(&mut with_the_runtime(Some(&model)));
+    assert_eq!(info.chip, 9);
+    assert!(info.arena_available >= 256 << 10);
     assert_eq!(info.model.unwrap_err().code, ErrorCode::ModelRefused);
-
-    let mut blank = flash.clone();
-    blank[0x10_0000..].fill(0xFF);
-    let mut board = VirtualBoard::new(Some(blank), Options::default());
-    assert_eq!(
-        hello(&mut board).model.unwrap_err().code,
-        ErrorCode::ModelBlank
-    );
 }
 
 #[test]

@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+pub mod boot;
 mod bus;
 mod core;
 pub mod cost;
 mod counts;
 pub mod cpu;
 pub mod elf;
+pub mod s3;
 pub mod sim;
 mod trap;
 

@@ -28,17 +28,28 @@ impl Random {
     }
 }
 
-/// An ESP32-S3 image with one segment, a right checksum and a right SHA-256.
+/// An ESP32-S3 image with a descriptor, `body` behind it, right sums, and a program that only waits.
 pub(crate) fn app_image(body: &[u8]) -> Vec<u8> {
-    let mut image = vec![0xE9, 1, 2, 0x2F];
-    image.extend(0x4037_8000u32.to_le_bytes());
+    const CODE: u32 = 0x4037_8000;
+    let mut data = 0xABCD_5432_u32.to_le_bytes().to_vec();
+    data.resize(256, 0);
+    data.extend(body);
+    data.resize(data.len().next_multiple_of(4), 0);
+    // waiti 15; j back to itself
+    let code = [0x00, 0x7F, 0x00, 0x06, 0xFF, 0xFF, 0x00, 0x00];
+
+    let mut image = vec![0xE9, 2, 2, 0x2F];
+    image.extend(CODE.to_le_bytes());
     image.extend([0xEE, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    image.extend(0x3C00_0020u32.to_le_bytes());
-    image.extend((body.len() as u32).to_le_bytes());
-    image.extend(body);
+    for (address, bytes) in [(0x3C00_0020, &data[..]), (CODE, &code[..])] {
+        image.extend(u32::to_le_bytes(address));
+        image.extend((bytes.len() as u32).to_le_bytes());
+        image.extend(bytes);
+    }
     image.resize((image.len() / 16 + 1) * 16, 0);
     let last = image.len() - 1;
-    image[last] = body.iter().fold(0xEF, |sum, byte| sum ^ byte);
+    let bytes = data.iter().chain(&code);
+    image[last] = bytes.fold(0xEF, |sum, byte| sum ^ byte);
     let hash = Sha256::digest(&image);
     image.extend(hash);
     image

@@ -15,7 +15,7 @@ const OURS: [(&str, &[&str]); 13] = [
     ("fixpoint-flash", &[]),
     ("fixpoint-isa", &[]),
     ("fixpoint-emulator", &["isa"]),
-    ("fixpoint-board", &["device", "protocol", "runtime"]),
+    ("fixpoint-board", &["emulator"]),
     (
         "fixpoint-wasm",
         &["board", "dataset", "flash", "protocol", "quant", "runtime"],

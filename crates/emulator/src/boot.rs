@@ -3,7 +3,6 @@
 //! The bootloader's code is not run; what it checks is: image header, chip, checksum and SHA-256,
 //! the partition table's entries and MD5.
 
-use crate::nor::Nor;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use std::fmt::Write;
@@ -13,23 +12,71 @@ const TABLE: u32 = 0x8000;
 const TABLE_BYTES: u32 = 0xC00;
 const IMAGE_MAGIC: u8 = 0xE9;
 const CHIP_ID: u16 = 9;
-const MODEL_TYPE: u8 = 0x40;
 
 /// How a start ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Boot {
-    /// The application runs; model partitions by offset and size.
-    Application { models: Vec<(u32, u32)> },
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The bootloader jumps to the application.
+    Application(Application),
     /// The ROM found no bootloader and repeats this line.
     NoBootloader { repeated: String },
     /// The bootloader found nothing to start.
     NoApplication,
 }
 
-struct Image {
-    entry: u32,
-    /// Load address and size of each segment, and where it lies in flash.
-    segments: Vec<(u32, u32, u32)>,
+/// An image that ROM and bootloader take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    pub entry: u32,
+    pub segments: Vec<Segment>,
+}
+
+/// A part of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where the program wants it.
+    pub address: u32,
+    /// Bytes.
+    pub size: u32,
+    /// Offset in flash.
+    pub at: u32,
+}
+
+/// What the bootloader does with a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Entries of the flash MMU's table, with their values.
+    Mapped(Vec<(u32, u32)>),
+    /// Copied to where it belongs.
+    Loaded,
+    /// Its address and its place in flash differ modulo the MMU's page.
+    Impossible,
+}
+
+/// Bytes that one entry of the flash MMU's table maps.
+const MMU_PAGE: u32 = 0x1_0000;
+
+impl Segment {
+    /// Whether it is seen through the cache and not copied.
+    fn is_mapped(&self) -> bool {
+        matches!(self.address >> 24, 0x3C | 0x3D | 0x42 | 0x43)
+    }
+
+    /// What the bootloader does with it.
+    pub fn start(&self) -> Start {
+        if !self.is_mapped() {
+            return Start::Loaded;
+        }
+        if self.address % MMU_PAGE != self.at % MMU_PAGE {
+            return Start::Impossible;
+        }
+        let pages = (self.address % MMU_PAGE)
+            .saturating_add(self.size)
+            .div_ceil(MMU_PAGE);
+        let entry = self.address % (32 << 20) / MMU_PAGE;
+        let page = self.at / MMU_PAGE;
+        Start::Mapped((0..pages).map(|n| (entry + n, page + n)).collect())
+    }
 }
 
 struct Entry {
@@ -40,17 +87,17 @@ struct Entry {
     label: String,
 }
 
-/// Starts what is in flash; the text goes to `log`.
-pub(crate) fn boot(nor: &Nor, reset: &str, log: &mut String) -> Boot {
+/// Starts what is in `flash` after a reset for the reason `reset`; what is printed goes to `log`.
+pub fn boot(flash: &[u8], reset: &str, log: &mut String) -> Boot {
     let _ = write!(
         log,
         "ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n\
          rst:{reset},boot:0x8 (SPI_FAST_FLASH_BOOT)\r\n"
     );
-    let bootloader = match image(nor, BOOTLOADER) {
+    let bootloader = match image(flash, BOOTLOADER) {
         Ok(image) => image,
         Err(_) => {
-            let header = nor.get(BOOTLOADER, 4).unwrap_or(&[0xFF; 4]);
+            let header = part(flash, BOOTLOADER, 4).unwrap_or(&[0xFF; 4]);
             let header = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
             let repeated = if header as u8 == IMAGE_MAGIC {
                 "ets_loader.c 78 \r\nSHA-256 comparison failed\r\n".to_owned()
@@ -62,16 +109,16 @@ pub(crate) fn boot(nor: &Nor, reset: &str, log: &mut String) -> Boot {
         }
     };
     log.push_str("SPIWP:0xee\r\nmode:DIO, clock div:1\r\n");
-    for (address, size, _) in &bootloader.segments {
+    for Segment { address, size, .. } in &bootloader.segments {
         let _ = write!(log, "load:{address:#010x},len:{size:#x}\r\n");
     }
     let _ = write!(log, "entry {:#010x}\r\n", bootloader.entry);
-    second_stage(nor, log)
+    second_stage(flash, log)
 }
 
-fn second_stage(nor: &Nor, log: &mut String) -> Boot {
+fn second_stage(flash: &[u8], log: &mut String) -> Boot {
     log.push_str("I (24) boot: ESP-IDF 2nd stage bootloader (virtual board)\r\n");
-    let Some(entries) = table(nor) else {
+    let Some(entries) = table(flash) else {
         log.push_str("E (33) flash_parts: partition table is missing or damaged\r\n");
         log.push_str("E (34) boot: Failed to verify partition table\r\n");
         return Boot::NoApplication;
@@ -95,10 +142,11 @@ fn second_stage(nor: &Nor, log: &mut String) -> Boot {
         log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
         return Boot::NoApplication;
     };
-    match image(nor, app.offset) {
+    match image(flash, app.offset).and_then(|image| described(flash, image)) {
         Ok(image) => {
-            for (index, (address, size, at)) in image.segments.iter().enumerate() {
-                let mapped = matches!(address >> 24, 0x3C | 0x42);
+            for (index, segment) in image.segments.iter().enumerate() {
+                let Segment { address, size, at } = segment;
+                let mapped = segment.is_mapped();
                 let _ = write!(
                     log,
                     "I (36) esp_image: segment {index}: paddr={at:08x} vaddr={address:08x} \
@@ -111,10 +159,7 @@ fn second_stage(nor: &Nor, log: &mut String) -> Boot {
                 "I (41) boot: Loaded app from partition at offset {:#x}\r\n",
                 app.offset
             );
-            let models = entries.iter().filter(|e| e.kind == MODEL_TYPE);
-            Boot::Application {
-                models: models.map(|e| (e.offset, e.size)).collect(),
-            }
+            Boot::Application(image)
         }
         Err(reason) => {
             let _ = write!(log, "E (36) esp_image: {reason}\r\n");
@@ -125,14 +170,37 @@ fn second_stage(nor: &Nor, log: &mut String) -> Boot {
     }
 }
 
+/// The app descriptor stands at the start of the first segment, which is data seen through the cache.
+fn described(flash: &[u8], image: Application) -> Result<Application, String> {
+    const DESCRIPTOR_MAGIC: u32 = 0xABCD_5432;
+    const DESCRIPTOR_BYTES: u32 = 256;
+    let first = image.segments.first().filter(|segment| {
+        matches!(segment.address >> 24, 0x3C | 0x3D) && segment.size >= DESCRIPTOR_BYTES
+    });
+    let magic = first
+        .and_then(|segment| part(flash, segment.at, 4))
+        .map(word);
+    match magic {
+        Some(DESCRIPTOR_MAGIC) => Ok(image),
+        Some(magic) => Err(format!("app descriptor has invalid magic {magic:#010x}")),
+        None => Err("the first segment is not data with an app descriptor".into()),
+    }
+}
+
+/// `size` bytes of flash from `offset` on, if it has them.
+fn part(flash: &[u8], offset: u32, size: u32) -> Option<&[u8]> {
+    let start = offset as usize;
+    flash.get(start..start.checked_add(size as usize)?)
+}
+
 fn word(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
 /// Checks an image as ROM and bootloader do: header, chip, segments, checksum, SHA-256.
-fn image(nor: &Nor, start: u32) -> Result<Image, String> {
+fn image(flash: &[u8], start: u32) -> Result<Application, String> {
     let cut = || format!("image at {start:#x} reaches beyond the flash");
-    let get = |at: u32, size: u32| nor.get(start.saturating_add(at), size).ok_or_else(cut);
+    let get = |at: u32, size: u32| part(flash, start.saturating_add(at), size).ok_or_else(cut);
     let header = get(0, 24)?;
     if header[0] != IMAGE_MAGIC {
         return Err(format!(
@@ -155,7 +223,11 @@ fn image(nor: &Nor, start: u32) -> Result<Image, String> {
         let (address, size) = (word(head), word(&head[4..]));
         let data = get(at.saturating_add(8), size)?;
         checksum = data.iter().fold(checksum, |sum: u8, byte| sum ^ byte);
-        segments.push((address, size, start + at + 8));
+        segments.push(Segment {
+            address,
+            size,
+            at: start + at + 8,
+        });
         at = at.saturating_add(8).saturating_add(size);
     }
     // The checksum is the last byte of a 16-byte row.
@@ -166,11 +238,11 @@ fn image(nor: &Nor, start: u32) -> Result<Image, String> {
     if hashed && get(end, 32)? != Sha256::digest(get(0, end)?).as_slice() {
         return Err("image hash failed - image is corrupt".into());
     }
-    Ok(Image { entry, segments })
+    Ok(Application { entry, segments })
 }
 
-fn table(nor: &Nor) -> Option<Vec<Entry>> {
-    let table = nor.get(TABLE, TABLE_BYTES)?;
+fn table(flash: &[u8]) -> Option<Vec<Entry>> {
+    let table = part(flash, TABLE, TABLE_BYTES)?;
     let mut entries = Vec::new();
     for (index, entry) in table.chunks_exact(32).enumerate() {
         match (entry[0], entry[1]) {

@@ -1,0 +1,240 @@
+//! The chip: two cores, memories and peripherals, from the moment the second-stage bootloader jumps to
+//! the application. Sans-io: bytes of both serial lines go in and come out by calls, and time passes
+//! only as instructions are executed or [`Machine::skip`] says so.
+
+mod memory;
+mod peripherals;
+mod soc;
+mod uart;
+mod usb;
+mod watchdog;
+
+use std::fmt;
+
+use crate::boot::{Application, Start};
+use crate::counts::Counts;
+use crate::cpu::Cpu;
+use crate::{Core, Pause, Stop};
+use memory::Memory;
+use peripherals::Peripherals;
+pub use peripherals::Reset;
+use soc::Soc;
+
+/// PRID of core 0 and core 1.
+const PRIDS: [u32; 2] = [0xCDCD, 0xABAB];
+/// Where the bootloader's stack stood: the application has its own.
+const BOOTLOADER_STACK: u32 = 0x3FCE_B900;
+/// PS as the bootloader leaves it: user mode, windows enabled, interrupts not masked.
+const BOOTLOADER_PS: u32 = 0x6_0020;
+/// Instructions between two looks at the watchdogs, and that one core is ahead of the other.
+const STRETCH: u64 = 100_000;
+const STRETCH_OF_TWO: u64 = 500;
+/// Instructions between two polls of a program that only waits.
+const POLLING: u64 = 100;
+
+/// What is chosen about a chip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of PSRAM behind the MMU, up to 32 MiB.
+    pub psram_bytes: u32,
+    /// Whether a host takes what the USB Serial/JTAG controller sends.
+    pub usb_host: bool,
+}
+
+/// Why [`Machine::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The instructions that it was given are done.
+    Budget,
+    /// The program waits for bytes from its host.
+    Idle,
+    /// The chip resets itself: everything but the always-on domain is gone.
+    Reset(Reset),
+    /// Something is not modelled.
+    Stopped { core: usize, stop: Stop },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget => f.write_str("still runs"),
+            Self::Idle => f.write_str("waits for its host"),
+            Self::Reset(reset) => write!(f, "reset {}", reset.text()),
+            Self::Stopped { core, stop } => write!(f, "core {core} {stop}"),
+        }
+    }
+}
+
+/// An ESP32-S3 that runs an application.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    cores: [Core; 2],
+    core_1_runs: bool,
+    soc: Soc,
+    /// Cycles of core 0 up to which `now_ns` was counted.
+    counted_cycles: u64,
+    /// Instructions when the last row of polls began.
+    polling_since: u64,
+}
+
+impl Machine {
+    /// The chip as the bootloader starts `application` of `flash`: segments loaded and mapped, core 1
+    /// halted, the RTC watchdog running.
+    ///
+    /// # Errors
+    /// When a segment can't be where it wants to be: its index.
+    pub fn new(flash: &[u8], application: &Application, options: Options) -> Result<Self, usize> {
+        let mut cpu = Cpu::new(application.entry, PRIDS[0]);
+        cpu.a[1] = BOOTLOADER_STACK;
+        cpu.ps.write(BOOTLOADER_PS);
+        let mut memory = Memory::new(flash, options.psram_bytes);
+        for (index, segment) in application.segments.iter().enumerate() {
+            let done = match segment.start() {
+                Start::Mapped(entries) => entries
+                    .into_iter()
+                    .try_for_each(|(entry, page)| memory.set_mmu_entry(entry as usize, page)),
+                Start::Loaded => {
+                    let start = segment.at as usize;
+                    let bytes = flash.get(start..start.saturating_add(segment.size as usize));
+                    bytes.and_then(|bytes| memory.place(segment.address, bytes))
+                }
+                Start::Impossible => None,
+            };
+            done.ok_or(index)?;
+        }
+        memory.forget_code();
+        Ok(Self {
+            cores: [Core::new(cpu), Core::new(Cpu::new(0, PRIDS[1]))],
+            core_1_runs: false,
+            soc: Soc {
+                memory,
+                peripherals: Peripherals::new(options.usb_host),
+                called: false,
+            },
+            counted_cycles: 0,
+            polling_since: 0,
+        })
+    }
+
+    /// Runs until there is something to say, for about `budget` instructions of core 0 at most.
+    pub fn run(&mut self, budget: u64) -> Outcome {
+        let end = self.cores[0].executed().saturating_add(budget);
+        loop {
+            let left = end.saturating_sub(self.cores[0].executed());
+            if left == 0 {
+                return Outcome::Budget;
+            }
+            let stretch = match self.core_1_runs {
+                true => STRETCH_OF_TWO,
+                false => STRETCH,
+            };
+            if let Some(outcome) = self.stretch(left.min(stretch)) {
+                return outcome;
+            }
+        }
+    }
+
+    fn stretch(&mut self, budget: u64) -> Option<Outcome> {
+        let waits = match self.core(0, budget) {
+            Ok(pause) => pause == Pause::Waiting,
+            Err(outcome) => return Some(outcome),
+        };
+        if self.core_1_runs
+            && let Err(outcome) = self.core(1, budget)
+        {
+            return Some(outcome);
+        }
+        if let Some(reset) = self.keep_time() {
+            return Some(Outcome::Reset(reset));
+        }
+        self.soc.called = false;
+        if let Some(start) = self.soc.peripherals.core_1_start.take() {
+            self.cores[1] = Core::new(Cpu::new(start, PRIDS[1]));
+            self.core_1_runs = true;
+        }
+        (waits || self.only_polls()).then_some(Outcome::Idle)
+    }
+
+    fn core(&mut self, number: usize, budget: u64) -> Result<Pause, Outcome> {
+        let pause = self.cores[number].run(&mut self.soc, budget);
+        if self.soc.memory.code_changed {
+            self.soc.memory.forget_code();
+            self.cores.iter_mut().for_each(Core::forget_code);
+        }
+        pause.map_err(|stop| Outcome::Stopped { core: number, stop })
+    }
+
+    /// Brings the time up to core 0's cycles; what resets the chip now, if anything does.
+    fn keep_time(&mut self) -> Option<Reset> {
+        let peripherals = &mut self.soc.peripherals;
+        let cycles = self.cores[0].cpu.cycles;
+        let passed = cycles - std::mem::replace(&mut self.counted_cycles, cycles);
+        peripherals.now_ns += passed * 1_000_000_000 / peripherals.cpu_hz();
+        let asked = peripherals.reset.take();
+        asked.or_else(|| peripherals.bitten())
+    }
+
+    /// Whether core 0 did nothing but look for bytes, over and over, since it last began to.
+    fn only_polls(&mut self) -> bool {
+        let polls = u64::from(self.soc.peripherals.idle_polls);
+        let executed = self.cores[0].executed();
+        if polls < 2 * u64::from(soc::IDLE_POLLS) {
+            if polls <= u64::from(soc::IDLE_POLLS) {
+                self.polling_since = executed;
+            }
+            return false;
+        }
+        let instructions = executed - self.polling_since;
+        self.soc.peripherals.idle_polls = 0;
+        instructions < polls * POLLING
+    }
+
+    /// Lets `milliseconds` pass in which nothing is executed, as when the program only waits.
+    pub fn skip(&mut self, milliseconds: u32) -> Option<Reset> {
+        let cycles = self.soc.peripherals.cpu_hz() / 1000 * u64::from(milliseconds);
+        for core in &mut self.cores {
+            core.cpu.cycles += cycles;
+        }
+        self.keep_time()
+    }
+
+    /// Bytes from the host on UART0.
+    pub fn uart_input(&mut self, bytes: &[u8]) {
+        self.soc.peripherals.uart.received.extend(bytes);
+    }
+
+    /// What UART0 has sent since the last call.
+    pub fn uart_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.soc.peripherals.uart.sent)
+    }
+
+    /// Bytes from the host on USB Serial/JTAG.
+    pub fn usb_input(&mut self, bytes: &[u8]) {
+        self.soc.peripherals.usb.received.extend(bytes);
+    }
+
+    /// What USB Serial/JTAG has sent since the last call.
+    pub fn usb_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.soc.peripherals.usb.sent)
+    }
+
+    /// Core 0 or 1.
+    pub fn cpu(&self, core: usize) -> &Cpu {
+        &self.cores[core & 1].cpu
+    }
+
+    /// Instructions that both cores have executed.
+    pub fn executed(&self) -> u64 {
+        self.cores.iter().map(Core::executed).sum()
+    }
+
+    /// Counts of a core since this was last called.
+    pub fn take_counts(&mut self, core: usize) -> Counts {
+        self.cores[core & 1].take_counts()
+    }
+
+    /// `N` bytes of memory as a core sees them.
+    pub fn memory<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
+        self.soc.memory.load(address).ok()?
+    }
+}
