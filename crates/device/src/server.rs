@@ -293,7 +293,7 @@ impl<'a, C: Clock> Station<'a, C> {
             exponent: output.exponent,
             bytes: output.bytes,
             name: layer.name,
-            operator: layer.kind.name(),
+            operator: layer.operator,
         });
         send(reply, sequence, sink);
         Ok(())

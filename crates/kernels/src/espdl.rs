@@ -4,8 +4,10 @@
 //! at its last v1 commit (af7808ba), its tools' evaluator, and golden outputs of the chips printed in
 //! its tutorials.
 
+use crate::elementwise::Operation;
+use crate::fixpoint::Leak;
 use crate::linear::{Finish, Shifts};
-use crate::number::{Accumulator, Element, floor_shift};
+use crate::number::{Accumulator, Element, Limits, floor_shift};
 
 /// What becomes of a sum of products before it is shifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,38 +20,23 @@ pub enum Sum {
     Wrap32,
 }
 
-/// Activation on the shifted and biased sum, before saturation.
-#[derive(Clone, Copy, Debug)]
-pub enum Activation<'a> {
-    None,
-    Relu,
-    /// One slope for all channels.
-    LeakyRelu {
-        slope: i16,
-        exponent: i8,
-    },
-    /// A slope for each channel, padded to whole blocks.
-    PRelu {
-        slopes: &'a [i16],
-        exponent: i8,
-    },
-}
-
-/// Linear op: shift the sum, add the bias, activate, saturate.
+/// Linear op: shift the sum, add the bias, activate, saturate. Leaky activations multiply what is
+/// negative by the slope and shift once more; ReLU is part of the limits.
 ///
 /// With per-channel shifts it is the S3's three-step pipeline: `u = clip16((sum >> 4) + bias)`, then
 /// `(u * f) >> 12` with `f = 2^(16 - shift)`, an integer, so 0 when shift > 16.
 #[derive(Clone, Copy, Debug)]
-pub struct Linear<'a> {
+pub struct Linear<'a, T> {
     /// One for each channel, padded to whole blocks.
     pub bias: &'a [i32],
     pub shifts: Shifts<'a>,
-    pub activation: Activation<'a>,
+    pub leak: Option<Leak<'a>>,
+    pub limits: Limits<T>,
     pub sum: Sum,
 }
 
-impl Linear<'_> {
-    fn element<T: Element>(&self, channel: usize, sum: i64) -> T {
+impl<T: Element> Linear<'_, T> {
+    fn element(&self, channel: usize, sum: i64) -> T {
         let bias = self.bias[channel];
         let wrap = self.sum == Sum::Wrap32;
         let sum = match self.sum {
@@ -77,26 +64,22 @@ impl Linear<'_> {
             Shifts::Uniform(_) => shifted.saturating_add(bias.into()),
             Shifts::PerChannel(_) => shifted,
         };
-        let leak = |slope: i16, exponent: i8| {
-            if t >= 0 {
-                t
-            } else if wrap {
-                let product = (t as i32).wrapping_mul(slope.into());
-                floor_shift(product.into(), -i32::from(exponent))
-            } else {
-                floor_shift(t.saturating_mul(slope.into()), -i32::from(exponent))
+        self.limits.clamp(match self.leak {
+            Some(leak) if t < 0 => {
+                let slope = leak.slopes.of(channel);
+                let product = if wrap {
+                    (t as i32).wrapping_mul(slope.into()).into()
+                } else {
+                    t.saturating_mul(slope.into())
+                };
+                floor_shift(product, -i32::from(leak.exponent))
             }
-        };
-        T::saturate(match self.activation {
-            Activation::None => t,
-            Activation::Relu => t.max(0),
-            Activation::LeakyRelu { slope, exponent } => leak(slope, exponent),
-            Activation::PRelu { slopes, exponent } => leak(slopes[channel], exponent),
+            _ => t,
         })
     }
 }
 
-impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_> {
+impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, T> {
     #[inline(always)]
     fn start(&self, _block: usize) -> [A; B] {
         [A::ZERO; B]
@@ -109,38 +92,67 @@ impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_> 
     }
 }
 
-/// Element-wise sum: the operand with the smaller exponent is floor-shifted to the larger one, the
-/// sum is floor-shifted to the output.
+/// Element-wise operation. Sums and differences: the operand with the smaller exponent is
+/// floor-shifted to the larger one, the result is floor-shifted to the output. Products are
+/// floor-shifted once. Extremes are compared as they are, at one exponent.
+///
+/// No golden vector exists for differences and products: Sub2D follows Add2D by symmetry, Mul2D is
+/// what the machine code of the 2021 library does.
 #[derive(Clone, Copy, Debug)]
-pub struct Add {
+pub struct Binary<T> {
+    operation: Operation,
     right_a: i32,
     right_b: i32,
     shift: i32,
-    relu: bool,
+    limits: Limits<T>,
 }
 
-impl Add {
-    /// For operands at exponents `a` and `b` and a sum at `out`.
-    pub fn new(a: i8, b: i8, out: i8, relu: bool) -> Self {
-        let high = i32::from(a.max(b));
+impl<T: Element> Binary<T> {
+    /// For operands at exponents `a` and `b` and a result at `out`.
+    pub fn new(operation: Operation, a: i8, b: i8, out: i8, limits: Limits<T>) -> Self {
+        let (a, b, out) = (i32::from(a), i32::from(b), i32::from(out));
+        let high = match operation {
+            Operation::Mul => a + b,
+            _ => a.max(b),
+        };
         Self {
-            right_a: high - i32::from(a),
-            right_b: high - i32::from(b),
-            shift: i32::from(out) - high,
-            relu,
+            operation,
+            right_a: high - a,
+            right_b: high - b,
+            shift: out - high,
+            limits,
         }
     }
 
-    /// The sum of two elements.
-    pub fn apply<T: Element>(&self, a: T, b: T) -> T {
-        let sum = floor_shift(a.into(), self.right_a) + floor_shift(b.into(), self.right_b);
-        floor_shift(sum, self.shift).to_element(self.relu)
+    /// The result for two elements.
+    pub fn apply(&self, a: T, b: T) -> T {
+        let (a, b): (i64, i64) = (a.into(), b.into());
+        let (low_a, low_b) = (floor_shift(a, self.right_a), floor_shift(b, self.right_b));
+        let value = match self.operation {
+            Operation::Add => low_a + low_b,
+            Operation::Sub => low_a - low_b,
+            Operation::Mul => a * b,
+            Operation::Max => a.max(b),
+            Operation::Min => a.min(b),
+        };
+        self.limits.clamp(floor_shift(value, self.shift))
     }
 }
 
 /// The same value at another exponent: one floor shift, then saturation.
-pub fn requantize<T: Element>(x: T, shift: i32, relu: bool) -> T {
-    floor_shift(x.into(), shift).to_element(relu)
+pub fn requantize<T: Element>(x: T, shift: i32, limits: Limits<T>) -> T {
+    limits.clamp(floor_shift(x.into(), shift))
+}
+
+/// A leaky ReLU that is a layer of its own: what is negative is multiplied by the slope,
+/// floor-shifted, and stored without saturation.
+pub fn leaky<T: Element>(x: T, slope: i16, exponent: i8) -> T {
+    let x: i64 = x.into();
+    if x >= 0 {
+        T::wrap(x)
+    } else {
+        T::wrap(floor_shift(x * i64::from(slope), -i32::from(exponent)))
+    }
 }
 
 /// Mean by a reciprocal: `k` is the largest with `floor(2^k / area) < max`, the sum is multiplied by
@@ -175,50 +187,52 @@ impl Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linear::Slopes;
 
-    fn linear(shifts: Shifts<'_>, sum: Sum) -> Linear<'_> {
+    fn linear<T: Element>(shifts: Shifts<'_>, sum: Sum) -> Linear<'_, T> {
         Linear {
             bias: &[3, -3],
             shifts,
-            activation: Activation::None,
+            leak: None,
+            limits: Limits::ALL,
             sum,
         }
     }
 
     #[test]
     fn floor_then_bias_then_saturate() {
-        let op = linear(Shifts::Uniform(2), Sum::Clip20);
-        assert_eq!(op.element::<i8>(0, 7), 4);
-        assert_eq!(op.element::<i8>(0, -1), 2);
-        assert_eq!(op.element::<i8>(0, -4), 2);
-        assert_eq!(op.element::<i8>(0, -5), 1);
+        let op = linear::<i8>(Shifts::Uniform(2), Sum::Clip20);
+        assert_eq!(op.element(0, 7), 4);
+        assert_eq!(op.element(0, -1), 2);
+        assert_eq!(op.element(0, -4), 2);
+        assert_eq!(op.element(0, -5), 1);
         // Saturating before the bias would give 124.
-        assert_eq!(op.element::<i8>(1, 4 * 130), 127);
+        assert_eq!(op.element(1, 4 * 130), 127);
     }
 
     #[test]
     fn sums_saturate_or_wrap_by_chip() {
         let shifts = Shifts::Uniform(16);
-        assert_eq!(linear(shifts, Sum::Clip20).element::<i8>(0, 1 << 25), 7 + 3);
+        assert_eq!(linear::<i8>(shifts, Sum::Clip20).element(0, 1 << 25), 7 + 3);
         assert_eq!(
-            linear(shifts, Sum::Clip20).element::<i8>(0, -(1 << 25)),
+            linear::<i8>(shifts, Sum::Clip20).element(0, -(1 << 25)),
             -8 + 3
         );
         let shifts = Shifts::Uniform(30);
         assert_eq!(
-            linear(shifts, Sum::Clip40).element::<i16>(0, i64::MAX),
+            linear::<i16>(shifts, Sum::Clip40).element(0, i64::MAX),
             511 + 3
         );
         assert_eq!(
-            linear(shifts, Sum::Clip40).element::<i16>(0, i64::MIN),
+            linear::<i16>(shifts, Sum::Clip40).element(0, i64::MIN),
             -512 + 3
         );
         assert_eq!(
-            linear(shifts, Sum::Wrap32).element::<i16>(0, 1 << 31),
+            linear::<i16>(shifts, Sum::Wrap32).element(0, 1 << 31),
             -2 + 3
         );
         assert_eq!(
-            linear(Shifts::Uniform(-2), Sum::Wrap32).element::<i16>(0, 5),
+            linear::<i16>(Shifts::Uniform(-2), Sum::Wrap32).element(0, 5),
             23
         );
     }
@@ -226,41 +240,51 @@ mod tests {
     #[test]
     fn per_channel_floors_twice_and_drops_large_shifts() {
         let shifts = [6, 17];
-        let op = linear(Shifts::PerChannel(&shifts), Sum::Clip20);
-        assert_eq!(op.element::<i8>(0, 16 * 8), (8 + 3) >> 2);
-        assert_eq!(op.element::<i8>(0, -1), 0);
-        assert_eq!(op.element::<i8>(0, -16 * 8), -2);
-        assert_eq!(op.element::<i8>(1, 1 << 19), 0);
+        let op = linear::<i8>(Shifts::PerChannel(&shifts), Sum::Clip20);
+        assert_eq!(op.element(0, 16 * 8), (8 + 3) >> 2);
+        assert_eq!(op.element(0, -1), 0);
+        assert_eq!(op.element(0, -16 * 8), -2);
+        assert_eq!(op.element(1, 1 << 19), 0);
     }
 
     #[test]
     fn leaks_act_on_the_biased_value() {
-        let mut op = linear(Shifts::Uniform(0), Sum::Clip40);
-        op.activation = Activation::LeakyRelu {
-            slope: 3,
+        let mut op = linear::<i16>(Shifts::Uniform(0), Sum::Clip40);
+        op.leak = Some(Leak {
+            slopes: Slopes::Uniform(3),
             exponent: -3,
-        };
-        assert_eq!(op.element::<i16>(0, -4), -1);
-        assert_eq!(op.element::<i16>(0, -3), 0);
-        assert_eq!(op.element::<i16>(0, 5), 8);
-        op.activation = Activation::PRelu {
-            slopes: &[3, -8],
+        });
+        assert_eq!(op.element(0, -4), -1);
+        assert_eq!(op.element(0, -3), 0);
+        assert_eq!(op.element(0, 5), 8);
+        op.leak = Some(Leak {
+            slopes: Slopes::PerChannel(&[3, -8]),
             exponent: -3,
-        };
-        assert_eq!(op.element::<i16>(1, -4), 7);
-        op.activation = Activation::Relu;
-        assert_eq!(op.element::<i16>(1, 1), 0);
+        });
+        assert_eq!(op.element(1, -4), 7);
+        op.leak = None;
+        op.limits.low = 0;
+        assert_eq!(op.element(1, 1), 0);
+        assert_eq!(leaky(-5i8, 3, -3), -2);
+        assert_eq!(leaky(5i8, 3, -3), 5);
+        assert_eq!(leaky(-128i8, 127, -6), 2);
     }
 
     #[test]
     fn operands_are_floored_to_the_larger_exponent() {
-        let add = Add::new(-1, 0, 0, false);
-        assert_eq!(add.apply(-1i8, 0i8), -1);
-        assert_eq!(add.apply(1i8, 5i8), 5);
-        assert_eq!(Add::new(0, 0, -1, false).apply(100i8, 20i8), 127);
-        assert_eq!(Add::new(0, 0, 1, false).apply(-1i8, 0i8), -1);
-        assert_eq!(requantize(-1i8, 1, false), -1);
-        assert_eq!(requantize(-1i8, 1, true), 0);
+        let binary =
+            |operation, [a, b, out]: [i8; 3]| Binary::new(operation, a, b, out, Limits::<i8>::ALL);
+        let add = binary(Operation::Add, [-1, 0, 0]);
+        assert_eq!(add.apply(-1, 0), -1);
+        assert_eq!(add.apply(1, 5), 5);
+        assert_eq!(binary(Operation::Add, [0, 0, -1]).apply(100, 20), 127);
+        assert_eq!(binary(Operation::Add, [0, 0, 1]).apply(-1, 0), -1);
+        assert_eq!(binary(Operation::Sub, [0, -1, 0]).apply(3, -1), 4);
+        assert_eq!(binary(Operation::Mul, [-4, -4, -7]).apply(-1, 1), -1);
+        assert_eq!(binary(Operation::Max, [-4, -4, -4]).apply(-1, 1), 1);
+        assert_eq!(binary(Operation::Min, [-4, -4, -4]).apply(-1, 1), -1);
+        assert_eq!(requantize(-1i8, 1, Limits::ALL), -1);
+        assert_eq!(requantize(-1i8, 1, Limits { low: 0, high: 5 }), 0);
     }
 
     #[test]

@@ -1,22 +1,51 @@
 //! The `fixpoint` arithmetic, the one that the chip executes: exact sums, then one shift that rounds
-//! half up, then saturation.
+//! half up, then saturation or a narrower clamp.
 
-use crate::linear::{Finish, Shifts};
-use crate::number::{Accumulator, Element, div_round_half_up, round_half_up_shift};
+use crate::elementwise::Operation;
+use crate::linear::{Finish, Shifts, Slopes};
+use crate::number::{Accumulator, Element, Limits, div_round_half_up, round_half_up_shift};
 
 pub use crate::number::rounding_constant;
 
-/// y = saturate((bias + sum(x * w)) >> shift), the rounding constant being part of the bias; then
-/// ReLU if asked.
+/// Slopes of a leaky ReLU: real = int * 2^exponent.
 #[derive(Clone, Copy, Debug)]
-pub struct Linear<'a, A> {
+pub struct Leak<'a> {
+    pub slopes: Slopes<'a>,
+    pub exponent: i8,
+}
+
+/// The shift and activation of an exact value: negative ones are multiplied by the slope first. One
+/// shift that rounds half up, for either sign.
+///
+/// The activation acts on the exact sum, not on the rounded result: one rounding instead of two, and
+/// a negative range that is larger than the output's doesn't saturate before it is scaled down, which
+/// matters because the output's exponent is made for what comes *after* the activation. On the vector
+/// unit an element-wise leak is `max(x, 0)`, plus `min(x, 0)` times the slope in QACC, which is
+/// preloaded with the rounding constant.
+///
+/// `shift` and `shift - exponent` are at most 62; `value * slope` fits 63 bits.
+#[inline(always)]
+pub fn leaky(value: i64, shift: i32, slope: i16, exponent: i8) -> i64 {
+    if value >= 0 {
+        round_half_up_shift(value, shift)
+    } else {
+        let scaled = value.wrapping_mul(slope.into());
+        round_half_up_shift(scaled, shift - i32::from(exponent))
+    }
+}
+
+/// y = clamp((bias + sum(x * w)) >> shift), the rounding constant being part of the bias. With a
+/// leak: [`leaky`] of bias + sum(x * w).
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a, T, A> {
     /// One for each channel, padded to whole blocks.
     pub bias: &'a [A],
     pub shifts: Shifts<'a>,
-    pub relu: bool,
+    pub leak: Option<Leak<'a>>,
+    pub limits: Limits<T>,
 }
 
-impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, A> {
+impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, T, A> {
     #[inline(always)]
     fn start(&self, block: usize) -> [A; B] {
         let mut sums = [A::ZERO; B];
@@ -27,48 +56,86 @@ impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, 
     #[inline(always)]
     fn finish(&self, block: usize, sums: &[A; B], output: &mut [T]) {
         let shifts = self.shifts.block::<B>(block);
-        for ((y, sum), shift) in output.iter_mut().zip(sums).zip(shifts) {
-            *y = sum.floor_shift(shift.into()).to_element(self.relu);
+        let lanes = output.iter_mut().zip(sums).zip(shifts);
+        match &self.leak {
+            None => {
+                for ((y, sum), shift) in lanes {
+                    *y = sum.floor_shift(shift.into()).to_element(self.limits);
+                }
+            }
+            Some(leak) => {
+                for (lane, ((y, sum), shift)) in lanes.enumerate() {
+                    let slope = leak.slopes.of(block * B + lane);
+                    let shift = shift.into();
+                    let exact: i64 = (*sum).into() - rounding_constant(shift);
+                    *y = self.limits.clamp(leaky(exact, shift, slope, leak.exponent));
+                }
+            }
         }
     }
 }
 
-/// Element-wise sum: both operands brought exactly to the smaller exponent, added, one shift that
-/// rounds half up.
+/// Element-wise operation on two operands: sums, differences and extremes bring both exactly to the
+/// smaller exponent, products are exact anyhow; then one shift that rounds half up.
 #[derive(Clone, Copy, Debug)]
-pub struct Add {
+pub struct Binary<T> {
+    operation: Operation,
     left_a: u32,
     left_b: u32,
     shift: i32,
-    relu: bool,
+    limits: Limits<T>,
 }
 
-impl Add {
-    /// For operands at exponents `a` and `b` and a sum at `out`. The exponents of the operands
-    /// differ by at most 46.
-    pub fn new(a: i8, b: i8, out: i8, relu: bool) -> Self {
-        let low = i32::from(a.min(b));
+impl<T: Element> Binary<T> {
+    /// For operands at exponents `a` and `b` and a result at `out`. The exponents of the operands
+    /// differ by at most 46, unless they are multiplied.
+    pub fn new(operation: Operation, a: i8, b: i8, out: i8, limits: Limits<T>) -> Self {
+        let (a, b, out) = (i32::from(a), i32::from(b), i32::from(out));
+        let low = match operation {
+            Operation::Mul => a + b,
+            _ => a.min(b),
+        };
         Self {
-            left_a: (i32::from(a) - low).unsigned_abs().min(46),
-            left_b: (i32::from(b) - low).unsigned_abs().min(46),
-            shift: i32::from(out) - low,
-            relu,
+            operation,
+            left_a: a.saturating_sub(low).clamp(0, 46).unsigned_abs(),
+            left_b: b.saturating_sub(low).clamp(0, 46).unsigned_abs(),
+            shift: out - low,
+            limits,
         }
     }
 
-    /// The sum of two elements.
+    /// The result for two elements.
     #[inline(always)]
-    pub fn apply<T: Element>(&self, a: T, b: T) -> T {
+    pub fn apply(&self, a: T, b: T) -> T {
         let (a, b): (i64, i64) = (a.into(), b.into());
-        let sum = (a << self.left_a) + (b << self.left_b);
-        round_half_up_shift(sum, self.shift).to_element(self.relu)
+        let aligned = || (a << self.left_a, b << self.left_b);
+        let exact = match self.operation {
+            Operation::Mul => a * b,
+            Operation::Add => {
+                let (a, b) = aligned();
+                a + b
+            }
+            Operation::Sub => {
+                let (a, b) = aligned();
+                a - b
+            }
+            Operation::Max => {
+                let (a, b) = aligned();
+                a.max(b)
+            }
+            Operation::Min => {
+                let (a, b) = aligned();
+                a.min(b)
+            }
+        };
+        self.limits.clamp(round_half_up_shift(exact, self.shift))
     }
 }
 
 /// The same value at another exponent: one shift that rounds half up, then saturation.
 #[inline(always)]
-pub fn requantize<T: Element>(x: T, shift: i32, relu: bool) -> T {
-    round_half_up_shift(x.into(), shift).to_element(relu)
+pub fn requantize<T: Element>(x: T, shift: i32, limits: Limits<T>) -> T {
+    limits.clamp(round_half_up_shift(x.into(), shift))
 }
 
 /// Mean of `count` elements, rounded half up once, at an exponent larger by `shift`.
@@ -90,22 +157,70 @@ pub fn mean<T: Element>(sum: i32, count: u32, shift: i32) -> T {
 mod tests {
     use super::*;
 
+    fn binary<T: Element>(operation: Operation, exponents: [i8; 3], a: T, b: T) -> T {
+        let [ea, eb, ey] = exponents;
+        Binary::new(operation, ea, eb, ey, Limits::ALL).apply(a, b)
+    }
+
     #[test]
     fn a_sum_rounds_once() {
+        let add = |exponents, a: i8, b: i8| binary(Operation::Add, exponents, a, b);
         // 1 * 2^-1 + 1 * 2^-1 at exponent 0.
-        assert_eq!(Add::new(-1, -1, 0, false).apply(1i8, 1i8), 1);
-        assert_eq!(Add::new(-1, -1, 0, false).apply(-1i8, 0i8), 0);
-        assert_eq!(Add::new(-1, -1, 0, false).apply(-1i8, -2i8), -1);
+        assert_eq!(add([-1, -1, 0], 1, 1), 1);
+        assert_eq!(add([-1, -1, 0], -1, 0), 0);
+        assert_eq!(add([-1, -1, 0], -1, -2), -1);
         // Rounding each operand by itself would give 2.
-        assert_eq!(Add::new(-2, -2, 0, false).apply(2i8, 3i8), 1);
-        assert_eq!(Add::new(0, -3, -3, false).apply(100i8, 1i8), 127);
-        assert_eq!(Add::new(0, -3, -3, false).apply(-100i8, 1i8), -128);
-        assert_eq!(Add::new(0, 0, 0, true).apply(-100i8, 1i8), 0);
-        assert_eq!(
-            Add::new(46, 0, 46, false).apply(i16::MIN, i16::MIN),
-            i16::MIN
-        );
-        assert_eq!(Add::new(0, 0, 127, false).apply(i16::MAX, i16::MAX), 0);
+        assert_eq!(add([-2, -2, 0], 2, 3), 1);
+        assert_eq!(add([0, -3, -3], 100, 1), 127);
+        assert_eq!(add([0, -3, -3], -100, 1), -128);
+        let relu = Limits { low: 0, high: 127 };
+        let sum = Binary::new(Operation::Add, 0, 0, 0, relu);
+        assert_eq!(sum.apply(-100i8, 1), 0);
+        let wide = |e, a: i16, b: i16| binary(Operation::Add, e, a, b);
+        assert_eq!(wide([46, 0, 46], i16::MIN, i16::MIN), i16::MIN);
+        assert_eq!(wide([0, 0, 127], i16::MAX, i16::MAX), 0);
+    }
+
+    #[test]
+    fn other_operations_are_exact_until_the_shift() {
+        use Operation::{Max, Min, Mul, Sub};
+        assert_eq!(binary(Sub, [0, -1, 0], 5i8, 1), 5);
+        assert_eq!(binary(Sub, [0, -1, 0], 5i8, 2), 4);
+        assert_eq!(binary(Sub, [0, 0, 0], i8::MIN, i8::MAX), i8::MIN);
+        assert_eq!(binary(Sub, [0, 0, 1], i16::MAX, i16::MIN), i16::MAX);
+        assert_eq!(binary(Mul, [-4, -4, -7], 12i8, 1), 6);
+        assert_eq!(binary(Mul, [-4, -4, -7], -11i8, 1), -5);
+        assert_eq!(binary(Mul, [-15, -15, -15], i16::MIN, i16::MIN), i16::MAX);
+        assert_eq!(binary(Mul, [-128, -128, 127], i16::MIN, i16::MIN), 0);
+        assert_eq!(binary(Mul, [127, 127, -128], 1i8, -1), i8::MIN);
+        // 3 * 2^-1 is above 1 and rounds to 2; 2 * 2^0 is above 3 * 2^-1.
+        assert_eq!(binary(Max, [-1, 0, 0], 3i8, 1), 2);
+        assert_eq!(binary(Max, [-1, 0, -1], 3i8, 2), 4);
+        assert_eq!(binary(Min, [-1, 0, -1], 3i8, 2), 3);
+    }
+
+    #[test]
+    fn a_leak_acts_on_the_exact_value() {
+        // -5 * 1/4 at a shift of 0 and of 1: -1.25 and -0.625.
+        assert_eq!(leaky(-5, 0, 1, -2), -1);
+        assert_eq!(leaky(-5, 1, 1, -2), -1);
+        assert_eq!(leaky(-2, 0, 1, -2), 0);
+        assert_eq!(leaky(5, 1, 1, -2), 3);
+        assert_eq!(leaky(-3, 0, -1, 0), 3);
+        assert_eq!(leaky(-(1 << 40), 10, i16::MAX, -15), -(32767 << 15));
+        // Rounding first would give -1 * 3/8 = -0.375, so 0; exactly it is -1.5 * 3/8 = -0.5625.
+        let finish = Linear {
+            bias: &[-6i32 + 2],
+            shifts: Shifts::Uniform(2),
+            leak: Some(Leak {
+                slopes: Slopes::Uniform(3),
+                exponent: -3,
+            }),
+            limits: Limits::<i8>::ALL,
+        };
+        let mut y = [0i8];
+        Finish::<i8, i32, 1>::finish(&finish, 0, &[-6 + 2], &mut y);
+        assert_eq!(y, [-1]);
     }
 
     #[test]
@@ -124,12 +239,14 @@ mod tests {
 
     #[test]
     fn a_requantized_element_saturates() {
-        assert_eq!(requantize(64i8, -1, false), 127);
-        assert_eq!(requantize(-65i8, -1, false), -128);
-        assert_eq!(requantize(3i8, 1, false), 2);
-        assert_eq!(requantize(-3i8, 1, false), -1);
-        assert_eq!(requantize(-3i8, 1, true), 0);
-        assert_eq!(requantize(-128i8, 200, false), 0);
-        assert_eq!(requantize(1i8, -200, false), 127);
+        let all = Limits::ALL;
+        assert_eq!(requantize(64i8, -1, all), 127);
+        assert_eq!(requantize(-65i8, -1, all), -128);
+        assert_eq!(requantize(3i8, 1, all), 2);
+        assert_eq!(requantize(-3i8, 1, all), -1);
+        assert_eq!(requantize(-3i8, 1, Limits { low: 0, high: 6 }), 0);
+        assert_eq!(requantize(100i8, 1, Limits { low: 0, high: 6 }), 6);
+        assert_eq!(requantize(-128i8, 200, all), 0);
+        assert_eq!(requantize(1i8, -200, all), 127);
     }
 }

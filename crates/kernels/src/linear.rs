@@ -40,41 +40,123 @@ impl Shifts<'_> {
     }
 }
 
-/// Position of a window's first tap, and which taps meet the input.
-struct Taps {
-    /// Kernel indices `first..end` are inside the input.
-    first: usize,
-    end: usize,
-    /// Input index of tap 0 plus `pad`.
-    start: usize,
-    pad: usize,
-    dilation: usize,
+/// Slopes of leaky activations.
+#[derive(Clone, Copy, Debug)]
+pub enum Slopes<'a> {
+    /// One for all channels.
+    Uniform(i16),
+    /// One for each channel, padded to whole blocks in a linear op.
+    PerChannel(&'a [i16]),
 }
 
-impl Taps {
-    fn new(at: usize, stride: u16, dilation: u16, pad: u16, kernel: u16, size: u32) -> Self {
-        let (dilation, pad) = (usize::from(dilation), usize::from(pad));
-        let start = at * usize::from(stride);
-        // Tap k is at start + k * dilation - pad, and 0 <= that < size.
-        let first = pad.saturating_sub(start).div_ceil(dilation);
-        let end = (size as usize + pad)
+impl Slopes<'_> {
+    /// The slope of a channel.
+    #[inline(always)]
+    pub fn of(&self, channel: usize) -> i16 {
+        match self {
+            Self::Uniform(slope) => *slope,
+            Self::PerChannel(slopes) => slopes[channel],
+        }
+    }
+}
+
+/// The taps of a window that meet the input, along one axis: an arithmetic progression.
+#[derive(Clone, Copy)]
+struct Taps {
+    /// Kernel index of the first, and from one to the next.
+    kernel: usize,
+    kernel_step: usize,
+    /// Input index of the first, and from one to the next.
+    input: usize,
+    input_step: isize,
+    count: usize,
+}
+
+/// One axis of a window.
+#[derive(Clone, Copy)]
+struct Line {
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+}
+
+impl Line {
+    /// Tap k is at `at * stride + k * dilation - pad`, inside if that is in `0..size`.
+    #[inline(always)]
+    fn taps(self, at: usize, size: usize) -> Taps {
+        let start = at * self.stride;
+        let first = self.pad.saturating_sub(start).div_ceil(self.dilation);
+        let end = (size + self.pad)
             .saturating_sub(start)
-            .div_ceil(dilation)
-            .min(usize::from(kernel));
-        Self {
-            first,
-            end,
-            start,
-            pad,
-            dilation,
+            .div_ceil(self.dilation)
+            .min(self.kernel);
+        Taps {
+            kernel: first,
+            kernel_step: 1,
+            input: (start + first * self.dilation).saturating_sub(self.pad),
+            input_step: self.dilation as isize,
+            count: end.saturating_sub(first),
         }
     }
 
-    /// Pairs of kernel index and input index.
-    fn iter(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (start, pad, dilation) = (self.start, self.pad, self.dilation);
-        (self.first..self.end).map(move |k| (k, start + k * dilation - pad))
+    /// The other way round: input i reaches, through tap k, the output at
+    /// `i * stride + k * dilation - pad`.
+    fn taps_transposed(self, at: usize, size: usize) -> Taps {
+        let target = at + self.pad;
+        let mut taps = Taps {
+            kernel: 0,
+            kernel_step: 1,
+            input: 0,
+            input_step: 0,
+            count: 0,
+        };
+        let mut previous = None;
+        for k in 0..self.kernel {
+            let Some(left) = target.checked_sub(k * self.dilation) else {
+                break;
+            };
+            let i = left / self.stride;
+            if left % self.stride != 0 || i >= size {
+                continue;
+            }
+            // The solutions of i * stride + k * dilation = target are equally spaced.
+            match previous {
+                None => (taps.kernel, taps.input) = (k, i),
+                Some((before, from)) if taps.count == 1 => {
+                    taps.kernel_step = k - before;
+                    taps.input_step = i as isize - from as isize;
+                }
+                Some(_) => {}
+            }
+            previous = Some((k, i));
+            taps.count += 1;
+        }
+        taps
     }
+}
+
+impl Taps {
+    /// Pairs of kernel index and input index.
+    #[inline(always)]
+    fn iter(self) -> impl Iterator<Item = (usize, usize)> {
+        let (mut k, mut i) = (self.kernel, self.input);
+        (0..self.count).map(move |_| {
+            let pair = (k, i);
+            k += self.kernel_step;
+            i = i.wrapping_add_signed(self.input_step);
+            pair
+        })
+    }
+}
+
+/// Which way a window slides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The window slides over the input.
+    Forward,
+    /// The window slides over the output: a transposed convolution.
+    Transposed,
 }
 
 /// Calls `tap(kernel index, input position)` for each tap of the window at (`oy`, `ox`) that lies
@@ -82,40 +164,51 @@ impl Taps {
 #[inline(always)]
 pub(crate) fn for_each_tap(
     window: &Window,
+    direction: Direction,
     shape: Hwc,
     oy: usize,
     ox: usize,
     mut tap: impl FnMut(usize, usize),
 ) {
-    let rows = Taps::new(
-        oy,
-        window.stride_h,
-        window.dilation_h,
-        window.pad_top,
-        window.kernel_h,
-        shape.h,
-    );
-    let columns = Taps::new(
-        ox,
-        window.stride_w,
-        window.dilation_w,
-        window.pad_left,
-        window.kernel_w,
-        shape.w,
-    );
+    let rows = Line {
+        kernel: window.kernel_h.into(),
+        stride: window.stride_h.into(),
+        dilation: window.dilation_h.into(),
+        pad: window.pad_top.into(),
+    };
+    let columns = Line {
+        kernel: window.kernel_w.into(),
+        stride: window.stride_w.into(),
+        dilation: window.dilation_w.into(),
+        pad: window.pad_left.into(),
+    };
+    let (h, w) = (shape.h as usize, shape.w as usize);
+    let (rows, columns) = match direction {
+        Direction::Forward => (rows.taps(oy, h), columns.taps(ox, w)),
+        Direction::Transposed => (rows.taps_transposed(oy, h), columns.taps_transposed(ox, w)),
+    };
     for (ky, iy) in rows.iter() {
         for (kx, ix) in columns.iter() {
-            tap(
-                ky * usize::from(window.kernel_w) + kx,
-                iy * shape.w as usize + ix,
-            );
+            tap(ky * usize::from(window.kernel_w) + kx, iy * w + ix);
         }
     }
 }
 
-/// Convolution over all input channels. Weights `[O/B][KH][KW][I][B]`, the padding is zero.
+/// How the kernel of a convolution is applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    pub window: Window,
+    pub direction: Direction,
+    /// Input and output channels are divided into so many groups of equal size that have nothing to
+    /// do with each other. At least 1.
+    pub groups: usize,
+}
+
+/// Convolution over the input channels of each group. Weights `[G][O/G/B][KH][KW][I/G][B]`, the
+/// padding is zero. Blocks that `finish` sees are counted through all groups.
 ///
-/// `output` has `out.h * out.w * out.c` elements and `out` is the window's output for `shape`.
+/// `output` has `out.h * out.w * out.c` elements and `out` is the window's output for `shape`, or
+/// for a transposed convolution `shape` is the window's output for `out`.
 ///
 /// # Panics
 ///
@@ -123,7 +216,7 @@ pub(crate) fn for_each_tap(
 pub fn conv2d<T, A, F, const B: usize>(
     input: &[T],
     shape: Hwc,
-    window: &Window,
+    sweep: &Sweep,
     weights: &[T],
     output: &mut [T],
     out: Hwc,
@@ -133,26 +226,37 @@ pub fn conv2d<T, A, F, const B: usize>(
     A: Accumulator,
     F: Finish<T, A, B>,
 {
+    let Sweep {
+        window,
+        direction,
+        groups,
+    } = sweep;
     let channels = shape.c as usize;
-    let filter = usize::from(window.kernel_h) * usize::from(window.kernel_w) * channels * B;
+    let (inner, outer) = (channels / groups, out.c as usize / groups);
+    let filter = usize::from(window.kernel_h) * usize::from(window.kernel_w) * inner * B;
+    let blocks = outer.div_ceil(B);
     let pixels = output.chunks_exact_mut(out.c as usize);
     for (at, pixel) in pixels.enumerate() {
         let (oy, ox) = (at / out.w as usize, at % out.w as usize);
-        for (block, lanes) in pixel.chunks_mut(B).enumerate() {
-            let weights = &weights[block * filter..][..filter];
-            let mut sums = finish.start(block);
-            for_each_tap(window, shape, oy, ox, |tap, position| {
-                let x = &input[position * channels..][..channels];
-                let w = &weights[tap * channels * B..][..channels * B];
-                multiply_accumulate(&mut sums, x, w);
-            });
-            finish.finish(block, &sums, lanes);
+        for (group, members) in pixel.chunks_exact_mut(outer).enumerate() {
+            for (block, lanes) in members.chunks_mut(B).enumerate() {
+                let block = group * blocks + block;
+                let weights = &weights[block * filter..][..filter];
+                let mut sums = finish.start(block);
+                for_each_tap(window, *direction, shape, oy, ox, |tap, position| {
+                    let x = &input[position * channels + group * inner..][..inner];
+                    let w = &weights[tap * inner * B..][..inner * B];
+                    multiply_accumulate(&mut sums, x, w);
+                });
+                finish.finish(block, &sums, lanes);
+            }
         }
     }
 }
 
+/// Sums of products of `x` with each of the `B` columns of `w`, a matrix of `x.len()` rows.
 #[inline(always)]
-fn multiply_accumulate<T: Element, A: Accumulator, const B: usize>(
+pub(crate) fn multiply_accumulate<T: Element, A: Accumulator, const B: usize>(
     sums: &mut [A; B],
     x: &[T],
     w: &[T],
@@ -195,13 +299,20 @@ pub fn depthwise_conv2d<T, A, F, const B: usize>(
         for (block, lanes) in pixel.chunks_mut(B).enumerate() {
             let weights = &weights[block * filter..][..filter];
             let mut sums = finish.start(block);
-            for_each_tap(window, shape, oy, ox, |tap, position| {
-                let x = &input[position * channels + block * B..][..lanes.len()];
-                let w = &weights[tap * B..][..B];
-                for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                    *sum = sum.add_product((*x).into(), (*w).into());
-                }
-            });
+            for_each_tap(
+                window,
+                Direction::Forward,
+                shape,
+                oy,
+                ox,
+                |tap, position| {
+                    let x = &input[position * channels + block * B..][..lanes.len()];
+                    let w = &weights[tap * B..][..B];
+                    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                        *sum = sum.add_product((*x).into(), (*w).into());
+                    }
+                },
+            );
             finish.finish(block, &sums, lanes);
         }
     }

@@ -4,24 +4,62 @@
 pub trait Element: Copy + Default + Ord + Into<i16> + Into<i32> + Into<i64> + 'static {
     /// Smallest value.
     const MIN: Self;
+    /// Largest value.
+    const MAX: Self;
 
     /// The nearest value of this type.
     fn saturate(value: i64) -> Self;
+
+    /// The low bits of `value`.
+    fn wrap(value: i64) -> Self;
 }
 
 impl Element for i8 {
     const MIN: Self = i8::MIN;
+    const MAX: Self = i8::MAX;
 
     fn saturate(value: i64) -> Self {
         value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+    }
+
+    fn wrap(value: i64) -> Self {
+        value as i8
     }
 }
 
 impl Element for i16 {
     const MIN: Self = i16::MIN;
+    const MAX: Self = i16::MAX;
 
     fn saturate(value: i64) -> Self {
         value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+    }
+
+    fn wrap(value: i64) -> Self {
+        value as i16
+    }
+}
+
+/// The results that an op may give: all of the element type, or a part of it. Saturation, ReLU and
+/// Clip are one and the same clamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits<T> {
+    pub low: T,
+    /// Not below `low`.
+    pub high: T,
+}
+
+impl<T: Element> Limits<T> {
+    /// The whole type: nothing but saturation.
+    pub const ALL: Self = Self {
+        low: T::MIN,
+        high: T::MAX,
+    };
+
+    /// The nearest value inside.
+    #[inline(always)]
+    pub fn clamp(self, value: i64) -> T {
+        T::wrap(value.min(self.high.into()).max(self.low.into()))
     }
 }
 
@@ -38,8 +76,8 @@ pub trait Accumulator: Copy + Into<i64> + 'static {
     /// [`floor_shift`], saturating at this type's range.
     fn floor_shift(self, shift: i32) -> Self;
 
-    /// [`Element::saturate`] without widening first.
-    fn to_element<T: Element>(self, relu: bool) -> T;
+    /// [`Limits::clamp`] without widening first.
+    fn to_element<T: Element>(self, limits: Limits<T>) -> T;
 }
 
 impl Accumulator for i32 {
@@ -60,8 +98,9 @@ impl Accumulator for i32 {
     }
 
     #[inline(always)]
-    fn to_element<T: Element>(self, relu: bool) -> T {
-        T::saturate(i64::from(if relu { self.max(0) } else { self }))
+    fn to_element<T: Element>(self, limits: Limits<T>) -> T {
+        let (low, high): (i32, i32) = (limits.low.into(), limits.high.into());
+        T::wrap(self.min(high).max(low).into())
     }
 }
 
@@ -79,8 +118,8 @@ impl Accumulator for i64 {
     }
 
     #[inline(always)]
-    fn to_element<T: Element>(self, relu: bool) -> T {
-        T::saturate(if relu { self.max(0) } else { self })
+    fn to_element<T: Element>(self, limits: Limits<T>) -> T {
+        limits.clamp(self)
     }
 }
 
@@ -219,7 +258,13 @@ mod tests {
         assert_eq!(i8::saturate(-129), -128);
         assert_eq!(i16::saturate(i64::MAX), i16::MAX);
         assert_eq!(i16::saturate(i64::MIN), i16::MIN);
-        assert_eq!(Accumulator::to_element::<i8>(-5i32, true), 0);
-        assert_eq!(Accumulator::to_element::<i8>(-500i64, false), -128);
+        assert_eq!(i8::wrap(-129), 127);
+        let relu = Limits { low: 0, high: 127 };
+        assert_eq!(Accumulator::to_element::<i8>(-5i32, relu), 0);
+        assert_eq!(Accumulator::to_element::<i8>(i32::MAX, relu), 127);
+        assert_eq!(Accumulator::to_element::<i8>(-500i64, Limits::ALL), -128);
+        let clip = Limits { low: -3, high: 5 };
+        assert_eq!(Accumulator::to_element::<i16>(i32::MIN, clip), -3);
+        assert_eq!(clip.clamp(i64::MAX), 5i16);
     }
 }

@@ -1,6 +1,6 @@
 //! Pooling over windows.
 
-use crate::linear::for_each_tap;
+use crate::linear::{Direction, for_each_tap};
 use crate::number::Element;
 use crate::shape::{Hwc, Window};
 
@@ -18,7 +18,7 @@ pub fn max_pool<T: Element>(input: &[T], shape: Hwc, window: &Window, output: &m
     for (at, pixel) in output.chunks_exact_mut(channels).enumerate() {
         pixel.fill(T::MIN);
         let (oy, ox) = (at / out.w as usize, at % out.w as usize);
-        for_each_tap(window, shape, oy, ox, |_, position| {
+        for_each_tap(window, Direction::Forward, shape, oy, ox, |_, position| {
             let x = &input[position * channels..][..channels];
             for (y, x) in pixel.iter_mut().zip(x) {
                 *y = (*y).max(*x);
@@ -51,7 +51,7 @@ pub fn average_pool<T: Element>(
         for (block, lanes) in pixel.chunks_mut(LANES).enumerate() {
             let mut sums = [0i32; LANES];
             let mut inside = 0;
-            for_each_tap(window, shape, oy, ox, |_, position| {
+            for_each_tap(window, Direction::Forward, shape, oy, ox, |_, position| {
                 inside += 1;
                 let x = &input[position * channels + block * LANES..][..lanes.len()];
                 for (sum, x) in sums.iter_mut().zip(x) {

@@ -15,6 +15,87 @@ impl Hwc {
     }
 }
 
+/// Most dimensions of a tensor; shapes with fewer have ones in front.
+pub const RANK: usize = 6;
+
+/// Offsets of the elements of a strided shape, the last dimension varying fastest.
+///
+/// The caller sees to it that every offset is within `i32`.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    dims: [u32; RANK],
+    strides: [i32; RANK],
+    at: [u32; RANK],
+    offset: i32,
+    left: u32,
+}
+
+impl Walk {
+    /// Over `dims`, none of them 0; their product fits 32 bits.
+    pub fn new(dims: [u32; RANK], strides: [i32; RANK]) -> Self {
+        Self {
+            dims,
+            strides,
+            at: [0; RANK],
+            offset: 0,
+            left: dims
+                .iter()
+                .fold(1, |product, dim| product.wrapping_mul(*dim)),
+        }
+    }
+
+    /// `dims` with a last dimension of 1, and the last dimension.
+    pub fn rows(mut dims: [u32; RANK]) -> ([u32; RANK], u32) {
+        let row = core::mem::replace(&mut dims[RANK - 1], 1);
+        (dims, row)
+    }
+
+    /// Where the next element is along each dimension.
+    pub fn position(&self) -> &[u32; RANK] {
+        &self.at
+    }
+}
+
+impl Iterator for Walk {
+    type Item = i32;
+
+    fn next(&mut self) -> Option<i32> {
+        self.left = self.left.checked_sub(1)?;
+        let offset = self.offset;
+        for axis in (0..RANK).rev() {
+            self.at[axis] += 1;
+            self.offset = self.offset.wrapping_add(self.strides[axis]);
+            if self.at[axis] < self.dims[axis] {
+                break;
+            }
+            let back = self.strides[axis].wrapping_mul(self.dims[axis] as i32);
+            self.offset = self.offset.wrapping_sub(back);
+            self.at[axis] = 0;
+        }
+        Some(offset)
+    }
+}
+
+/// Steps from one element to the next of a dense tensor along each dimension.
+pub fn dense_strides(dims: [u32; RANK]) -> [i32; RANK] {
+    let mut strides = [1; RANK];
+    for axis in (0..RANK - 1).rev() {
+        strides[axis] = (dims[axis + 1] as i32).wrapping_mul(strides[axis + 1]);
+    }
+    strides
+}
+
+/// Steps through a dense tensor of `dims` along the dimensions of `out`: 0 where it is repeated.
+pub fn repeated_strides(dims: [u32; RANK], out: [u32; RANK]) -> [i32; RANK] {
+    let mut strides = dense_strides(dims);
+    for (axis, stride) in strides.iter_mut().enumerate() {
+        if dims[axis] == 1 && out[axis] != 1 {
+            *stride = 0;
+        }
+    }
+    strides
+}
+
 /// A convolution or pooling window. Pads are in input elements, outside the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {

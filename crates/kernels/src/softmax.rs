@@ -41,7 +41,7 @@ fn exp_minus(difference: u32, exponent: i8) -> u32 {
     }
 }
 
-/// Softmax over each `group` consecutive elements, from `exponent` to `out_exponent`.
+/// Softmax over each `length` elements that lie `inner` apart, from `exponent` to `out_exponent`.
 ///
 /// Each output is `p * 2^-out_exponent / sum(p)`, rounded half up, saturated, where `p` is
 /// the integer exponential of the distance to the largest element. `out_exponent` is between
@@ -49,25 +49,27 @@ fn exp_minus(difference: u32, exponent: i8) -> u32 {
 ///
 /// # Panics
 ///
-/// If `group` is 0 or the lengths differ.
+/// If `length` or `inner` is 0 or the lengths differ.
 pub fn softmax<T: Element>(
     input: &[T],
-    group: usize,
+    length: usize,
+    inner: usize,
     exponent: i8,
     output: &mut [T],
     out_exponent: i8,
 ) {
     let scale = u32::from(out_exponent.unsigned_abs()).min(30);
-    for (x, y) in input
-        .chunks_exact(group)
-        .zip(output.chunks_exact_mut(group))
-    {
-        let largest: i32 = x.iter().copied().max().unwrap_or_default().into();
-        let power = |x: T| exp_minus(largest.abs_diff(x.into()), exponent);
-        let sum: u64 = x.iter().map(|x| u64::from(power(*x))).sum();
-        for (y, x) in y.iter_mut().zip(x) {
-            let numerator = u64::from(power(*x)) << scale;
-            *y = T::saturate(((numerator + sum / 2) / sum) as i64);
+    let groups = input.chunks_exact(length * inner);
+    for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
+        for lane in 0..inner {
+            let x = || x[lane..].iter().step_by(inner).copied();
+            let largest: i32 = x().max().unwrap_or_default().into();
+            let power = |x: T| exp_minus(largest.abs_diff(x.into()), exponent);
+            let sum: u64 = x().map(|x| u64::from(power(x))).sum();
+            for (y, x) in y[lane..].iter_mut().step_by(inner).zip(x()) {
+                let numerator = u64::from(power(x)) << scale;
+                *y = T::saturate(((numerator + sum / 2) / sum) as i64);
+            }
         }
     }
 }
@@ -108,16 +110,18 @@ mod tests {
     #[test]
     fn probabilities() {
         let mut y = [0i8; 4];
-        softmax(&[5i8, 5, 5, 5], 4, 0, &mut y, -7);
+        softmax(&[5i8, 5, 5, 5], 4, 1, 0, &mut y, -7);
         assert_eq!(y, [32; 4]);
-        softmax(&[127i8, -128, -128, -128], 4, 0, &mut y, -7);
+        softmax(&[127i8, -128, -128, -128], 4, 1, 0, &mut y, -7);
         assert_eq!(y, [127, 0, 0, 0]);
-        softmax(&[-128i8, -128, 127, 127], 2, -1, &mut y, -7);
+        softmax(&[-128i8, -128, 127, 127], 2, 1, -1, &mut y, -7);
+        assert_eq!(y, [64; 4]);
+        softmax(&[-128i8, 127, -128, 127], 2, 2, -1, &mut y, -7);
         assert_eq!(y, [64; 4]);
         let mut y = [0i16; 2];
-        softmax(&[0i16, 1], 2, 0, &mut y, -15);
+        softmax(&[0i16, 1], 2, 1, 0, &mut y, -15);
         assert_eq!(y, [8813, 23955]);
-        softmax(&[i16::MIN, i16::MAX], 2, -128, &mut y, -15);
+        softmax(&[i16::MIN, i16::MAX], 2, 1, -128, &mut y, -15);
         assert_eq!(y, [16384, 16384]);
     }
 }

@@ -7,11 +7,17 @@
 mod encode;
 mod linear;
 mod plan;
+mod rearrange;
+mod record;
 
 pub use fixpoint_kernels::Window;
+pub use fixpoint_kernels::resize::{Between, WEIGHT_BITS};
 use fixpoint_runtime::AlignedBytes;
 use fixpoint_runtime::format::MAX_RANK;
-pub use fixpoint_runtime::format::{Accumulator, Arithmetic, Element, EspdlChip, Storage};
+pub use fixpoint_runtime::format::{
+    Accumulator, Arithmetic, Element, EspdlChip, Operation, Reduction, Storage,
+};
+pub use rearrange::{Axis, Offsets, Rearrange};
 
 /// A tensor of an [`ImageBuilder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,25 +48,30 @@ pub enum Shifts {
     PerChannel(Vec<i32>),
 }
 
-/// Fused into a linear op, applied to its result.
+/// What an op does to its result before it is stored. Fixpoint arithmetic: to the exact result, so
+/// that there is one rounding; espdl: to the shifted one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Activation {
-    /// Nothing.
+    /// Nothing but saturation.
     #[default]
     None,
     /// max(y, 0).
     Relu,
-    /// y < 0: y * slope * 2^exponent. Espdl arithmetic only.
+    /// The integers that may come out, at the output's exponent: Clip, Relu6.
+    Clip { low: i16, high: i16 },
+    /// y < 0: y * slope * 2^exponent. Linear ops and Requantize only.
     LeakyRelu { slope: i16, exponent: i8 },
-    /// As leaky, one slope for each channel. Espdl arithmetic only.
+    /// As leaky, one slope for each channel (the last stored dimension). Linear ops and Requantize
+    /// only.
     PRelu { slopes: Vec<i16>, exponent: i8 },
 }
 
-/// The integers of Conv2d, DepthwiseConv2d and FullyConnected.
+/// The integers of Conv2d, ConvTranspose2d, DepthwiseConv2d and FullyConnected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linear {
-    /// In logical order, unpadded: Conv2d `[O][KH][KW][I]`, DepthwiseConv2d `[KH][KW][C]`,
-    /// FullyConnected `[O][I]` (`I` in the order in which the input tensor is stored).
+    /// In logical order, unpadded: Conv2d and ConvTranspose2d `[O][KH][KW][I/groups]`,
+    /// DepthwiseConv2d `[KH][KW][C]`, FullyConnected `[O][I]` (`I` in the order in which the input
+    /// tensor is stored).
     pub weights: Vec<i16>,
     /// One for each output channel. Fixpoint arithmetic: at exponent input + weight, *without* the
     /// rounding constant (the writer adds it). Espdl: at the output's exponent, or at
@@ -73,14 +84,34 @@ pub struct Linear {
 }
 
 /// What an op computes.
+///
+/// Axes are ONNX axes, not negative. Exponents of inputs and outputs are free where nothing else is
+/// said. All inputs and the output of an op have one element type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Groups = 1.
-    Conv2d { linear: Linear, window: Window },
+    /// Output channel `o` belongs to group `o / (O / groups)` and sees the input channels of that
+    /// group. One-dimensional convolutions have tensors `(1, C, L)` and a window of one row.
+    Conv2d {
+        linear: Linear,
+        window: Window,
+        groups: usize,
+    },
     /// One filter per channel (groups = C, multiplier 1).
     DepthwiseConv2d { linear: Linear, window: Window },
+    /// ONNX ConvTranspose. `window` is that of the convolution that would lead from the output's
+    /// shape back to the input's, which makes an output padding (less than the stride) part of the
+    /// output's shape. Weights are neither turned nor mirrored: tap (ky, kx) of input (y, x) goes to
+    /// output (y * stride + ky * dilation - pad, ..).
+    ConvTranspose2d {
+        linear: Linear,
+        window: Window,
+        groups: usize,
+    },
     /// Any input shape; output `(1, O)`.
     FullyConnected { linear: Linear },
+    /// Two tensors: `(.., M, K)` by `(.., K, N)`, in stored dimensions; leading dimensions of 1 are
+    /// repeated. Sums are exact, one rounding. Fixpoint arithmetic only.
+    MatMul,
     /// Input and output have the same exponent.
     MaxPool { window: Window },
     /// `count_include_pad` as in ONNX.
@@ -90,23 +121,50 @@ pub enum Op {
     },
     /// Over all rows and columns.
     GlobalAveragePool,
-    /// Two inputs of the same shape and storage; exponents are free.
-    Add { relu: bool },
-    /// The output's exponent is free (the input's in the espdl arithmetic).
-    Relu,
-    /// Only the exponent changes.
-    Requantize,
-    /// Over runs of `group` consecutive stored elements: the channels of `(1, C)` or of a
-    /// channels-last tensor. The output's exponent is between -30 and 0. Fixpoint arithmetic only.
-    Softmax { group: usize },
+    /// Two tensors, either of which may be a constant. In stored dimensions, aligned at the last,
+    /// each operand has the output's size or 1 and is repeated: a constant of ONNX shape
+    /// `(1, C, 1, 1)` for channels-last activations is channels-last itself. Add, Sub, Max and Min
+    /// align both exactly, then round once; Mul rounds the exact product. Max and Min want one
+    /// exponent for both operands in the espdl arithmetic.
+    Binary {
+        operation: Operation,
+        activation: Activation,
+    },
+    /// The exponent changes, and the activation: also Relu, Clip, LeakyRelu, PRelu on their own.
+    /// A leak in the espdl arithmetic keeps the exponent.
+    Requantize { activation: Activation },
+    /// Any function of one element, computed by the caller: Sigmoid, Tanh, HardSwish, Gelu, ...
+    ///
+    /// `i8`: 256 entries, of -128 to 127. `i16`: 2^k + 1 entries, `k` from 1 to 15, entry `i` for the
+    /// element `-32768 + i * 2^(16 - k)` (the last for 32768), interpolated linearly and rounded half
+    /// up; or 65536 entries, one for each element.
+    Lookup { table: Vec<i16> },
+    /// Along an axis. The output's exponent is between -30 and 0. Fixpoint arithmetic only.
+    Softmax { axis: usize },
+    /// Along `axes`, at most 65536 elements each. Max and Min keep the exponent. What is left over is
+    /// stored in the input's order: the output's shape is free, with or without ones.
+    Reduce {
+        reduction: Reduction,
+        axes: Vec<usize>,
+    },
+    /// Where the largest element is along the axis; of equal ones the first, or the last. The
+    /// output's exponent is 0; its type is the input's or i16, and must hold every position.
+    ArgMax { axis: usize, last: bool },
     /// The same bytes in another shape: Reshape, Flatten, Squeeze, Identity of ONNX, when the stored
-    /// order stays as it is. Costs nothing unless it copies.
+    /// order stays as it is. The exponent stays. Costs nothing unless it copies.
     Reshape,
-    /// `input_dims` are dimensions as stored, at most 4: output dimension `i` is input dimension
-    /// `permutation[i]`. (H, W, C) to (C, H, W): dims `[H, W, C]`, permutation `[2, 0, 1]`.
-    Transpose {
-        input_dims: Vec<usize>,
-        permutation: Vec<usize>,
+    /// Elements in another order, repeated, left out, filled up: Transpose, Slice, Pad, Expand,
+    /// Gather, DepthToSpace, Resize (nearest). The exponent stays.
+    Rearrange(Rearrange),
+    /// One or more inputs along an axis, all with the output's storage. Each is brought to the
+    /// output's exponent (and has it already in the espdl arithmetic).
+    Concat { axis: usize },
+    /// Channels-last. For each output row (column): the two input rows it lies between, and the
+    /// weight of the second in units of 2^-14. The sum of four is exact and rounded once. Fixpoint
+    /// arithmetic only.
+    ResizeLinear {
+        rows: Vec<Between>,
+        columns: Vec<Between>,
     },
 }
 
@@ -312,6 +370,25 @@ impl ImageBuilder {
 }
 
 impl TensorDef {
+    /// Dimensions in the order of the memory.
+    pub fn stored_dims(&self) -> Vec<usize> {
+        let mut dims = self.dims.clone();
+        if self.storage == Storage::ChannelsLast && dims.len() > 1 {
+            dims[1..].rotate_left(1);
+        }
+        dims
+    }
+
+    /// Which of [`Self::stored_dims`] an ONNX axis is. `None` if there is no such axis.
+    pub fn stored_axis(&self, axis: usize) -> Option<usize> {
+        let rank = self.dims.len();
+        (axis < rank).then(|| match (self.storage, axis) {
+            (Storage::AsOnnx, _) | (_, 0) => axis,
+            (Storage::ChannelsLast, 1) => rank - 1,
+            (Storage::ChannelsLast, _) => axis - 1,
+        })
+    }
+
     fn elements(&self) -> u64 {
         self.dims
             .iter()

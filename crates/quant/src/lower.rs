@@ -125,14 +125,14 @@ impl Context<'_> {
         let espdl = self.options.arithmetic == Arithmetic::Espdl;
         let op = match &layer.kind {
             Kind::Alias => image::Op::Reshape,
-            Kind::Permute { dims, perm } => image::Op::Transpose {
-                input_dims: dims.clone(),
-                permutation: perm.clone(),
-            },
+            Kind::Permute { dims, perm } => {
+                image::Op::Rearrange(image::Rearrange::transpose(dims, perm))
+            }
             Kind::Compute(op) => match op {
                 Op::Conv(window) => image::Op::Conv2d {
                     linear: self.linear(layer, op, &mut facts)?,
                     window: self.window(layer, window)?,
+                    groups: 1,
                 },
                 Op::DepthwiseConv(window) => {
                     facts.op = "DepthwiseConv".to_owned();
@@ -168,10 +168,16 @@ impl Context<'_> {
                     count_include_pad: *count_pads,
                 },
                 Op::GlobalAveragePool => image::Op::GlobalAveragePool,
-                Op::Add => image::Op::Add {
-                    relu: layer.activation.is_some(),
+                Op::Add => image::Op::Binary {
+                    operation: image::Operation::Add,
+                    activation: match layer.activation {
+                        Some(_) => Activation::Relu,
+                        None => Activation::None,
+                    },
                 },
-                Op::Relu => image::Op::Relu,
+                Op::Relu => image::Op::Requantize {
+                    activation: Activation::Relu,
+                },
                 Op::LeakyRelu | Op::PRelu => {
                     return self.fail(
                         layer,
@@ -187,9 +193,7 @@ impl Context<'_> {
                              yet. Remove the Softmax, or take the fixpoint arithmetic.",
                         );
                     }
-                    image::Op::Softmax {
-                        group: self.plan.tensors[layer.inputs[0]].dims[*axis],
-                    }
+                    image::Op::Softmax { axis: *axis }
                 }
                 Op::Reshape | Op::Transpose { .. } => image::Op::Reshape,
             },

@@ -1,4 +1,4 @@
-//! The model image format, version 1.
+//! The model image format, version 2.
 //!
 //! An image is one block of little-endian bytes that is executed in place: on the chip from mapped
 //! flash, on a host from an aligned buffer. It starts at an address that is a multiple of 16.
@@ -10,7 +10,7 @@
 //! | at | type | meaning |
 //! |---|---|---|
 //! | 0 | 4 bytes | magic, `FXPM` |
-//! | 4 | u16 | format version, 1 |
+//! | 4 | u16 | format version, 2 |
 //! | 6 | u16 | header length, 64 |
 //! | 8 | u32 | image length in bytes, a multiple of 16; what follows in memory is ignored |
 //! | 12 | u32 | CRC-32 (ISO-HDLC) of bytes 0..12 and then 16..length; it also names the image |
@@ -69,45 +69,87 @@
 //! | 16 | u16 each | tensor indices, inputs then outputs, padded with zero to a multiple of 4 |
 //! | .. | | body of the kind, padded with zeros |
 //!
+//! *Stored dimensions* are those of a tensor in the order of its memory: `(1, H, W, C)` or
+//! `(1, L, C)` of a channels-last tensor, else the ONNX dimensions; with ones in front up to six. An
+//! *axis* is a place among these six.
+//!
 //! A *window* is ten u16: kernel, stride, dilation (rows, columns each), pads top, left, bottom,
-//! right. A *linear* part is 24 bytes:
+//! right. An *activation* part is 12 bytes:
+//!
+//! | at | type | meaning |
+//! |---|---|---|
+//! | 0 | u32 | offset of the slopes (i16), or 0 without a leak |
+//! | 4 | u8 | leak: 0 none, 1 one slope, 2 a slope per channel |
+//! | 5 | i8 | exponent of the slopes |
+//! | 6 | i16 | smallest result |
+//! | 8 | i16 | largest result; with the smallest: saturation, ReLU and Clip |
+//! | 10 | u16 | zero |
+//!
+//! A *linear* part is 32 bytes:
 //!
 //! | at | type | meaning |
 //! |---|---|---|
 //! | 0 | u32 | offset of the weights, elements of the input's type |
 //! | 4 | u32 | offset of the biases |
 //! | 8 | u32 | offset of the per-channel shifts (i8), or 0: one shift |
-//! | 12 | u32 | offset of the slopes (i16), or 0: none |
-//! | 16 | u8 | weight layout: 1 blocked |
-//! | 17 | u8 | accumulator: 32, 40 or 64 bits |
-//! | 18 | u8 | activation: 0 none, 1 ReLU, 2 leaky ReLU (one slope), 3 PReLU (a slope per channel) |
-//! | 19 | i8 | the one shift; 0 when shifts are per channel |
-//! | 20 | i8 | exponent of the slopes |
-//! | 21 | 3 bytes | zero |
+//! | 12 | u8 | weight layout: 1 blocked |
+//! | 13 | u8 | accumulator: 32, 40 or 64 bits |
+//! | 14 | i8 | the one shift; 0 when shifts are per channel |
+//! | 15 | u8 | zero |
+//! | 16 | u16 | groups; 1 where the kind has none |
+//! | 18 | u16 | zero |
+//! | 20 | | activation |
 //!
-//! | kind | body |
-//! |---|---|
-//! | 1 Conv2D | linear, window |
-//! | 2 DepthwiseConv2D | linear, window |
-//! | 3 FullyConnected | linear |
-//! | 4 MaxPool | window |
-//! | 5 AveragePool | window, u8: count the padding |
-//! | 6 GlobalAveragePool | |
-//! | 7 Add | u8: fused ReLU |
-//! | 8 Relu | |
-//! | 9 Requantize | |
-//! | 10 Softmax | u32: number of consecutive elements that are normalised together |
-//! | 11 Reshape | |
-//! | 12 Transpose | u8 rank, 4 x u8 permutation, 3 zeros, 4 x u32 input dimensions as stored |
+//! | kind | inputs | body |
+//! |---|---|---|
+//! | 1 Conv2D | 1 | linear, window |
+//! | 2 DepthwiseConv2D | 1 | linear, window |
+//! | 3 FullyConnected | 1 | linear |
+//! | 4 MaxPool | 1 | window |
+//! | 5 AveragePool | 1 | window, u8: count the padding |
+//! | 6 GlobalAveragePool | 1 | |
+//! | 7 Binary | 2 | u8 operation, see [`OPERATIONS`]; u8 zero; i16 smallest, i16 largest result |
+//! | 8 ConvTranspose2D | 1 | linear, window: that of the convolution from the output's shape to the input's |
+//! | 9 Requantize | 1 | activation |
+//! | 10 Softmax | 1 | u8: the axis that is normalised |
+//! | 11 Reshape | 1 | |
+//! | 12 Rearrange | 1 | i32 start, i16 fill, u16 zero, six times: u32 size, i32 step, u32 offset of a table (i32) or 0 |
+//! | 13 Lookup | 1 | u32 offset of the table, u8 step bits |
+//! | 14 Concat | 1 to 255 | u8 axis |
+//! | 15 Reduce | 1 | u8 reduction, see [`REDUCTIONS`]; u8 axes, a bit each |
+//! | 16 ArgMax | 1 | u8 axis, u8: the last of equals instead of the first |
+//! | 17 MatMul | 2 | |
+//! | 18 ResizeLinear | 1 | u32 offset of the rows, u32 offset of the columns |
+//!
+//! *Binary*: along each axis an operand has the output's size, or 1 and is repeated. *MatMul*:
+//! `(.., M, K)` by `(.., K, N)` gives `(.., M, N)` in stored dimensions, operands repeated along the
+//! first four axes as in Binary; exponents may differ, sums are exact and shifted once.
+//!
+//! *Rearrange*: the output is counted through six axes of the sizes given, the last fastest, whose
+//! product is its number of elements. The element at `i0..i5` is the input's at
+//! `start + offset0(i0) + .. + offset5(i5)`, where an axis' offset is its step times the index, or
+//! the table's entry at the index; or the fill where one of these entries is negative. This is
+//! Transpose, Slice, Pad, Expand, Gather, DepthToSpace and Resize (nearest).
+//!
+//! *Lookup*: entry `i` of the table (elements of the input's type) is the result for the element
+//! `MIN + i * 2^(step bits)`; between entries it is interpolated, see
+//! [`fixpoint_kernels::lookup`]. Step bits are 0 for i8, 0 to 15 for i16.
+//!
+//! *ResizeLinear*: of channels-last tensors. For each output row (column) three u16: the two input
+//! rows it lies between, and the weight of the second in units of 2^-14, at most 2^14.
+//!
+//! *ArgMax*: the output's exponent is 0, its type the input's or i16, and the axis no longer than
+//! that type has positions for.
 //!
 //! # Arrays of a linear op
 //!
-//! `B` = 16 for i8 and 8 for i16: the lanes of one vector register. Channels are padded with zeros
-//! to a multiple of `B`, in the weights and in each per-channel array.
+//! `B` = 16 for i8 and 8 for i16: the lanes of one vector register. `G` groups, each of `I/G` input
+//! and `O/G` output channels; the output channels of a group are padded with zeros to a multiple of
+//! `B`, in the weights and in each per-channel array, which hold one group after the other.
 //!
 //! | layout 1 | order |
 //! |---|---|
-//! | Conv2D | `[O/B][KH][KW][I][B]` |
+//! | Conv2D, ConvTranspose2D | `[G][O/G/B][KH][KW][I/G][B]` |
 //! | DepthwiseConv2D | `[C/B][KH][KW][B]` |
 //! | FullyConnected | `[O/B][I][B]`; `I` in the order in which the input is stored |
 //!
@@ -119,17 +161,22 @@
 //! # Rules that a reader checks
 //!
 //! Everything above; every name, table and array inside the image; tensors inside the arena;
-//! shapes of an op's tensors agree with its attributes; shifts within [`SHIFT_RANGE`]; an op's
-//! output overlaps none of its inputs in the arena, except: Relu, Requantize, Add and Reshape may
-//! write exactly over an input of the same length. A constant is never an output. Accumulators are
-//! proved wide enough by the writer; the reader takes its word, and arithmetic wraps if it lied.
+//! shapes of an op's tensors agree with its attributes; input and output of Reshape, MaxPool,
+//! Rearrange, ArgMax and of Max and Min in Reduce share an exponent, ArgMax' output excepted; shifts
+//! within [`SHIFT_RANGE`]; an op's output overlaps none of its inputs in the arena, except: Binary,
+//! Requantize, Lookup and Reshape may write exactly over an input of the same length. A constant is
+//! never an output. Accumulators are proved wide enough by the writer; the reader takes its word, and
+//! arithmetic wraps if it lied.
 
 use core::ops::RangeInclusive;
+
+pub use fixpoint_kernels::elementwise::Operation;
+pub use fixpoint_kernels::reduce::Reduction;
 
 /// First bytes of an image.
 pub const MAGIC: [u8; 4] = *b"FXPM";
 /// The version that this build writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of a tensor record.
@@ -139,15 +186,29 @@ pub const OP_HEADER_BYTES: u32 = 16;
 /// Every array and record starts at a multiple of this.
 pub const ALIGN: u32 = 16;
 /// Most dimensions of a tensor.
-pub const MAX_RANK: usize = 6;
-/// Most inputs of an op in this version.
-pub const MAX_OP_INPUTS: usize = 2;
+pub const MAX_RANK: usize = fixpoint_kernels::RANK;
 /// Header flag: a run leaves the inputs unchanged, so that it can be repeated.
 pub const FLAG_KEEPS_INPUTS: u16 = 1;
 /// Right shifts (left when negative) that an op may ask for.
 pub const SHIFT_RANGE: RangeInclusive<i32> = -31..=62;
 /// Largest difference between the exponents of two operands that are added.
 pub const MAX_ALIGNMENT: u32 = 46;
+
+/// Operations of Binary; the place is the number that stands for it.
+pub const OPERATIONS: [Operation; 5] = [
+    Operation::Add,
+    Operation::Sub,
+    Operation::Mul,
+    Operation::Max,
+    Operation::Min,
+];
+/// Reductions of Reduce; the place is the number that stands for it.
+pub const REDUCTIONS: [Reduction; 4] = [
+    Reduction::Mean,
+    Reduction::Sum,
+    Reduction::Max,
+    Reduction::Min,
+];
 
 /// Integer type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -269,35 +330,53 @@ pub enum OpKind {
     AveragePool = 5,
     /// Mean of a whole channel.
     GlobalAveragePool = 6,
-    /// Element-wise sum, optional fused ReLU.
-    Add = 7,
-    /// max(x, 0), brought to the output's exponent.
-    Relu = 8,
-    /// The same value at another exponent.
+    /// Element-wise sum, difference, product or extreme, with repetition.
+    Binary = 7,
+    /// Convolution whose window slides over the output.
+    ConvTranspose2d = 8,
+    /// The same value at another exponent; ReLU, Clip, LeakyRelu, PRelu.
     Requantize = 9,
-    /// Integer softmax over consecutive elements.
+    /// Integer softmax along an axis.
     Softmax = 10,
     /// The same bytes in another shape (also Flatten, Squeeze, ...).
     Reshape = 11,
-    /// Permutation of up to four dimensions.
-    Transpose = 12,
+    /// The input's elements in another order, repeated or left out.
+    Rearrange = 12,
+    /// A function of one element, as a table.
+    Lookup = 13,
+    /// Tensors one after another along an axis.
+    Concat = 14,
+    /// Mean, sum or extreme along some axes.
+    Reduce = 15,
+    /// Where the largest element is along an axis.
+    ArgMax = 16,
+    /// Product of two matrices that are both computed.
+    MatMul = 17,
+    /// Rows and columns interpolated linearly.
+    ResizeLinear = 18,
 }
 
 impl OpKind {
     /// Every kind, in the order of the codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Conv2d,
         Self::DepthwiseConv2d,
         Self::FullyConnected,
         Self::MaxPool,
         Self::AveragePool,
         Self::GlobalAveragePool,
-        Self::Add,
-        Self::Relu,
+        Self::Binary,
+        Self::ConvTranspose2d,
         Self::Requantize,
         Self::Softmax,
         Self::Reshape,
-        Self::Transpose,
+        Self::Rearrange,
+        Self::Lookup,
+        Self::Concat,
+        Self::Reduce,
+        Self::ArgMax,
+        Self::MatMul,
+        Self::ResizeLinear,
     ];
 
     pub(crate) fn from_code(code: u16) -> Option<Self> {
@@ -313,12 +392,18 @@ impl OpKind {
             Self::MaxPool => "MaxPool",
             Self::AveragePool => "AveragePool",
             Self::GlobalAveragePool => "GlobalAveragePool",
-            Self::Add => "Add",
-            Self::Relu => "Relu",
+            Self::Binary => "Binary",
+            Self::ConvTranspose2d => "ConvTranspose2D",
             Self::Requantize => "Requantize",
             Self::Softmax => "Softmax",
             Self::Reshape => "Reshape",
-            Self::Transpose => "Transpose",
+            Self::Rearrange => "Rearrange",
+            Self::Lookup => "Lookup",
+            Self::Concat => "Concat",
+            Self::Reduce => "Reduce",
+            Self::ArgMax => "ArgMax",
+            Self::MatMul => "MatMul",
+            Self::ResizeLinear => "ResizeLinear",
         }
     }
 }

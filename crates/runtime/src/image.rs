@@ -73,6 +73,19 @@ impl Tensor<'_> {
         }
     }
 
+    /// Dimensions in the order of the memory, with ones in front.
+    pub fn stored(&self) -> [u32; MAX_RANK] {
+        let mut stored = [1; MAX_RANK];
+        let dims = self.dims();
+        let front = MAX_RANK - dims.len();
+        stored[front..].copy_from_slice(dims);
+        if self.storage == Storage::ChannelsLast {
+            // (1, C, ..) to (1, .., C).
+            stored[front + 1..].rotate_left(1);
+        }
+        stored
+    }
+
     pub(crate) fn end(&self) -> u32 {
         self.offset.saturating_add(self.bytes)
     }
@@ -87,6 +100,8 @@ pub struct Layer<'a> {
     pub name: &'a str,
     /// What it computes.
     pub kind: OpKind,
+    /// The same for people, more precisely: `Add` rather than `Binary`.
+    pub operator: &'static str,
     /// Tensor index of the output.
     pub output: usize,
     /// Multiply-accumulates in one run.
@@ -328,6 +343,7 @@ impl<'a> Model<'a> {
                 index: index.into(),
                 name: op.as_ref().map_or("", |op| op.name),
                 kind: op.as_ref().map_or(OpKind::Reshape, |op| op.kind),
+                operator: op.as_ref().map_or("", Op::operator),
                 output: usize::from(model.tensors - model.ops + index),
                 macs: op.as_ref().map_or(0, |op| op.macs),
             }

@@ -34,6 +34,8 @@ unsafe impl Integer for i8 {}
 // SAFETY: a primitive integer.
 unsafe impl Integer for i16 {}
 // SAFETY: a primitive integer.
+unsafe impl Integer for u16 {}
+// SAFETY: a primitive integer.
 unsafe impl Integer for i32 {}
 // SAFETY: a primitive integer.
 unsafe impl Integer for i64 {}

@@ -1,14 +1,18 @@
 //! The executor: decodes each op, finds its tensors in the arena, calls the kernel.
 
+mod linear;
+
 use crate::error::{ImageError, RunError};
-#[cfg(feature = "espdl")]
-use crate::format::EspdlChip;
-use crate::format::{Accumulator, Arithmetic, Element};
+use crate::format::{Accumulator, Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
 use crate::memory::{self, Block16, Integer, integers, integers_mut};
-use crate::op::{Activation, Body, Linear, Op, Sliding};
-use fixpoint_kernels::linear::{Finish, conv2d, depthwise_conv2d};
-use fixpoint_kernels::{elementwise, fixpoint, number, pool, softmax, transpose};
+use crate::op::{Activation, Along, Body, Bounds, Op};
+use fixpoint_kernels::elementwise::{self, Operand};
+use fixpoint_kernels::number::{self, round_half_up_shift};
+use fixpoint_kernels::shape::repeated_strides;
+use fixpoint_kernels::{
+    Limits, RANK, fixpoint, lookup, matmul, pool, rearrange, reduce, resize, softmax,
+};
 
 /// Watches a run, layer by layer.
 pub trait Observer {
@@ -68,7 +72,7 @@ pub fn run(
 
 /// Not generic, so that the kernels are compiled once, here, whatever watches the run.
 fn execute_op(model: &Model<'_>, op: &Op<'_>, arena: &mut [u8]) -> Option<()> {
-    match op.output.element {
+    match op.inputs.get(model, 0)?.element {
         Element::I8 => execute::<i8, 16>(model, op, arena),
         Element::I16 => execute::<i16, 8>(model, op, arena),
     }
@@ -109,79 +113,154 @@ where
         output: op.output,
         image: model.image(),
     };
-    let y = integers_mut::<T>(output)?;
-    let first = op.inputs[0]?;
+    let first = op.inputs.get(model, 0)?;
     let a = split.view::<T>(&first);
-    let up = i32::from(op.output.exponent) - i32::from(first.exponent);
+    if let Body::ArgMax(along, last) = &op.body {
+        return arg_max(a?, along, *last, op.output.element, output);
+    }
+    let y = integers_mut::<T>(output)?;
+    let out = &op.output;
+    let up = i32::from(out.exponent) - i32::from(first.exponent);
     let arithmetic = model.arithmetic();
     match &op.body {
-        Body::Conv2d(linear, sliding) => {
-            let task = Convolution {
-                input: a?,
-                sliding,
-                depthwise: false,
-            };
-            task.run::<B>(arithmetic, linear, y)?;
+        Body::Conv2d(l, sweep, shape, out) => {
+            let task = linear::Convolution::Full(sweep, *shape, *out);
+            task.run::<T, B>(arithmetic, l, a?, y)?;
         }
-        Body::DepthwiseConv2d(linear, sliding) => {
-            let task = Convolution {
-                input: a?,
-                sliding,
-                depthwise: true,
+        Body::DepthwiseConv2d(l, sliding) => {
+            linear::Convolution::Depthwise(sliding).run::<T, B>(arithmetic, l, a?, y)?;
+        }
+        Body::MatMul(accumulator) => {
+            let second = op.inputs.get(model, 1)?;
+            let (a, b) = (a?, split.view::<T>(&second)?);
+            let shift = up - i32::from(second.exponent);
+            let finish = |sum| T::saturate(round_half_up_shift(sum, shift));
+            let product = match accumulator {
+                Accumulator::Bits32 => matmul::matmul::<T, i32>,
+                _ => matmul::matmul::<T, i64>,
             };
-            task.run::<B>(arithmetic, linear, y)?;
+            product(
+                a,
+                first.stored(),
+                b,
+                second.stored(),
+                y,
+                out.stored(),
+                &finish,
+            );
         }
         Body::MaxPool(s) => pool::max_pool(a?, s.input, &s.window, y, s.output),
         Body::AveragePool(s, count_include_pad) => {
             let area = u32::from(s.window.kernel_h) * u32::from(s.window.kernel_w);
             let (a, window, count) = (a?, &s.window, *count_include_pad);
-            with_mean(arithmetic, area, &op.output, up, |mean| {
+            with_mean(arithmetic, area, out, up, |mean| {
                 pool::average_pool(a, s.input, window, count, y, s.output, mean);
             });
         }
         Body::GlobalAveragePool(shape) => {
             let a = a?;
-            with_mean(arithmetic, shape.h * shape.w, &op.output, up, |mean| {
+            with_mean(arithmetic, shape.h * shape.w, out, up, |mean| {
                 pool::global_average_pool(a, *shape, y, mean);
             });
         }
-        Body::Add { relu } => {
-            let second = op.inputs[1]?;
-            let b = split.view::<T>(&second);
-            let (ea, eb, ey) = (first.exponent, second.exponent, op.output.exponent);
-            match arithmetic {
-                Arithmetic::Fixpoint => {
-                    let sum = fixpoint::Add::new(ea, eb, ey, *relu);
-                    add(a, b, y, |a, b| sum.apply(a, b));
-                }
-                #[cfg(feature = "espdl")]
-                Arithmetic::Espdl(_) => {
-                    let sum = fixpoint_kernels::espdl::Add::new(ea, eb, ey, *relu);
-                    add(a, b, y, |a, b| sum.apply(a, b));
-                }
-                #[cfg(not(feature = "espdl"))]
-                Arithmetic::Espdl(_) => return None,
-            }
+        Body::Binary(operation, bounds) => {
+            let second = op.inputs.get(model, 1)?;
+            let operands = Operands {
+                a: (a, first),
+                b: (split.view::<T>(&second), second),
+            };
+            operands.run(arithmetic, *operation, *bounds, y, out)?;
         }
-        Body::Requantize { relu } => match arithmetic {
-            Arithmetic::Fixpoint => unary(a, y, |x| fixpoint::requantize(x, up, *relu)),
-            #[cfg(feature = "espdl")]
-            Arithmetic::Espdl(_) => {
-                unary(a, y, |x| fixpoint_kernels::espdl::requantize(x, up, *relu));
-            }
-            #[cfg(not(feature = "espdl"))]
-            Arithmetic::Espdl(_) => return None,
-        },
-        Body::Softmax { group } => {
-            softmax::softmax(a?, *group, first.exponent, y, op.output.exponent);
+        Body::Requantize(activation) => {
+            let channels = first.stored()[RANK - 1] as usize;
+            requantize(arithmetic, activation, a, up, channels, y)?;
+        }
+        Body::Lookup(table, step_bits) => {
+            let table = integers::<T>(table)?;
+            unary(a, y, |x| lookup::lookup(x, table, *step_bits));
+        }
+        Body::Softmax(Along { length, inner }) => {
+            let (from, to) = (first.exponent, out.exponent);
+            softmax::softmax(a?, *length, *inner, from, y, to);
         }
         Body::Reshape => {
             if let Some(a) = a {
                 y.copy_from_slice(a);
             }
         }
-        Body::Transpose(dims, permutation) => {
-            transpose::transpose(a?, *dims, *permutation, y);
+        Body::Rearrange {
+            start,
+            fill,
+            sizes,
+            axes,
+        } => {
+            let fill = T::saturate((*fill).into());
+            rearrange::rearrange(a?, *start, *sizes, axes, fill, y);
+        }
+        Body::Concat { inner, axis } => {
+            let row = out.stored()[*axis] as usize * inner;
+            let mut at = 0;
+            for input in 0..op.inputs.len() {
+                let input = op.inputs.get(model, input)?;
+                let part = input.stored()[*axis] as usize * inner;
+                let shift = i32::from(out.exponent) - i32::from(input.exponent);
+                // The espdl arithmetic has them all at one exponent.
+                rearrange::insert(split.view::<T>(&input)?, part, y, row, at, |x| {
+                    fixpoint::requantize(x, shift, Limits::ALL)
+                });
+                at += part;
+            }
+        }
+        Body::Reduce(reduction, axes) => {
+            let (a, dims) = (a?, first.stored());
+            let mut call = |finish: &dyn Fn(i32, u32) -> T| {
+                reduce::reduce(*reduction, a, dims, *axes, y, finish);
+            };
+            match reduction {
+                Reduction::Mean => with_mean(
+                    arithmetic,
+                    first.elements() / out.elements(),
+                    out,
+                    up,
+                    |mean| call(mean),
+                ),
+                _ => call(&|value, _| T::saturate(round_half_up_shift(value.into(), up))),
+            }
+        }
+        Body::ResizeLinear(shape, rows, columns) => {
+            let shift = up + 2 * resize::WEIGHT_BITS as i32;
+            let finish = |sum| T::saturate(round_half_up_shift(sum, shift));
+            resize::resize_linear(a?, *shape, rows, columns, y, &finish);
+        }
+        Body::ArgMax(..) => return None,
+    }
+    Some(())
+}
+
+fn arg_max<T: number::Element>(
+    input: &[T],
+    along: &Along,
+    last: bool,
+    element: Element,
+    output: &mut [u8],
+) -> Option<()> {
+    let Along { length, inner } = *along;
+    match element {
+        Element::I8 => {
+            let mut y = integers_mut::<i8>(output)?.iter_mut();
+            reduce::arg_max(input, length, inner, last, |at| {
+                if let Some(y) = y.next() {
+                    *y = at as i8;
+                }
+            });
+        }
+        Element::I16 => {
+            let mut y = integers_mut::<i16>(output)?.iter_mut();
+            reduce::arg_max(input, length, inner, last, |at| {
+                if let Some(y) = y.next() {
+                    *y = at as i16;
+                }
+            });
         }
     }
     Some(())
@@ -194,12 +273,104 @@ fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
     }
 }
 
-fn add<T: Copy>(a: Option<&[T]>, b: Option<&[T]>, output: &mut [T], f: impl Fn(T, T) -> T) {
-    match (a, b) {
-        (Some(a), Some(b)) => elementwise::binary(a, b, output, f),
-        (None, Some(b)) => elementwise::binary_in_place(output, b, f),
-        (Some(a), None) => elementwise::binary_in_place(output, a, |y, a| f(a, y)),
-        (None, None) => elementwise::unary_in_place(output, |x| f(x, x)),
+fn requantize<T: number::Element>(
+    arithmetic: Arithmetic,
+    activation: &Activation<'_>,
+    input: Option<&[T]>,
+    shift: i32,
+    channels: usize,
+    output: &mut [T],
+) -> Option<()> {
+    let limits = activation.bounds.limits::<T>();
+    let Some(leak) = activation.leak else {
+        match arithmetic {
+            Arithmetic::Fixpoint => {
+                unary(input, output, |x| fixpoint::requantize(x, shift, limits))
+            }
+            #[cfg(feature = "espdl")]
+            Arithmetic::Espdl(_) => unary(input, output, |x| {
+                fixpoint_kernels::espdl::requantize(x, shift, limits)
+            }),
+            #[cfg(not(feature = "espdl"))]
+            Arithmetic::Espdl(_) => return None,
+        }
+        return Some(());
+    };
+    if let Some(input) = input {
+        output.copy_from_slice(input);
+    }
+    for pixel in output.chunks_exact_mut(channels) {
+        for (channel, y) in pixel.iter_mut().enumerate() {
+            let slope = leak.slopes.of(channel);
+            *y = match arithmetic {
+                Arithmetic::Fixpoint => {
+                    let x = (*y).into();
+                    limits.clamp(fixpoint::leaky(x, shift, slope, leak.exponent))
+                }
+                #[cfg(feature = "espdl")]
+                Arithmetic::Espdl(_) => {
+                    let leaked = fixpoint_kernels::espdl::leaky(*y, slope, leak.exponent);
+                    limits.clamp(leaked.into())
+                }
+                #[cfg(not(feature = "espdl"))]
+                Arithmetic::Espdl(_) => return None,
+            };
+        }
+    }
+    Some(())
+}
+
+/// Two operands and what is known of them.
+struct Operands<'m, T> {
+    a: (Option<&'m [T]>, Tensor<'m>),
+    b: (Option<&'m [T]>, Tensor<'m>),
+}
+
+impl<T: number::Element> Operands<'_, T> {
+    fn run(
+        &self,
+        arithmetic: Arithmetic,
+        operation: Operation,
+        bounds: Bounds,
+        y: &mut [T],
+        out: &Tensor<'_>,
+    ) -> Option<()> {
+        let (ea, eb, ey) = (self.a.1.exponent, self.b.1.exponent, out.exponent);
+        let limits = bounds.limits::<T>();
+        match arithmetic {
+            Arithmetic::Fixpoint => {
+                let binary = fixpoint::Binary::new(operation, ea, eb, ey, limits);
+                self.apply(y, out, |a, b| binary.apply(a, b));
+            }
+            #[cfg(feature = "espdl")]
+            Arithmetic::Espdl(_) => {
+                use fixpoint_kernels::espdl;
+                let binary = espdl::Binary::new(operation, ea, eb, ey, limits);
+                self.apply(y, out, |a, b| binary.apply(a, b));
+            }
+            #[cfg(not(feature = "espdl"))]
+            Arithmetic::Espdl(_) => return None,
+        }
+        Some(())
+    }
+
+    fn apply(&self, y: &mut [T], out: &Tensor<'_>, f: impl Fn(T, T) -> T) {
+        let dims = out.stored();
+        let (dims_a, dims_b) = (self.a.1.stored(), self.b.1.stored());
+        if (dims_a, dims_b) == (dims, dims) {
+            return match (self.a.0, self.b.0) {
+                (Some(a), Some(b)) => elementwise::binary(a, b, y, f),
+                (None, Some(b)) => elementwise::binary_in_place(y, b, f),
+                (Some(a), None) => elementwise::binary_in_place(y, a, |y, a| f(a, y)),
+                (None, None) => elementwise::unary_in_place(y, |x| f(x, x)),
+            };
+        }
+        let operand = |values, own| Operand {
+            values,
+            strides: repeated_strides(own, dims),
+        };
+        let (a, b) = (operand(self.a.0, dims_a), operand(self.b.0, dims_b));
+        elementwise::broadcast(dims, a, b, y, f);
     }
 }
 
@@ -224,94 +395,4 @@ fn with_mean<T: number::Element>(
             let _ = (area, output);
         }
     }
-}
-
-/// A convolution whose arithmetic is still to be chosen.
-struct Convolution<'m, T> {
-    input: &'m [T],
-    sliding: &'m Sliding,
-    depthwise: bool,
-}
-
-impl<T: number::Element + Integer> Convolution<'_, T> {
-    fn run<const B: usize>(
-        &self,
-        arithmetic: Arithmetic,
-        linear: &Linear<'_>,
-        output: &mut [T],
-    ) -> Option<()> {
-        let weights = integers::<T>(linear.weights)?;
-        let narrow = linear.accumulator == Accumulator::Bits32;
-        match arithmetic {
-            Arithmetic::Fixpoint => {
-                let relu = matches!(linear.activation, Activation::Relu);
-                let shifts = linear.shifts;
-                if narrow {
-                    let bias = integers::<i32>(linear.bias)?;
-                    let finish = fixpoint::Linear { bias, shifts, relu };
-                    self.call::<i32, _, B>(weights, output, &finish);
-                } else {
-                    let bias = integers::<i64>(linear.bias)?;
-                    let finish = fixpoint::Linear { bias, shifts, relu };
-                    self.call::<i64, _, B>(weights, output, &finish);
-                }
-            }
-            #[cfg(feature = "espdl")]
-            Arithmetic::Espdl(chip) => {
-                let finish = espdl_finish(chip, linear, B == 16)?;
-                if narrow {
-                    self.call::<i32, _, B>(weights, output, &finish);
-                } else {
-                    self.call::<i64, _, B>(weights, output, &finish);
-                }
-            }
-            #[cfg(not(feature = "espdl"))]
-            Arithmetic::Espdl(_) => return None,
-        }
-        Some(())
-    }
-
-    fn call<A, F, const B: usize>(&self, weights: &[T], output: &mut [T], finish: &F)
-    where
-        A: number::Accumulator,
-        F: Finish<T, A, B>,
-    {
-        let Sliding {
-            window,
-            input: shape,
-            output: out,
-        } = self.sliding;
-        let kernel = if self.depthwise {
-            depthwise_conv2d::<T, A, F, B>
-        } else {
-            conv2d::<T, A, F, B>
-        };
-        kernel(self.input, *shape, window, weights, output, *out, finish);
-    }
-}
-
-#[cfg(feature = "espdl")]
-fn espdl_finish<'a>(
-    chip: EspdlChip,
-    linear: &Linear<'a>,
-    int8: bool,
-) -> Option<fixpoint_kernels::espdl::Linear<'a>> {
-    use fixpoint_kernels::espdl;
-    Some(espdl::Linear {
-        bias: integers(linear.bias)?,
-        shifts: linear.shifts,
-        activation: match linear.activation {
-            Activation::None => espdl::Activation::None,
-            Activation::Relu => espdl::Activation::Relu,
-            Activation::LeakyRelu(slope, exponent) => {
-                espdl::Activation::LeakyRelu { slope, exponent }
-            }
-            Activation::PRelu(slopes, exponent) => espdl::Activation::PRelu { slopes, exponent },
-        },
-        sum: match (chip, int8) {
-            (EspdlChip::S3, true) => espdl::Sum::Clip20,
-            (EspdlChip::S3, false) => espdl::Sum::Clip40,
-            (EspdlChip::C, _) => espdl::Sum::Wrap32,
-        },
-    })
 }

@@ -4,9 +4,8 @@ use super::linear::{POINT, lower, row};
 use super::{Case, SETTINGS, Setting, window};
 use crate::oracle::{self, Geometry, Rules, Tail, convolve};
 use crate::random::Random;
-use fixpoint_quant::image::Op;
+use fixpoint_quant::image::{Activation, Op, Operation, Rearrange};
 use std::string::String;
-use std::vec;
 use std::vec::Vec;
 
 pub(super) fn add_to(cases: &mut Vec<Case>) {
@@ -66,6 +65,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     let op = Op::Conv2d {
         linear,
         window: window(&same),
+        groups: 1,
     };
     let a = builder.op("conv", op, &[x], setting.image("a", &a_values, -4));
 
@@ -91,14 +91,20 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     );
     let c = builder.op(
         "add",
-        Op::Add { relu: false },
+        Op::Binary {
+            operation: Operation::Add,
+            activation: Activation::None,
+        },
         &[a, b],
         setting.image("c", &c_values, -4),
     );
 
     let mut d_values = c_values.clone();
     d_values.values = oracle::requantize(&c_values.values, 1, true, setting.bits, setting.rules);
-    let d = builder.op("relu", Op::Relu, &[c], setting.image("d", &d_values, -3));
+    let op = Op::Requantize {
+        activation: Activation::Relu,
+    };
+    let d = builder.op("relu", op, &[c], setting.image("d", &d_values, -3));
 
     let e_values = oracle::max_pool(&d_values, &half, setting.bits);
     let op = Op::MaxPool {
@@ -106,10 +112,8 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     };
     let e = builder.op("pool", op, &[d], setting.image("e", &e_values, -3));
 
-    let op = Op::Transpose {
-        input_dims: vec![e_values.h, e_values.w, e_values.c],
-        permutation: vec![2, 0, 1],
-    };
+    let stored = [e_values.h, e_values.w, e_values.c];
+    let op = Op::Rearrange(Rearrange::transpose(&stored, &[2, 0, 1]));
     let length = e_values.values.len();
     let f = builder.op("flatten", op, &[e], setting.row("f", length, -3));
 

@@ -69,6 +69,7 @@ fn case(random: &mut Random, setting: Setting, kind: Kind, round: usize) -> Case
             Op::Conv2d {
                 linear,
                 window: window(&g),
+                groups: 1,
             },
             setting.image("y", &expected, -2),
         ),

@@ -3,7 +3,7 @@
 use super::{CHANNELS, Case, SETTINGS, Setting, geometry, window};
 use crate::oracle::{self, Geometry, Rules};
 use crate::random::Random;
-use fixpoint_quant::image::{Op, Storage, TensorDef};
+use fixpoint_quant::image::{Activation, Op, Operation, Rearrange, Storage, TensorDef};
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
@@ -27,6 +27,14 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
                 cases.push(softmax(&mut random, setting, round));
             }
         }
+    }
+}
+
+fn activation(relu: bool) -> Activation {
+    if relu {
+        Activation::Relu
+    } else {
+        Activation::None
     }
 }
 
@@ -113,7 +121,9 @@ fn elementwise(random: &mut Random, setting: Setting, round: usize) -> Case {
     let mut builder = setting.builder("elementwise");
     builder.keep_inputs(round % 4 < 2);
     let x = builder.input(setting.row("x", length, 3));
-    let op = if relu { Op::Relu } else { Op::Requantize };
+    let op = Op::Requantize {
+        activation: activation(relu),
+    };
     let y = builder.op("op", op, &[x], setting.row("y", length, 3 + shift));
     builder.output(y);
     let name = format!("elementwise {round} {length} by {shift}");
@@ -140,7 +150,10 @@ fn add(random: &mut Random, setting: Setting, round: usize) -> Case {
     let z = builder.input(setting.row("b", length, exponents[1]));
     let y = builder.op(
         "add",
-        Op::Add { relu },
+        Op::Binary {
+            operation: Operation::Add,
+            activation: activation(relu),
+        },
         &[x, z],
         setting.row("y", length, exponents[2]),
     );
@@ -154,10 +167,8 @@ fn transpose(random: &mut Random, setting: Setting) -> Case {
     let input = setting.chw(random, shape);
     let mut builder = setting.builder("transpose");
     let x = builder.input(setting.image("x", &input, 0));
-    let op = Op::Transpose {
-        input_dims: vec![input.h, input.w, input.c],
-        permutation: vec![2, 0, 1],
-    };
+    let stored = [input.h, input.w, input.c];
+    let op = Op::Rearrange(Rearrange::transpose(&stored, &[2, 0, 1]));
     let flat = builder.op(
         "flatten",
         op,
@@ -186,10 +197,7 @@ fn reshape(random: &mut Random, setting: Setting) -> Case {
     };
     let wide = builder.op("reshape", Op::Reshape, &[x], shaped("wide", &[1, 3, 4, 5]));
     // (4, 3, 5) of (3, 4, 5), then of a constant.
-    let op = Op::Transpose {
-        input_dims: vec![3, 4, 5],
-        permutation: vec![1, 0, 2],
-    };
+    let op = Op::Rearrange(Rearrange::transpose(&[3, 4, 5], &[1, 0, 2]));
     let turned = builder.op("turn", op, &[wide], shaped("turned", &[4, 3, 5]));
     let constant = values.iter().map(|v| *v as i16).collect();
     let constant = builder.constant(shaped("constant", &[60]), constant);
@@ -231,13 +239,12 @@ fn softmax(random: &mut Random, setting: Setting, round: usize) -> Case {
         expected.extend(oracle::softmax(x, exponent, out, setting.bits));
     }
     let mut builder = setting.builder("softmax");
-    let x = builder.input(setting.row("x", values.len(), exponent));
-    let y = builder.op(
-        "softmax",
-        Op::Softmax { group },
-        &[x],
-        setting.row("y", values.len(), out),
-    );
+    let row = |name: &str, exponent| TensorDef {
+        dims: vec![groups, group],
+        ..setting.row(name, group, exponent)
+    };
+    let x = builder.input(row("x", exponent));
+    let y = builder.op("softmax", Op::Softmax { axis: 1 }, &[x], row("y", out));
     builder.output(y);
     setting.case(
         &builder,

@@ -38,17 +38,21 @@ pub(crate) fn image() -> Vec<u8> {
         image.extend([0; 4]);
     }
     let ops = image.len() as u32;
-    for (kind, inputs, name, indices, relu) in [
-        (7u16, 2u8, add, [0u16, 1, 2, 0], 1u8),
-        (9, 1, halve, [2, 3, 0, 0], 0),
+    // A sum from 0 up; without a leak, any result.
+    let sum = [0, 0, 0, 0, 0xff, 0x7f, 0, 0, 0, 0, 0, 0];
+    let requantize = [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x7f, 0, 0];
+    for (kind, inputs, name, indices, body) in [
+        (7u16, 2u8, add, &[0u16, 1, 2, 0][..], sum),
+        (9, 1, halve, &[2, 3], requantize),
     ] {
         image.extend(kind.to_le_bytes());
         image.extend([inputs, 1]);
-        for word in [32, name, 0] {
+        for word in [if inputs == 2 { 48 } else { 32 }, name, 0] {
             image.extend(word.to_le_bytes());
         }
         image.extend(indices.iter().flat_map(|index| index.to_le_bytes()));
-        image.extend([relu, 0, 0, 0, 0, 0, 0, 0]);
+        image.extend(body);
+        image.resize(image.len().next_multiple_of(16), 0);
     }
     let op_bytes = image.len() as u32 - ops;
     let outputs = image.len() as u32;
@@ -61,7 +65,7 @@ pub(crate) fn image() -> Vec<u8> {
     let length = image.len() as u32;
     image[..4].copy_from_slice(b"FXPM");
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
-    put(4, &1u16.to_le_bytes());
+    put(4, &2u16.to_le_bytes());
     put(6, &64u16.to_le_bytes());
     put(8, &length.to_le_bytes());
     put(16, &(ARENA_BYTES as u32).to_le_bytes());

@@ -2,18 +2,15 @@
 
 use super::linear::Lowered;
 use super::plan::Plan;
-use super::{
-    Activation, Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Node, Op, Shifts, Source,
-    Storage, TensorDef, Window,
-};
+use super::record::op_record;
+use super::{Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Source, Storage, TensorDef};
 use fixpoint_runtime::format::{
-    ALIGN, Accumulator, FLAG_KEEPS_INPUTS, HEADER_BYTES, MAGIC, MAX_RANK, OP_HEADER_BYTES, OpKind,
-    VERSION, checksum,
+    ALIGN, FLAG_KEEPS_INPUTS, HEADER_BYTES, MAGIC, MAX_RANK, VERSION, checksum,
 };
 use std::collections::BTreeMap;
 
 /// An image that grows: the header's place, then arrays, then tables.
-struct Writer {
+pub(super) struct Writer {
     bytes: Vec<u8>,
     names: Vec<u8>,
     known_names: BTreeMap<String, u32>,
@@ -27,21 +24,21 @@ impl Writer {
     }
 
     /// Appends an array and returns its offset.
-    fn array<const N: usize>(&mut self, values: impl Iterator<Item = [u8; N]>) -> u32 {
+    pub(super) fn array<const N: usize>(&mut self, values: impl Iterator<Item = [u8; N]>) -> u32 {
         let offset = self.align();
         self.bytes.extend(values.flatten());
         self.align();
         offset
     }
 
-    fn elements(&mut self, element: Element, values: &[i16]) -> u32 {
+    pub(super) fn elements(&mut self, element: Element, values: &[i16]) -> u32 {
         match element {
             Element::I8 => self.array(values.iter().map(|v| (*v as i8).to_le_bytes())),
             Element::I16 => self.array(values.iter().map(|v| v.to_le_bytes())),
         }
     }
 
-    fn name(&mut self, name: &str) -> u32 {
+    pub(super) fn name(&mut self, name: &str) -> u32 {
         if let Some(reference) = self.known_names.get(name) {
             return *reference;
         }
@@ -189,148 +186,4 @@ fn tensor_record(out: &mut Vec<u8>, name: u32, def: &TensorDef, offset: u32, con
         out.extend(dim.to_le_bytes());
     }
     out.extend(0u32.to_le_bytes());
-}
-
-fn op_record(
-    builder: &ImageBuilder,
-    writer: &mut Writer,
-    out: &mut Vec<u8>,
-    node: &Node,
-    linear: Option<&Lowered>,
-    position: &[u16],
-) -> Result<(), BuildError> {
-    let mut body = Vec::new();
-    if let Some(linear) = linear {
-        let fixpoint = builder.arithmetic == Arithmetic::Fixpoint;
-        let element = builder.def(node.output).element;
-        linear_part(writer, &mut body, linear, element, fixpoint);
-    }
-    let kind = match &node.op {
-        Op::Conv2d { window, .. } => {
-            put_window(&mut body, window);
-            OpKind::Conv2d
-        }
-        Op::DepthwiseConv2d { window, .. } => {
-            put_window(&mut body, window);
-            OpKind::DepthwiseConv2d
-        }
-        Op::FullyConnected { .. } => OpKind::FullyConnected,
-        Op::MaxPool { window } => {
-            put_window(&mut body, window);
-            OpKind::MaxPool
-        }
-        Op::AveragePool {
-            window,
-            count_include_pad,
-        } => {
-            put_window(&mut body, window);
-            body.push((*count_include_pad).into());
-            OpKind::AveragePool
-        }
-        Op::GlobalAveragePool => OpKind::GlobalAveragePool,
-        Op::Add { relu } => {
-            body.push((*relu).into());
-            OpKind::Add
-        }
-        Op::Relu => OpKind::Relu,
-        Op::Requantize => OpKind::Requantize,
-        Op::Softmax { group } => {
-            body.extend(u32::try_from(*group).unwrap_or(0).to_le_bytes());
-            OpKind::Softmax
-        }
-        Op::Reshape => OpKind::Reshape,
-        Op::Transpose {
-            input_dims,
-            permutation,
-        } => {
-            if input_dims.len() > 4 || input_dims.len() != permutation.len() {
-                return Err(BuildError::new(
-                    &node.name,
-                    "a transposition has at most 4 dimensions and as many places",
-                ));
-            }
-            body.push(permutation.len() as u8);
-            let mut padded = [0u8; 7];
-            for (place, axis) in padded.iter_mut().zip(permutation) {
-                *place = u8::try_from(*axis).unwrap_or(u8::MAX);
-            }
-            body.extend(padded);
-            for i in 0..4 {
-                let dim = input_dims.get(i).copied().unwrap_or(1);
-                body.extend(u32::try_from(dim).unwrap_or(0).to_le_bytes());
-            }
-            OpKind::Transpose
-        }
-    };
-    let inputs = u8::try_from(node.inputs.len())
-        .map_err(|_| BuildError::new(&node.name, "there are too many inputs"))?;
-    let mut refs = Vec::new();
-    for id in node.inputs.iter().chain([&node.output]) {
-        refs.extend(position[id.0].to_le_bytes());
-    }
-    refs.resize(refs.len().next_multiple_of(4), 0);
-    let length =
-        (OP_HEADER_BYTES as usize + refs.len() + body.len()).next_multiple_of(ALIGN as usize);
-    let end = out.len() + length;
-    out.extend((kind as u16).to_le_bytes());
-    out.extend([inputs, 1]);
-    out.extend((length as u32).to_le_bytes());
-    out.extend(writer.name(&node.name).to_le_bytes());
-    out.extend(0u32.to_le_bytes());
-    out.extend(refs);
-    out.extend(body);
-    out.resize(end, 0);
-    Ok(())
-}
-
-fn linear_part(
-    writer: &mut Writer,
-    body: &mut Vec<u8>,
-    linear: &Lowered,
-    element: Element,
-    fixpoint: bool,
-) {
-    let weights = writer.elements(element, &linear.weights);
-    let wide = fixpoint && linear.accumulator != Accumulator::Bits32;
-    let bias = if wide {
-        writer.array(linear.bias.iter().map(|bias| bias.to_le_bytes()))
-    } else {
-        writer.array(linear.bias.iter().map(|bias| (*bias as i32).to_le_bytes()))
-    };
-    let (shifts, shift) = match &linear.shifts {
-        Shifts::PerTensor(shift) => (0, *shift as i8),
-        Shifts::PerChannel(shifts) => {
-            let bytes = shifts.iter().map(|shift| (*shift as i8).to_le_bytes());
-            (writer.array(bytes), 0)
-        }
-    };
-    let mut slopes_at = |slopes: &[i16]| writer.array(slopes.iter().map(|s| s.to_le_bytes()));
-    let (activation, slopes, exponent) = match &linear.activation {
-        Activation::None => (0, 0, 0),
-        Activation::Relu => (1, 0, 0),
-        Activation::LeakyRelu { slope, exponent } => (2, slopes_at(&[*slope]), *exponent),
-        Activation::PRelu { slopes, exponent } => (3, slopes_at(slopes), *exponent),
-    };
-    for offset in [weights, bias, shifts, slopes] {
-        body.extend(offset.to_le_bytes());
-    }
-    body.extend([1, linear.accumulator.bits(), activation, shift as u8]);
-    body.extend([exponent as u8, 0, 0, 0]);
-}
-
-fn put_window(body: &mut Vec<u8>, window: &Window) {
-    for field in [
-        window.kernel_h,
-        window.kernel_w,
-        window.stride_h,
-        window.stride_w,
-        window.dilation_h,
-        window.dilation_w,
-        window.pad_top,
-        window.pad_left,
-        window.pad_bottom,
-        window.pad_right,
-    ] {
-        body.extend(field.to_le_bytes());
-    }
 }

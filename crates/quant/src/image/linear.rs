@@ -15,15 +15,25 @@ pub(super) struct Lowered {
     pub(super) shifts: Shifts,
     pub(super) activation: Activation,
     pub(super) accumulator: Accumulator,
+    pub(super) groups: u16,
 }
 
 /// Lowers the linear part of `node`; `None` if it has none.
 pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowered>, BuildError> {
     let bad = |reason: String| BuildError::new(&node.name, reason);
-    let (linear, taps, depthwise) = match &node.op {
-        Op::Conv2d { linear, window } => (linear, taps(window), false),
-        Op::DepthwiseConv2d { linear, window } => (linear, taps(window), true),
-        Op::FullyConnected { linear } => (linear, 1, false),
+    let (linear, taps, groups, depthwise) = match &node.op {
+        Op::Conv2d {
+            linear,
+            window,
+            groups,
+        }
+        | Op::ConvTranspose2d {
+            linear,
+            window,
+            groups,
+        } => (linear, taps(window), *groups, false),
+        Op::DepthwiseConv2d { linear, window } => (linear, taps(window), 1, true),
+        Op::FullyConnected { linear } => (linear, 1, 1, false),
         _ => return Ok(None),
     };
     let [input] = node.inputs[..] else {
@@ -42,7 +52,16 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
     let (inner, channels) = channels_of(input)
         .zip(channels_of(output))
         .ok_or_else(last)?;
-    let inner = if depthwise { 1 } else { inner };
+    let divides = |channels: usize| channels.checked_rem(groups) == Some(0);
+    let header_groups = u16::try_from(groups)
+        .ok()
+        .filter(|_| divides(inner) && divides(channels));
+    let Some(header_groups) = header_groups else {
+        return Err(bad(format!(
+            "{inner} input and {channels} output channels are no {groups} groups of equal size"
+        )));
+    };
+    let inner = if depthwise { 1 } else { inner / groups };
     let expected = (taps as u128) * (inner as u128) * (channels as u128);
     if linear.weights.len() as u128 != expected || linear.bias.len() != channels {
         return Err(bad(format!(
@@ -87,11 +106,15 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
     };
 
     let lanes = input.element.lanes() as usize;
-    let padded = channels.next_multiple_of(lanes);
+    let members = channels / groups;
+    // Each group is padded to whole blocks.
+    let padded_members = members.next_multiple_of(lanes);
+    let place = |channel: usize| channel / members * padded_members + channel % members;
+    let padded = groups * padded_members;
     let mut weights = vec![0; padded * taps * inner];
     let mut totals = vec![0u64; channels];
     for (channel, total) in totals.iter_mut().enumerate() {
-        let (block, lane) = (channel / lanes, channel % lanes);
+        let (block, lane) = (place(channel) / lanes, place(channel) % lanes);
         for tap in 0..taps {
             for i in 0..inner {
                 let weight = linear.weights[index(channel, tap, i)];
@@ -114,6 +137,7 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
                 .map(|((total, bias), shift)| bound(*total, input.element, *bias, *shift))
                 .max()
                 .unwrap_or(0);
+            check_leak(&linear.activation, needed).map_err(bad)?;
             let narrowest = narrowest(needed)
                 .ok_or_else(|| bad("its sums don't fit 64 bits; use smaller weights".into()))?;
             chosen(linear, narrowest)
@@ -130,25 +154,46 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
             }
         }
     };
-    bias.resize(padded, 0);
     let mut activation = linear.activation.clone();
     if let Activation::PRelu { slopes, .. } = &mut activation {
-        slopes.resize(padded, 0);
+        *slopes = pad(slopes, padded, place);
     }
     Ok(Some(Lowered {
         weights,
-        bias,
+        bias: pad(&bias, padded, place),
         shifts: match &linear.shifts {
-            Shifts::PerChannel(_) => {
-                let mut shifts = shifts;
-                shifts.resize(padded, 0);
-                Shifts::PerChannel(shifts)
-            }
+            Shifts::PerChannel(_) => Shifts::PerChannel(pad(&shifts, padded, place)),
             uniform => uniform.clone(),
         },
         activation,
         accumulator,
+        groups: header_groups,
     }))
+}
+
+/// Values of channels at their places among the padded ones.
+fn pad<T: Copy + Default>(values: &[T], padded: usize, place: impl Fn(usize) -> usize) -> Vec<T> {
+    let mut out = vec![T::default(); padded];
+    for (channel, value) in values.iter().enumerate() {
+        out[place(channel)] = *value;
+    }
+    out
+}
+
+/// Sums are multiplied by slopes in 64 bits.
+fn check_leak(activation: &Activation, bound: u128) -> Result<(), String> {
+    let steepest = match activation {
+        Activation::LeakyRelu { slope, .. } => slope.unsigned_abs(),
+        Activation::PRelu { slopes, .. } => {
+            let all = slopes.iter().map(|slope| slope.unsigned_abs());
+            all.max().unwrap_or(0)
+        }
+        Activation::None | Activation::Relu | Activation::Clip { .. } => 0,
+    };
+    match bound.checked_mul(steepest.into()) {
+        Some(product) if product < 1 << 62 => Ok(()),
+        _ => Err("its sums times the slopes don't fit 63 bits; use smaller weights".into()),
+    }
 }
 
 fn taps(window: &super::Window) -> usize {

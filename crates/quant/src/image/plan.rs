@@ -103,7 +103,9 @@ fn share(builder: &ImageBuilder) -> (Vec<Buffer>, Vec<Option<usize>>) {
             let same = builder.def(*input).bytes() == def.bytes();
             let allowed = match node.op {
                 Op::Reshape => true,
-                Op::Add { .. } | Op::Relu | Op::Requantize => taken.last <= time && !taken.pinned,
+                Op::Binary { .. } | Op::Requantize { .. } | Op::Lookup { .. } => {
+                    taken.last <= time && !taken.pinned
+                }
                 _ => false,
             };
             (same && allowed).then_some(buffer)

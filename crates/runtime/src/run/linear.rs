@@ -1,0 +1,112 @@
+//! Linear ops: which arithmetic, which accumulator, which kernel.
+
+#[cfg(feature = "espdl")]
+use crate::format::EspdlChip;
+use crate::format::{Accumulator, Arithmetic};
+use crate::memory::{Integer, integers};
+use crate::op::{Linear, Sliding};
+use fixpoint_kernels::linear::{Finish, Sweep, conv2d, depthwise_conv2d};
+use fixpoint_kernels::{Hwc, fixpoint, number};
+
+/// A convolution whose arithmetic is still to be chosen.
+pub(super) enum Convolution<'m> {
+    Full(&'m Sweep, Hwc, Hwc),
+    Depthwise(&'m Sliding),
+}
+
+impl Convolution<'_> {
+    /// `None` if an array isn't what it must be, or the arithmetic is not built.
+    pub(super) fn run<T: number::Element + Integer, const B: usize>(
+        &self,
+        arithmetic: Arithmetic,
+        linear: &Linear<'_>,
+        input: &[T],
+        output: &mut [T],
+    ) -> Option<()> {
+        let weights = integers::<T>(linear.weights)?;
+        let narrow = linear.accumulator == Accumulator::Bits32;
+        match arithmetic {
+            Arithmetic::Fixpoint => {
+                let leak = linear.activation.leak;
+                let limits = linear.activation.bounds.limits();
+                let shifts = linear.shifts;
+                if narrow {
+                    let finish = fixpoint::Linear {
+                        bias: integers::<i32>(linear.bias)?,
+                        shifts,
+                        leak,
+                        limits,
+                    };
+                    self.call::<T, i32, _, B>(input, weights, output, &finish);
+                } else {
+                    let finish = fixpoint::Linear {
+                        bias: integers::<i64>(linear.bias)?,
+                        shifts,
+                        leak,
+                        limits,
+                    };
+                    self.call::<T, i64, _, B>(input, weights, output, &finish);
+                }
+            }
+            #[cfg(feature = "espdl")]
+            Arithmetic::Espdl(chip) => {
+                let finish = espdl_finish(chip, linear, B == 16)?;
+                if narrow {
+                    self.call::<T, i32, _, B>(input, weights, output, &finish);
+                } else {
+                    self.call::<T, i64, _, B>(input, weights, output, &finish);
+                }
+            }
+            #[cfg(not(feature = "espdl"))]
+            Arithmetic::Espdl(_) => return None,
+        }
+        Some(())
+    }
+
+    fn call<T, A, F, const B: usize>(
+        &self,
+        input: &[T],
+        weights: &[T],
+        output: &mut [T],
+        finish: &F,
+    ) where
+        T: number::Element,
+        A: number::Accumulator,
+        F: Finish<T, A, B>,
+    {
+        match self {
+            Self::Full(sweep, shape, out) => {
+                conv2d::<T, A, F, B>(input, *shape, sweep, weights, output, *out, finish);
+            }
+            Self::Depthwise(Sliding {
+                window,
+                input: shape,
+                output: out,
+            }) => {
+                depthwise_conv2d::<T, A, F, B>(
+                    input, *shape, window, weights, output, *out, finish,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(feature = "espdl")]
+fn espdl_finish<'a, T: number::Element>(
+    chip: EspdlChip,
+    linear: &Linear<'a>,
+    int8: bool,
+) -> Option<fixpoint_kernels::espdl::Linear<'a, T>> {
+    use fixpoint_kernels::espdl::{self, Sum};
+    Some(espdl::Linear {
+        bias: integers(linear.bias)?,
+        shifts: linear.shifts,
+        leak: linear.activation.leak,
+        limits: linear.activation.bounds.limits(),
+        sum: match (chip, int8) {
+            (EspdlChip::S3, true) => Sum::Clip20,
+            (EspdlChip::S3, false) => Sum::Clip40,
+            (EspdlChip::C, _) => Sum::Wrap32,
+        },
+    })
+}
