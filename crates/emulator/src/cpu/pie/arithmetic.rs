@@ -9,7 +9,7 @@ use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::{Arithmetic, Beside, Lane, Signed};
 
 use super::lanes::{
-    from_s8, from_s16, from_s32, from_u8s, from_u16s, s8, s16, s32, u8s, u16s, zip,
+    from_s8, from_s16, from_s32, from_u8s, from_u16s, map, s8, s16, s32, u8s, u16s, zip,
 };
 use crate::cpu::Cpu;
 use crate::{Bus, Trap};
@@ -45,14 +45,14 @@ pub(super) fn execute<B: Bus>(
         A::VreluS8 => {
             let [vector, ax, ay] = [i.reg[0], i.reg[1], i.reg[2]];
             let (factor, shift) = (cpu.get(ax) as i8, cpu.get(ay) & 31);
-            let lanes = s8(cpu.q(vector)).map(|lane| rectified8(lane, factor, shift));
+            let lanes = map(s8(cpu.q(vector)), |lane| rectified8(lane, factor, shift));
             cpu.set_q(vector, from_s8(lanes));
             Ok(())
         }
         A::VreluS16 => {
             let [vector, ax, ay] = [i.reg[0], i.reg[1], i.reg[2]];
             let (factor, shift) = (cpu.get(ax) as i16, cpu.get(ay) & 63);
-            let lanes = s16(cpu.q(vector)).map(|lane| rectified16(lane, factor, shift));
+            let lanes = map(s16(cpu.q(vector)), |lane| rectified16(lane, factor, shift));
             cpu.set_q(vector, from_s16(lanes));
             Ok(())
         }

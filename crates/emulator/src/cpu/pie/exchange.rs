@@ -65,8 +65,13 @@ pub(super) fn execute(cpu: &mut Cpu, op: Exchange, i: &Instruction) -> Result<()
 
 /// The lanes of two vectors by turns: the lower halves, the upper halves.
 fn interleaved(width: Width, a: u128, b: u128) -> (u128, u128) {
-    fn lanes<T: Copy, const N: usize>(a: [T; N], b: [T; N], from: usize) -> [T; N] {
-        std::array::from_fn(|n| if n % 2 == 0 { a } else { b }[from + n / 2])
+    fn lanes<T: Copy + Default, const N: usize>(a: [T; N], b: [T; N], from: usize) -> [T; N] {
+        let mut lanes = [T::default(); N];
+        let pairs = a[from..][..N / 2].iter().zip(&b[from..][..N / 2]);
+        for (place, (a, b)) in lanes.chunks_exact_mut(2).zip(pairs) {
+            place.copy_from_slice(&[*a, *b]);
+        }
+        lanes
     }
     match width {
         Width::W8 => {
@@ -86,9 +91,13 @@ fn interleaved(width: Width, a: u128, b: u128) -> (u128, u128) {
 
 /// The even lanes of two vectors behind each other, and the odd ones.
 fn separated(width: Width, a: u128, b: u128) -> (u128, u128) {
-    fn lanes<T: Copy, const N: usize>(a: [T; N], b: [T; N], odd: usize) -> [T; N] {
-        let half = N / 2;
-        std::array::from_fn(|n| if n < half { a } else { b }[2 * (n % half) + odd])
+    fn lanes<T: Copy + Default, const N: usize>(a: [T; N], b: [T; N], odd: usize) -> [T; N] {
+        let mut lanes = [T::default(); N];
+        let pairs = a.chunks_exact(2).chain(b.chunks_exact(2));
+        for (place, pair) in lanes.iter_mut().zip(pairs) {
+            *place = pair[odd];
+        }
+        lanes
     }
     match width {
         Width::W8 => {

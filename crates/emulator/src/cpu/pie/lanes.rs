@@ -37,12 +37,25 @@ lanes! {
     u32s, from_u32s: [u32; 4];
 }
 
-/// Lane by lane.
+/// Lane by lane. A loop, as compilers make vector code of loops.
 #[inline(always)]
-pub(super) fn zip<A: Copy, B: Copy, C, const N: usize>(
+pub(super) fn zip<A: Copy, B: Copy, C: Copy + Default, const N: usize>(
     a: [A; N],
     b: [B; N],
     f: impl Fn(A, B) -> C,
 ) -> [C; N] {
-    std::array::from_fn(|lane| f(a[lane], b[lane]))
+    let mut lanes = [C::default(); N];
+    for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+        *lane = f(a, b);
+    }
+    lanes
+}
+
+/// Lane by lane.
+#[inline(always)]
+pub(super) fn map<A: Copy, C: Copy + Default, const N: usize>(
+    a: [A; N],
+    f: impl Fn(A) -> C,
+) -> [C; N] {
+    zip(a, a, |a, _| f(a))
 }
