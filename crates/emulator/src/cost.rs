@@ -7,11 +7,14 @@
 //! | a taken branch, a jump, a call, a return | 2 more: what was fetched behind it is dropped |
 //! | going round a zero-overhead loop | none more |
 //! | using what the instruction before loaded or multiplied | 1 more |
+//! | using what the vector instruction before has late | 1 more |
 //! | a division | 10 more |
 //!
 //! The stages and the one-cycle wait behind loads: Xtensa ISA Reference Manual, section 1.3, and the
 //! configuration's `XCHAL_DATA_PIPE_DELAY` of 1. The divider's time depends on its operands; 10 is
 //! about the middle of what is known of LX cores.
+
+mod vector;
 
 use fixpoint_isa::operand::Kind;
 use fixpoint_isa::{Class, Instruction, Memory, Op};
@@ -32,7 +35,7 @@ pub fn cycles(before: Option<&Instruction>, instruction: &Instruction) -> u32 {
         matches!(before.op.row().class, Class::Load | Class::Multiply)
             && uses(instruction, before.reg[0])
     });
-    if late.is_some() {
+    if late.is_some() || before.is_some_and(|before| vector::waits(before, instruction)) {
         cycles += WAIT;
     }
     cycles
