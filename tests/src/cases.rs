@@ -3,11 +3,15 @@
 //! Shapes and integers come from a fixed seed; a share of the integers is extreme (smallest, largest,
 //! around zero), and channel counts lie around the block sizes.
 
+mod binary;
 mod graphs;
 mod linear;
+mod movement;
 mod plain;
+mod reductions;
+mod tables;
 
-use crate::oracle::{Chw, Geometry, Rules};
+use crate::oracle::{Activation, Chw, Geometry, Nd, Rules};
 use crate::random::Random;
 use crate::runner::MAGIC;
 use fixpoint_quant::image::{
@@ -32,6 +36,10 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     linear::add_to(&mut cases);
     plain::add_to(&mut cases);
+    binary::add_to(&mut cases);
+    tables::add_to(&mut cases);
+    movement::add_to(&mut cases);
+    reductions::add_to(&mut cases);
     graphs::add_to(&mut cases);
     cases
 }
@@ -174,6 +182,37 @@ impl Setting {
         }
     }
 
+    /// A tensor of any shape; channels-last if `last`.
+    fn tensor(self, name: &str, dims: &[usize], last: bool, exponent: i32) -> TensorDef {
+        TensorDef {
+            name: name.to_string(),
+            dims: dims.to_vec(),
+            storage: match last {
+                true => Storage::ChannelsLast,
+                false => Storage::AsOnnx,
+            },
+            element: self.element(),
+            exponent,
+        }
+    }
+
+    fn nd(self, random: &mut Random, dims: &[usize]) -> Nd {
+        Nd {
+            dims: dims.to_vec(),
+            values: self.values(random, dims.iter().product()),
+        }
+    }
+
+    /// No activation but saturation, or ReLU.
+    fn activation(self, relu: bool) -> Activation {
+        let (low, high) = self.range();
+        Activation {
+            low: if relu { 0 } else { low },
+            high,
+            slopes: None,
+        }
+    }
+
     fn row(self, name: &str, length: usize, exponent: i32) -> TensorDef {
         TensorDef {
             name: name.to_string(),
@@ -204,6 +243,14 @@ impl Setting {
             inputs: inputs.iter().map(|values| self.bytes(values)).collect(),
             outputs: outputs.iter().map(|values| self.bytes(values)).collect(),
         }
+    }
+}
+
+/// In the order of the memory.
+fn stored(x: &Nd, last: bool) -> Vec<i64> {
+    match last {
+        true => x.channels_last(),
+        false => x.values.clone(),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The definitions, written naively and apart from the kernels: channels-first tensors, one loop per
 //! index, exact integers.
 
+mod nd;
+
+pub use nd::{Nd, arg_max, binary, concat, lookup, matmul, reduce, resize_linear};
+
 use std::vec;
 use std::vec::Vec;
 
@@ -120,7 +124,9 @@ pub struct Tail {
     pub shifts: Vec<i32>,
     pub per_channel: bool,
     pub relu: bool,
-    /// Slopes and their exponent (espdl only).
+    /// Smallest and largest result.
+    pub clip: Option<[i64; 2]>,
+    /// Slopes and their exponent.
     pub slopes: Option<(Vec<i64>, i32)>,
 }
 
@@ -134,8 +140,18 @@ impl Tail {
                 v
             }
         };
+        let slope =
+            |slopes: &[i64]| i128::from(slopes[if slopes.len() == 1 { 0 } else { channel }]);
         let value = match self.rules {
-            Rules::Fixpoint => half_up_shift(sum + bias, shift),
+            Rules::Fixpoint => {
+                let exact = sum + bias;
+                match &self.slopes {
+                    Some((slopes, exponent)) if exact < 0 => {
+                        half_up_shift(exact * slope(slopes), shift - exponent)
+                    }
+                    _ => half_up_shift(exact, shift),
+                }
+            }
             _ => {
                 let width = if self.bits == 8 { 20 } else { 40 };
                 let sum = match self.rules {
@@ -151,31 +167,34 @@ impl Tail {
                 };
                 match &self.slopes {
                     Some((slopes, exponent)) if biased < 0 => {
-                        let slope = slopes[if slopes.len() == 1 { 0 } else { channel }];
-                        floor(wrap(biased * i128::from(slope)), -exponent)
+                        floor(wrap(biased * slope(slopes)), -exponent)
                     }
                     _ => biased,
                 }
             }
         };
-        clamp(if self.relu { value.max(0) } else { value }, self.bits)
+        let value = clamp(if self.relu { value.max(0) } else { value }, self.bits);
+        match self.clip {
+            Some([low, high]) => value.clamp(low, high),
+            None => value,
+        }
     }
 }
 
-/// Weights `[O][I][KH][KW]`; depthwise: `[C][1][KH][KW]`.
-pub fn convolve(input: &Chw, weights: &[i64], g: &Geometry, depthwise: bool, tail: &Tail) -> Chw {
+/// Weights `[O][I/groups][KH][KW]`.
+pub fn convolve(input: &Chw, weights: &[i64], g: &Geometry, groups: usize, tail: &Tail) -> Chw {
     let (h, w) = g.output(input.h, input.w).expect("the window fits");
     let channels = tail.bias.len();
-    let inner = if depthwise { 1 } else { input.c };
+    let inner = input.c / groups;
     let mut values = vec![0; channels * h * w];
     for (at, window) in g.windows(input.h, input.w).iter().enumerate() {
         for o in 0..channels {
+            let first = o / (channels / groups) * inner;
             let mut sum = 0i128;
             for i in 0..inner {
                 for &(ky, kx, y, x) in window {
-                    let from = if depthwise { o } else { i };
                     let weight = weights[((o * inner + i) * g.kernel[0] + ky) * g.kernel[1] + kx];
-                    sum += i128::from(input.at(from, y, x).unwrap_or(0)) * i128::from(weight);
+                    sum += i128::from(input.at(first + i, y, x).unwrap_or(0)) * i128::from(weight);
                 }
             }
             values[o * h * w + at] = tail.finish(o, sum);
@@ -186,6 +205,52 @@ pub fn convolve(input: &Chw, weights: &[i64], g: &Geometry, depthwise: bool, tai
         h,
         w,
         values,
+    }
+}
+
+/// Every input element is spread over `h` x `w` outputs, as ONNX defines ConvTranspose. Weights
+/// `[O][I/groups][KH][KW]`.
+pub fn convolve_transposed(
+    input: &Chw,
+    weights: &[i64],
+    g: &Geometry,
+    [h, w]: [usize; 2],
+    groups: usize,
+    tail: &Tail,
+) -> Chw {
+    let channels = tail.bias.len();
+    let (inner, outer) = (input.c / groups, channels / groups);
+    let mut sums = vec![0i128; channels * h * w];
+    for i in 0..input.c {
+        for y in 0..input.h {
+            for x in 0..input.w {
+                let element = i128::from(input.values[(i * input.h + y) * input.w + x]);
+                for o in i / inner * outer..(i / inner + 1) * outer {
+                    for ky in 0..g.kernel[0] {
+                        for kx in 0..g.kernel[1] {
+                            let oy = y * g.stride[0] + ky * g.dilation[0];
+                            let ox = x * g.stride[1] + kx * g.dilation[1];
+                            let place = oy.checked_sub(g.pads[0]).zip(ox.checked_sub(g.pads[1]));
+                            if let Some((oy, ox)) = place
+                                && oy < h
+                                && ox < w
+                            {
+                                let at = ((o * inner + i % inner) * g.kernel[0] + ky) * g.kernel[1];
+                                let weight = i128::from(weights[at + kx]);
+                                sums[(o * h + oy) * w + ox] += element * weight;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let finish = |(at, sum): (usize, &i128)| tail.finish(at / (h * w), *sum);
+    Chw {
+        c: channels,
+        h,
+        w,
+        values: sums.iter().enumerate().map(finish).collect(),
     }
 }
 
@@ -246,43 +311,38 @@ fn pool(input: &Chw, g: &Geometry, f: impl Fn(&[i64], usize) -> i64) -> Chw {
     }
 }
 
-/// Sum of two tensors at exponents `ea` and `eb`, at exponent `ey`.
-pub fn add(
-    a: &[i64],
-    b: &[i64],
-    [ea, eb, ey]: [i32; 3],
-    relu: bool,
-    bits: u32,
-    rules: Rules,
-) -> Vec<i64> {
-    let sum = |(a, b): (&i64, &i64)| {
-        let (a, b) = (i128::from(*a), i128::from(*b));
-        let value = match rules {
-            Rules::Fixpoint => {
-                let low = ea.min(eb);
-                half_up_shift((a << (ea - low)) + (b << (eb - low)), ey - low)
+/// The same values at an exponent larger by `shift`, negative ones times the slope of their channel;
+/// channels vary fastest.
+pub fn requantize(x: &[i64], shift: i32, tail: &Activation, bits: u32, rules: Rules) -> Vec<i64> {
+    let one = |(i, x): (usize, &i64)| {
+        let x = i128::from(*x);
+        let value = match (rules, &tail.slopes) {
+            (Rules::Fixpoint, Some((slopes, exponent))) if x < 0 => {
+                half_up_shift(x * i128::from(slopes[i % slopes.len()]), shift - exponent)
             }
-            _ => {
-                let high = ea.max(eb);
-                floor(floor(a, high - ea) + floor(b, high - eb), ey - high)
+            (Rules::Fixpoint, _) => half_up_shift(x, shift),
+            (_, Some((slopes, exponent))) if x < 0 => {
+                let product = floor(x * i128::from(slopes[i % slopes.len()]), -exponent);
+                // Stored without saturation.
+                match bits {
+                    8 => i128::from(product as i8),
+                    _ => i128::from(product as i16),
+                }
             }
-        };
-        clamp(if relu { value.max(0) } else { value }, bits)
-    };
-    a.iter().zip(b).map(sum).collect()
-}
-
-/// The same values at an exponent larger by `shift`.
-pub fn requantize(x: &[i64], shift: i32, relu: bool, bits: u32, rules: Rules) -> Vec<i64> {
-    let one = |x: &i64| {
-        let x = i128::from(if relu { (*x).max(0) } else { *x });
-        let value = match rules {
-            Rules::Fixpoint => half_up_shift(x, shift),
             _ => floor(x, shift),
         };
-        clamp(value, bits)
+        clamp(value, bits).clamp(tail.low, tail.high)
     };
-    x.iter().map(one).collect()
+    x.iter().enumerate().map(one).collect()
+}
+
+/// What happens to a value of its own.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    pub low: i64,
+    pub high: i64,
+    /// Slopes and their exponent.
+    pub slopes: Option<(Vec<i64>, i32)>,
 }
 
 /// Softmax of one group: exponentials in units of 2^-30 from a table of 2^(-i/256), interpolated

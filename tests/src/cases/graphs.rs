@@ -6,6 +6,7 @@ use crate::oracle::{self, Geometry, Rules, Tail, convolve};
 use crate::random::Random;
 use fixpoint_quant::image::{Activation, Op, Operation, Rearrange};
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 
 pub(super) fn add_to(cases: &mut Vec<Case>) {
@@ -37,6 +38,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
             shifts: (0..outputs).map(|_| shift + spread(random)).collect(),
             per_channel,
             relu,
+            clip: None,
             slopes: None,
         }
     };
@@ -60,7 +62,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
 
     let weights = setting.values(random, 17 * 3 * 9);
     let t = tail(random, 17, true, true);
-    let a_values = convolve(&input, &weights, &same, false, &t);
+    let a_values = convolve(&input, &weights, &same, 1, &t);
     let linear = lower(random, &weights, 3, 9, false, &t);
     let op = Op::Conv2d {
         linear,
@@ -71,7 +73,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
 
     let weights = setting.values(random, 17 * 9);
     let t = tail(random, 17, false, false);
-    let b_values = convolve(&a_values, &weights, &same, true, &t);
+    let b_values = convolve(&a_values, &weights, &same, 17, &t);
     let linear = lower(random, &weights, 1, 9, true, &t);
     let op = Op::DepthwiseConv2d {
         linear,
@@ -80,15 +82,20 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     let b = builder.op("depthwise", op, &[a], setting.image("b", &b_values, -5));
 
     let mut c_values = a_values.clone();
-    let exponents = [-4, -5, -4];
-    c_values.values = oracle::add(
-        &a_values.values,
-        &b_values.values,
-        exponents,
-        false,
-        setting.bits,
+    let flat = |values: &[i64]| oracle::Nd {
+        dims: vec![values.len()],
+        values: values.to_vec(),
+    };
+    let (a_flat, b_flat) = (flat(&a_values.values), flat(&b_values.values));
+    c_values.values = oracle::binary(
+        "+",
+        [&a_flat, &b_flat],
+        &a_flat.dims,
+        [-4, -5, -4],
+        setting.range().into(),
         setting.rules,
-    );
+    )
+    .values;
     let c = builder.op(
         "add",
         Op::Binary {
@@ -100,7 +107,8 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     );
 
     let mut d_values = c_values.clone();
-    d_values.values = oracle::requantize(&c_values.values, 1, true, setting.bits, setting.rules);
+    let relu = setting.activation(true);
+    d_values.values = oracle::requantize(&c_values.values, 1, &relu, setting.bits, setting.rules);
     let op = Op::Requantize {
         activation: Activation::Relu,
     };
@@ -120,7 +128,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
     let flat = row(e_values.values.clone());
     let weights = setting.values(random, 20 * length);
     let t = tail(random, 20, true, true);
-    let g_values = convolve(&flat, &weights, &POINT, false, &t);
+    let g_values = convolve(&flat, &weights, &POINT, 1, &t);
     let linear = lower(random, &weights, length, 1, false, &t);
     let g = builder.op(
         "fc1",
@@ -131,7 +139,7 @@ fn residual(random: &mut Random, setting: Setting, keep: bool) -> Case {
 
     let weights = setting.values(random, 10 * 20);
     let t = tail(random, 10, false, false);
-    let h_values = convolve(&g_values, &weights, &POINT, false, &t);
+    let h_values = convolve(&g_values, &weights, &POINT, 1, &t);
     let linear = lower(random, &weights, 20, 1, false, &t);
     let h = builder.op(
         "fc2",

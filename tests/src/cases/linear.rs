@@ -1,7 +1,7 @@
 //! Conv2D, DepthwiseConv2D, FullyConnected.
 
 use super::{CHANNELS, Case, SETTINGS, Setting, geometry, window};
-use crate::oracle::{Chw, Geometry, Rules, Tail, convolve};
+use crate::oracle::{Chw, Geometry, Rules, Tail, convolve, convolve_transposed};
 use crate::random::Random;
 use fixpoint_quant::image::{Accumulator, Activation, Linear, Op, Shifts};
 use std::format;
@@ -26,6 +26,10 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
         }
         for round in 0..if espdl { 6 } else { 18 } {
             cases.push(case(&mut random, setting, Kind::FullyConnected, round));
+        }
+        for round in 0..if espdl { 4 } else { 10 } {
+            cases.push(grouped(&mut random, setting, round, false));
+            cases.push(grouped(&mut random, setting, round, true));
         }
     }
 }
@@ -59,7 +63,8 @@ fn case(random: &mut Random, setting: Setting, kind: Kind, round: usize) -> Case
     let taps = g.kernel[0] * g.kernel[1];
     let weights = setting.values(random, outputs * inner * taps);
     let tail = tail(random, setting, outputs, round);
-    let expected = convolve(&input, &weights, &g, depthwise, &tail);
+    let groups = if depthwise { channels } else { 1 };
+    let expected = convolve(&input, &weights, &g, groups, &tail);
     let linear = lower(random, &weights, inner, taps, depthwise, &tail);
 
     let mut builder = setting.builder("linear");
@@ -102,6 +107,62 @@ fn case(random: &mut Random, setting: Setting, kind: Kind, round: usize) -> Case
     setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
 }
 
+/// Groups, down to one channel each, and transposed convolutions.
+fn grouped(random: &mut Random, setting: Setting, round: usize, transposed: bool) -> Case {
+    let groups = random.pick(&[1, 2, 3, 5]);
+    let inner = random.pick(&[1, 2, 5]);
+    let outputs = groups * random.pick(&[1, 3, 8, 17]);
+    let [h, w] = [random.between(1, 7) as usize, random.between(1, 7) as usize];
+    let g = match round {
+        0 => Geometry {
+            kernel: [2, 2],
+            stride: [2, 2],
+            ..POINT
+        },
+        _ => geometry(random, h.max(2), w.max(2)),
+    };
+    let [h, w] = [h.max(2), w.max(2)];
+    let taps = g.kernel[0] * g.kernel[1];
+    let weights = setting.values(random, outputs * inner * taps);
+    let tail = tail(random, setting, outputs, round);
+    let (input, expected) = if transposed {
+        let (rows, columns) = g.output(h, w).expect("the window fits");
+        let input = setting.chw(random, [groups * inner, rows, columns]);
+        let expected = convolve_transposed(&input, &weights, &g, [h, w], groups, &tail);
+        (input, expected)
+    } else {
+        let input = setting.chw(random, [groups * inner, h, w]);
+        let expected = convolve(&input, &weights, &g, groups, &tail);
+        (input, expected)
+    };
+    let linear = lower(random, &weights, inner, taps, false, &tail);
+    let window = window(&g);
+    let (kind, op) = if transposed {
+        let op = Op::ConvTranspose2d {
+            linear,
+            window,
+            groups,
+        };
+        ("transposed", op)
+    } else {
+        let op = Op::Conv2d {
+            linear,
+            window,
+            groups,
+        };
+        ("grouped", op)
+    };
+    let mut builder = setting.builder("linear");
+    let x = builder.input(setting.image("x", &input, -3));
+    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
+    builder.output(y);
+    let name = format!(
+        "{kind} {round} {groups} x {inner} to {outputs}, {:?}/{:?}",
+        g.kernel, g.stride
+    );
+    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
+}
+
 /// Biases, shifts and activation that exercise every part of the rules.
 pub(super) fn tail(random: &mut Random, setting: Setting, outputs: usize, round: usize) -> Tail {
     let fixpoint = setting.rules == Rules::Fixpoint;
@@ -129,19 +190,30 @@ pub(super) fn tail(random: &mut Random, setting: Setting, outputs: usize, round:
     };
     let bias = (0..outputs).map(|_| random.between(-top, top)).collect();
     let slopes = match round % 5 {
-        3 if !fixpoint => {
+        3 => {
             let count = if round.is_multiple_of(2) { 1 } else { outputs };
-            Some(((0..count).map(|_| setting.value(random)).collect(), -7))
+            let exponent = match fixpoint {
+                true => random.pick(&[-15, -7, -1, 3]),
+                false => -7,
+            };
+            let slopes = (0..count).map(|_| setting.value(random)).collect();
+            Some((slopes, exponent))
         }
         _ => None,
     };
+    let relu = slopes.is_none() && round % 3 == 1;
+    let clip = (slopes.is_none() && round % 7 == 2 && !relu).then(|| {
+        let (low, high) = setting.range();
+        [random.between(low, 0), random.between(0, high)]
+    });
     Tail {
         rules: setting.rules,
         bits: setting.bits,
         bias,
         shifts,
         per_channel,
-        relu: slopes.is_none() && round % 3 == 1,
+        relu,
+        clip,
         slopes,
     }
 }
@@ -187,7 +259,12 @@ pub(super) fn lower(
                 slopes: slopes.iter().map(|slope| *slope as i16).collect(),
                 exponent: *exponent as i8,
             },
-            None => Activation::None,
+            None => tail
+                .clip
+                .map_or(Activation::None, |[low, high]| Activation::Clip {
+                    low: low as i16,
+                    high: high as i16,
+                }),
         },
         // Wider than needed must not change a bit.
         accumulator: if tail.rules == Rules::Fixpoint && random.between(0, 3) == 0 {

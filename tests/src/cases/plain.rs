@@ -1,12 +1,12 @@
 //! Ops without weights.
 
 use super::{CHANNELS, Case, SETTINGS, Setting, geometry, window};
-use crate::oracle::{self, Geometry, Rules};
+use crate::oracle::{self, Geometry, Nd, Rules};
 use crate::random::Random;
-use fixpoint_quant::image::{Activation, Op, Operation, Rearrange, Storage, TensorDef};
+use fixpoint_quant::image::{Op, Rearrange, Storage, TensorDef};
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
-use std::{format, vec};
 
 pub(super) fn add_to(cases: &mut Vec<Case>) {
     let mut random = Random(2);
@@ -14,12 +14,9 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
         for round in 0..8 {
             cases.push(pool(&mut random, setting, round, true));
             cases.push(pool(&mut random, setting, round, false));
-            cases.push(elementwise(&mut random, setting, round));
-            cases.push(add(&mut random, setting, round));
         }
         for _ in 0..3 {
             cases.push(global_pool(&mut random, setting));
-            cases.push(transpose(&mut random, setting));
         }
         cases.push(reshape(&mut random, setting));
         if setting.rules == Rules::Fixpoint {
@@ -27,14 +24,6 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
                 cases.push(softmax(&mut random, setting, round));
             }
         }
-    }
-}
-
-fn activation(relu: bool) -> Activation {
-    if relu {
-        Activation::Relu
-    } else {
-        Activation::None
     }
 }
 
@@ -113,77 +102,6 @@ fn global_pool(random: &mut Random, setting: Setting) -> Case {
     )
 }
 
-fn elementwise(random: &mut Random, setting: Setting, round: usize) -> Case {
-    let length = random.between(1, 70) as usize;
-    let values = setting.values(random, length);
-    let (relu, shift) = (round.is_multiple_of(2), random.between(-3, 5) as i32);
-    let expected = oracle::requantize(&values, shift, relu, setting.bits, setting.rules);
-    let mut builder = setting.builder("elementwise");
-    builder.keep_inputs(round % 4 < 2);
-    let x = builder.input(setting.row("x", length, 3));
-    let op = Op::Requantize {
-        activation: activation(relu),
-    };
-    let y = builder.op("op", op, &[x], setting.row("y", length, 3 + shift));
-    builder.output(y);
-    let name = format!("elementwise {round} {length} by {shift}");
-    setting.case(&builder, name, &[&values], &[&expected])
-}
-
-fn add(random: &mut Random, setting: Setting, round: usize) -> Case {
-    let length = random.between(1, 70) as usize;
-    let (a, b) = (
-        setting.values(random, length),
-        setting.values(random, length),
-    );
-    let exponents = match round {
-        0 => [0, 0, 0],
-        1 => [-100, -54, -60],
-        2 => [20, -20, -19],
-        _ => [0, 0, 0].map(|_: i32| random.between(-6, 3) as i32),
-    };
-    let relu = round % 3 == 2;
-    let expected = oracle::add(&a, &b, exponents, relu, setting.bits, setting.rules);
-    let mut builder = setting.builder("add");
-    builder.keep_inputs(round.is_multiple_of(2));
-    let x = builder.input(setting.row("a", length, exponents[0]));
-    let z = builder.input(setting.row("b", length, exponents[1]));
-    let y = builder.op(
-        "add",
-        Op::Binary {
-            operation: Operation::Add,
-            activation: activation(relu),
-        },
-        &[x, z],
-        setting.row("y", length, exponents[2]),
-    );
-    builder.output(y);
-    let name = format!("add {round} {length} {exponents:?}");
-    setting.case(&builder, name, &[&a, &b], &[&expected])
-}
-
-fn transpose(random: &mut Random, setting: Setting) -> Case {
-    let shape = shape(random);
-    let input = setting.chw(random, shape);
-    let mut builder = setting.builder("transpose");
-    let x = builder.input(setting.image("x", &input, 0));
-    let stored = [input.h, input.w, input.c];
-    let op = Op::Rearrange(Rearrange::transpose(&stored, &[2, 0, 1]));
-    let flat = builder.op(
-        "flatten",
-        op,
-        &[x],
-        setting.row("flat", input.values.len(), 0),
-    );
-    builder.output(flat);
-    setting.case(
-        &builder,
-        format!("transpose {shape:?}"),
-        &[&input.hwc()],
-        &[&input.values],
-    )
-}
-
 fn reshape(random: &mut Random, setting: Setting) -> Case {
     let values = setting.values(random, 60);
     let mut builder = setting.builder("reshape");
@@ -218,10 +136,12 @@ fn reshape(random: &mut Random, setting: Setting) -> Case {
     )
 }
 
+/// Along each axis of a tensor of three dimensions.
 fn softmax(random: &mut Random, setting: Setting, round: usize) -> Case {
-    let group = random.pick(&[1, 2, 3, 10, 17, 100]);
-    let groups = if round.is_multiple_of(3) { 1 } else { 3 };
-    let values = setting.values(random, group * groups);
+    let axis = round % 3;
+    let mut dims = [1, 2, 3];
+    dims[axis] = random.pick(&[1, 2, 3, 10, 17, 100]);
+    let x = setting.nd(random, &dims);
     let exponent = match round {
         0 => -128,
         1 => 6,
@@ -234,22 +154,26 @@ fn softmax(random: &mut Random, setting: Setting, round: usize) -> Case {
     } else {
         1 - setting.bits as i32
     };
-    let mut expected = Vec::new();
-    for x in values.chunks(group) {
-        expected.extend(oracle::softmax(x, exponent, out, setting.bits));
-    }
+    let expected = Nd::build(&dims, |index| {
+        let mut index = index.to_vec();
+        let own = index[axis];
+        let group: Vec<i64> = (0..dims[axis])
+            .map(|i| {
+                index[axis] = i;
+                x.at(&index)
+            })
+            .collect();
+        oracle::softmax(&group, exponent, out, setting.bits)[own]
+    });
     let mut builder = setting.builder("softmax");
-    let row = |name: &str, exponent| TensorDef {
-        dims: vec![groups, group],
-        ..setting.row(name, group, exponent)
-    };
-    let x = builder.input(row("x", exponent));
-    let y = builder.op("softmax", Op::Softmax { axis: 1 }, &[x], row("y", out));
+    let input = builder.input(setting.tensor("x", &dims, false, exponent));
+    let y = builder.op(
+        "softmax",
+        Op::Softmax { axis },
+        &[input],
+        setting.tensor("y", &dims, false, out),
+    );
     builder.output(y);
-    setting.case(
-        &builder,
-        format!("softmax {round} {groups}x{group}"),
-        &[&values],
-        &[&expected],
-    )
+    let name = format!("softmax {round} {dims:?} along {axis}");
+    setting.case(&builder, name, &[&x.values], &[&expected.values])
 }
