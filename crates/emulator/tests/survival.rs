@@ -1,0 +1,186 @@
+//! Nothing that can be in flash or in memory makes the emulator panic.
+
+use std::path::Path;
+
+use fixpoint_emulator::boot::{Application, Boot, Segment, boot};
+use fixpoint_emulator::s3::{Machine, Options, Outcome};
+use fixpoint_emulator::sim::{End, Sim};
+use fixpoint_isa::{Class, rows};
+
+/// Splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    /// A number that is often near a boundary or an address.
+    fn word(&mut self) -> u32 {
+        let near: [u32; 7] = [
+            0,
+            0x8000_0000,
+            0x3FC8_8000,
+            0x4037_8000,
+            0x3C00_0000,
+            0x6000_0000,
+            0x600C_5000,
+        ];
+        let spread = self.next() as u32 >> self.below(32);
+        near[self.below(near.len())].wrapping_add(spread)
+    }
+
+    /// Instructions with random operands, and now and then anything; one in `wild` may leave.
+    fn code(&mut self, instructions: usize, wild: usize) -> Vec<u8> {
+        let rows: Vec<_> = rows().collect();
+        let calm: Vec<_> = rows
+            .iter()
+            .filter(|row| row.class == Class::Arithmetic)
+            .collect();
+        let mut code = Vec::new();
+        for _ in 0..instructions {
+            let bytes = self.next() as u32;
+            if self.below(wild) > 0 {
+                let row = calm[self.below(calm.len())];
+                let word = row.opcode | bytes & !row.mask;
+                code.extend(&word.to_le_bytes()[..usize::from(row.length)]);
+                continue;
+            }
+            let row = rows[self.below(rows.len())];
+            match self.below(12) {
+                0 => code.extend(bytes.to_le_bytes()),
+                _ => {
+                    let word = row.opcode | bytes & !row.mask;
+                    code.extend(&word.to_le_bytes()[..usize::from(row.length)]);
+                }
+            }
+        }
+        code
+    }
+}
+
+#[test]
+fn random_code_in_plain_memory() {
+    let mut random = Random(1);
+    let (mut stopped, mut executed) = (0, 0);
+    for _ in 0..4_000 {
+        let mut sim = Sim::new(0x8000, 0x1000);
+        let code = random.code(200, 1);
+        sim.memory.place(0x1000, &code).expect("room");
+        sim.memory.place(0x2340, &[0x00, 0x30, 0x00]).expect("room"); // rfe
+        sim.core.cpu.vecbase = 0x2000;
+        sim.core.cpu.cpenable = random.next() as u32;
+        sim.core.cpu.ps.write(random.next() as u32);
+        for register in 0..16 {
+            sim.core.cpu.a[register] = random.word() & [0x7FFF, u32::MAX][random.below(2)];
+        }
+        stopped += u32::from(matches!(sim.run(2_000), End::Stopped(_)));
+        executed += sim.core.executed();
+        let counts = sim.core.take_counts();
+        assert_eq!(
+            counts.total.instructions,
+            counts.classes.iter().sum::<u64>()
+        );
+    }
+    println!(
+        "{executed} random instructions, {stopped} of 4000 programs stopped by what is unknown"
+    );
+    assert!(executed > 10_000);
+}
+
+#[test]
+fn random_code_on_the_chip() {
+    let mut random = Random(2);
+    let (mut executed, mut ends) = (0, [0; 4]);
+    for _ in 0..600 {
+        let mut flash = vec![0xFF; 0x4_0000];
+        let code = random.code(400, 12);
+        flash[0x100..0x100 + code.len()].copy_from_slice(&code);
+        let place = [0x4037_8000, 0x4200_0100, 0x3FC9_0000, 0x6000_0000][random.below(4)];
+        let application = Application {
+            entry: place,
+            segments: vec![Segment {
+                address: place,
+                size: code.len() as u32,
+                at: 0x100,
+            }],
+        };
+        let options = Options {
+            psram_bytes: 0x1_0000,
+            usb_host: random.below(2) == 0,
+        };
+        let Ok(mut machine) = Machine::new(&flash, &application, options) else {
+            continue;
+        };
+        for _ in 0..3 {
+            machine.uart_input(&random.next().to_le_bytes());
+            let end = match machine.run(3_000) {
+                Outcome::Budget => 0,
+                Outcome::Idle => 1,
+                Outcome::Reset(_) => 2,
+                Outcome::Stopped { .. } => 3,
+            };
+            ends[end] += 1;
+            machine.skip(random.below(10_000) as u32);
+        }
+        executed += machine.executed();
+    }
+    println!("{executed} random instructions on the chip; budget, idle, reset, stopped: {ends:?}");
+}
+
+#[test]
+fn damaged_flash() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let mut whole = vec![0xFF; 0x3_0000];
+    for (start, name) in [
+        (0, "bootloader.bin"),
+        (0x8000, "partition-table.bin"),
+        (0x1_0000, "runtime.bin"),
+    ] {
+        let bytes = std::fs::read(folder.join(name)).expect("firmware/prebuilt");
+        whole[start..start + bytes.len()].copy_from_slice(&bytes);
+    }
+    let mut random = Random(3);
+    // Headers of the images and the table, then anywhere.
+    let places = [0..64, 0x8000..0x8080, 0x1_0000..0x1_0140, 0..0x2_8000];
+    for round in 0..400 {
+        let mut flash = whole.clone();
+        let place = places[round % places.len()].clone();
+        for _ in 0..=random.below(3) {
+            let at = place.start + random.below(place.len());
+            flash[at] = [random.next() as u8, 0, 0xFF][random.below(3)];
+        }
+        if random.below(8) == 0 {
+            flash.truncate(random.below(0x3_0000));
+        }
+        let mut log = String::new();
+        if let Boot::Application(application) = boot(&flash, "0x1 (POWERON)", &mut log)
+            && let Ok(mut machine) = Machine::new(&flash, &application, Options::default())
+        {
+            machine.run(20_000);
+        }
+        assert!(log.starts_with("ESP-ROM:"));
+    }
+    // The program itself damaged, with nobody checking sums.
+    let mut log = String::new();
+    let Boot::Application(application) = boot(&whole, "0x1 (POWERON)", &mut log) else {
+        panic!("{log}");
+    };
+    for _ in 0..150 {
+        let mut flash = whole.clone();
+        for _ in 0..40 {
+            flash[0x1_0120 + random.below(0x1_8000)] = random.next() as u8;
+        }
+        if let Ok(mut machine) = Machine::new(&flash, &application, Options::default()) {
+            machine.run(100_000);
+        }
+    }
+}
