@@ -1,8 +1,8 @@
 //! Loads and stores (manual, sections 1.6.1 and 1.6.2). All of them clear the low bits of the address
 //! to the size of the access.
 
-use super::Width;
 use super::word::rows;
+use super::{Lane, Width};
 use crate::table::Class;
 
 /// What the address register steps by after the access.
@@ -48,7 +48,7 @@ pub enum Memory {
     Ldf128(Step),
     Ldf64(Step),
     Ld128Usar(Step),
-    Ldqa(super::Lane, Step),
+    Ldqa(Lane, Step),
     LdQacc(Half, Part),
     LdAccx,
     LdUaState,
@@ -107,21 +107,21 @@ rows! { Memory {
         "111000 imm8[7:6] fu0[3:0] imm8[5:2] fu1[3:0] 010 imm8[0] as[3:0] 111 imm8[1]";
     Ldf64(Step::Xp): "ee.ldf.64.xp fu1, fu0, as, ad"
         "fu0[3:0] 0110 fu1[3:0] ad[3:0] as[3:0] 0000";
-    Ldqa(super::Lane::S16, Step::Ip): "ee.ldqa.s16.128.ip as, imm16"
+    Ldqa(Lane::S16, Step::Ip): "ee.ldqa.s16.128.ip as, imm16"
         "0 imm16[7] 0000010 imm16[6:0] as[3:0] 0100";
-    Ldqa(super::Lane::S16, Step::Xp): "ee.ldqa.s16.128.xp as, ad"
+    Ldqa(Lane::S16, Step::Xp): "ee.ldqa.s16.128.xp as, ad"
         "011111100100 ad[3:0] as[3:0] 0100";
-    Ldqa(super::Lane::S8, Step::Ip): "ee.ldqa.s8.128.ip as, imm16"
+    Ldqa(Lane::S8, Step::Ip): "ee.ldqa.s8.128.ip as, imm16"
         "0 imm16[7] 0100010 imm16[6:0] as[3:0] 0100";
-    Ldqa(super::Lane::S8, Step::Xp): "ee.ldqa.s8.128.xp as, ad"
+    Ldqa(Lane::S8, Step::Xp): "ee.ldqa.s8.128.xp as, ad"
         "011100010100 ad[3:0] as[3:0] 0100";
-    Ldqa(super::Lane::U16, Step::Ip): "ee.ldqa.u16.128.ip as, imm16"
+    Ldqa(Lane::U16, Step::Ip): "ee.ldqa.u16.128.ip as, imm16"
         "0 imm16[7] 0001010 imm16[6:0] as[3:0] 0100";
-    Ldqa(super::Lane::U16, Step::Xp): "ee.ldqa.u16.128.xp as, ad"
+    Ldqa(Lane::U16, Step::Xp): "ee.ldqa.u16.128.xp as, ad"
         "011110100100 ad[3:0] as[3:0] 0100";
-    Ldqa(super::Lane::U8, Step::Ip): "ee.ldqa.u8.128.ip as, imm16"
+    Ldqa(Lane::U8, Step::Ip): "ee.ldqa.u8.128.ip as, imm16"
         "0 imm16[7] 0101010 imm16[6:0] as[3:0] 0100";
-    Ldqa(super::Lane::U8, Step::Xp): "ee.ldqa.u8.128.xp as, ad"
+    Ldqa(Lane::U8, Step::Xp): "ee.ldqa.u8.128.xp as, ad"
         "011100000100 ad[3:0] as[3:0] 0100";
     Ldxq32: "ee.ldxq.32 qu, qs, as, sel4, sel8"
         "1110000 sel4[1] sel8[0] 111 sel4[0] qu[2:0] qs[1:0] sel8[2:1] 1101 as[3:0] 111 qs[2]";
