@@ -256,8 +256,8 @@ export interface Firmware {
 }
 
 export interface FlashOptions {
-  link: "uart-bridge" | "usb-serial-jtag" | "plain";
-  /** Rate for the transfer; the session starts at 115200 and falls back to it. */
+  link: "uart-bridge" | "usb-serial-jtag" | "usb-otg" | "plain";
+  /** Rate for the transfer; the session starts at 115200 and goes down from this one when it does not work. */
   baud: number;
   stub: boolean;
   resetBefore: boolean;
@@ -334,6 +334,8 @@ export interface FlashSummary {
   stub: boolean;
   baud: number;
   restarted: boolean;
+  /** What was heard of the board after its restart. */
+  start: "not-tried" | "running" | "booting" | "loader" | "port-changes" | "silent";
   progress: FlashProgress;
 }
 
@@ -366,6 +368,10 @@ export interface BoardInfo {
   cpuHz: number;
   flashBytes: number;
   arenaAvailable: number;
+  /** First four bytes of the SHA-256 at the end of the runtime's image, little-endian; 0 when unknown. */
+  runtimeId: number;
+  /** Bytes of the place for a second model that the board can write itself; 0 when it can't. */
+  modelRoom: number;
   model: {
     id: number;
     name: string;
@@ -399,6 +405,10 @@ export type LinkEvent =
   | { type: "connected"; board: BoardInfo }
   | { type: "layers"; layers: BoardLayer[] }
   | { type: "progress"; done: number; layers: number }
+  /** Bytes of the new model that the board has. */
+  | { type: "updating"; done: number; total: number }
+  /** The board switches to the model with this id and restarts: connect anew. */
+  | { type: "updated"; id: number }
   | ({ type: "inference" } & Inference);
 
 export type LinkAction =
@@ -414,6 +424,8 @@ export class Link {
   connect(): void;
   describeLayers(): void;
   infer(inputs: Uint8Array[]): void;
+  /** A new model into the board's other model slot, without the loader; the old one runs until it is checked. */
+  updateModel(image: Uint8Array): void;
   cancel(): void;
   onBytes(bytes: Uint8Array): void;
   poll(nowMs: number): LinkAction;

@@ -27,12 +27,13 @@ export const filters: SerialPortFilter[] = [
   { usbVendorId: 0x0403 },
 ];
 
-export type LinkKind = "uart-bridge" | "usb-serial-jtag";
+export type LinkKind = "uart-bridge" | "usb-serial-jtag" | "usb-otg";
 
 /** What sits between the cable and the chip, from the USB identity. */
 export function linkKind(port: SerialPort): LinkKind {
   const { usbVendorId, usbProductId } = port.getInfo();
-  return usbVendorId === 0x303a && usbProductId === 0x1001 ? "usb-serial-jtag" : "uart-bridge";
+  if (usbVendorId !== 0x303a) return "uart-bridge";
+  return usbProductId === 0x1001 ? "usb-serial-jtag" : "usb-otg";
 }
 
 /** Bytes the browser holds while the page is busy; its default of 255 overruns at once. */

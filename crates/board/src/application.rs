@@ -51,6 +51,8 @@ impl Application {
         match self.personality {
             Personality::UartBridge => self.machine.uart_input(&[byte]),
             Personality::UsbSerialJtag => self.machine.usb_input(&[byte]),
+            // The application has no driver for it.
+            Personality::UsbOtg => {}
         }
     }
 
@@ -64,6 +66,7 @@ impl Application {
         out.extend(match self.personality {
             Personality::UartBridge => uart,
             Personality::UsbSerialJtag => usb,
+            Personality::UsbOtg => Vec::new(),
         });
         match outcome {
             Outcome::Budget => None,

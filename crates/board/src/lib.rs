@@ -28,6 +28,9 @@ pub enum Personality {
     UartBridge,
     /// The chip's own USB peripheral: signals are interpreted by hardware, no baud rate.
     UsbSerialJtag,
+    /// The chip's USB-OTG, driven by the ROM: no reset lines, packets of at most 0x800 bytes of data, and a new
+    /// device after every reset (see [`VirtualBoard::replug`]).
+    UsbOtg,
 }
 
 /// What the board does at power-on and what a reset leads to.
@@ -63,6 +66,22 @@ pub enum Fault {
     /// The cable is pulled after that many bytes from the host.
     DisconnectAfter {
         bytes: u64,
+    },
+    /// The byte arrives twice.
+    DuplicateToBoard {
+        at: u64,
+    },
+    DuplicateToHost {
+        at: u64,
+    },
+    /// From this byte on nothing arrives for a while.
+    DelayToHost {
+        at: u64,
+        ms: u32,
+    },
+    /// The loader crashes at that byte from the host, and answers nothing until a reset.
+    HangAt {
+        at: u64,
     },
     /// The chip never answers.
     Mute,
@@ -110,6 +129,8 @@ const FIRST_BAUD: u32 = 115_200;
 const EN_RISE_MS: u64 = 1;
 /// Watchdog that a reset through the USB peripheral leaves running.
 const WATCHDOG_MS: u64 = 9_000;
+/// The same watchdog when a host sets it to end the loader.
+const WATCHDOG_RESET_MS: u64 = 15;
 /// How often the ROM says that it found nothing to start.
 const COMPLAINT_MS: u64 = 1_000;
 
@@ -145,6 +166,8 @@ pub struct VirtualBoard {
     from_host: u64,
     to_host: u64,
     connected: bool,
+    /// Bytes for the host are held back until then.
+    held_until_ms: u64,
 }
 
 impl VirtualBoard {
@@ -165,9 +188,11 @@ impl VirtualBoard {
             from_host: 0,
             to_host: 0,
             connected: true,
+            held_until_ms: 0,
             options,
         };
         board.start("0x1 (POWERON)", false);
+        board.connected = true;
         board
     }
 
@@ -177,9 +202,11 @@ impl VirtualBoard {
             let at = self.from_host;
             self.from_host += 1;
             let mut byte = byte;
-            let mut dropped = false;
+            let (mut dropped, mut twice, mut hangs) = (false, false, false);
             for fault in &self.options.faults {
                 match *fault {
+                    Fault::DuplicateToBoard { at: n } if n == at => twice = true,
+                    Fault::HangAt { at: n } if n == at => hangs = true,
                     Fault::FlipToBoard { at: n, mask } if n == at => byte ^= mask,
                     Fault::DropToBoard { at: n } if n == at => dropped = true,
                     Fault::DisconnectAfter { bytes } if at >= bytes => self.connected = false,
@@ -187,8 +214,13 @@ impl VirtualBoard {
                     _ => {}
                 }
             }
-            if self.connected && !dropped {
-                self.receive(byte);
+            if let (true, Chip::Loader(loader)) = (hangs, &mut self.chip) {
+                loader.hang();
+            }
+            for _ in 0..=u8::from(twice) {
+                if self.connected && !dropped {
+                    self.receive(byte);
+                }
             }
         }
         self.run_application();
@@ -249,7 +281,11 @@ impl VirtualBoard {
         };
         self.send(&answer);
         match after {
-            After::Stay => {}
+            After::Stay => {
+                if self.watchdog_at_ms.is_none() && self.registers.watchdog_resets() {
+                    self.watchdog_at_ms = Some(self.now_ms + WATCHDOG_RESET_MS);
+                }
+            }
             After::Baud(rate) => self.baud = rate,
             After::Restart => self.start("0x3 (RTC_SW_SYS_RST)", false),
         }
@@ -258,6 +294,9 @@ impl VirtualBoard {
     /// Bytes for the host since the last call.
     pub fn read(&mut self) -> Vec<u8> {
         self.rest();
+        if self.now_ms < self.held_until_ms {
+            return Vec::new();
+        }
         if self.out.is_empty() {
             self.run_application();
         }
@@ -278,10 +317,15 @@ impl VirtualBoard {
             self.to_host += 1;
             let mut byte = byte;
             let mut dropped = !self.connected;
+            let mut twice = false;
             for fault in &self.options.faults {
                 match *fault {
                     Fault::FlipToHost { at: n, mask } if n == at => byte ^= mask,
                     Fault::DropToHost { at: n } if n == at => dropped = true,
+                    Fault::DuplicateToHost { at: n } if n == at => twice = true,
+                    Fault::DelayToHost { at: n, ms } if n == at => {
+                        self.held_until_ms = self.now_ms + u64::from(ms);
+                    }
                     Fault::Mute => dropped = true,
                     _ => {}
                 }
@@ -291,6 +335,7 @@ impl VirtualBoard {
             }
             if !dropped {
                 self.out.push(byte);
+                self.out.extend(twice.then_some(byte));
             }
         }
     }
@@ -315,6 +360,7 @@ impl VirtualBoard {
                 }
                 (false, _) => {}
             },
+            Personality::UsbOtg => {}
             Personality::UsbSerialJtag => match (dtr, rts) {
                 (false, false) => self.usb_download = false,
                 (true, false) => self.usb_download = true,
@@ -364,6 +410,11 @@ impl VirtualBoard {
     }
 
     fn start(&mut self, reset: &str, download: bool) {
+        if self.options.personality == Personality::UsbOtg {
+            // The device on the bus is the chip's software: it goes with the reset.
+            self.connected = false;
+            self.out.clear();
+        }
         self.baud = FIRST_BAUD;
         self.watchdog_at_ms = None;
         self.registers.reset(&self.options);
@@ -402,9 +453,17 @@ impl VirtualBoard {
         self.send(log.as_bytes());
     }
 
-    /// Whether the cable is still plugged in (see [`Fault::DisconnectAfter`]).
+    /// Whether the cable is still plugged in (see [`Fault::DisconnectAfter`]), and the device on it is
+    /// still the one that was opened.
     pub fn connected(&self) -> bool {
         self.connected
+    }
+
+    /// The cable is put back, or the new device opened that came after a reset.
+    pub fn replug(&mut self) {
+        self.connected = true;
+        let cut = |fault: &Fault| matches!(fault, Fault::DisconnectAfter { .. });
+        self.options.faults.retain(|fault| !cut(fault));
     }
 
     /// Whether the application runs (and not the loader, or nothing).

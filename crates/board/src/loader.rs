@@ -9,7 +9,7 @@ use crate::nor::Nor;
 use crate::registers::Registers;
 use crate::slip;
 use crate::stream::Stream;
-use crate::{Fault, Options};
+use crate::{Fault, Options, Personality};
 use md5::{Digest, Md5};
 
 mod op {
@@ -39,6 +39,9 @@ mod op {
 
 /// Flash that the ROM believes in until it is told the size.
 const ROM_FLASH_BYTES: u32 = 2 << 20;
+
+/// Longest request that USB-OTG carries: 0x800 bytes of data behind two headers.
+const OTG_FRAME_BYTES: usize = 0x800 + 24;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -162,6 +165,10 @@ impl Loader {
         if self.kind == Kind::Hung {
             return After::Stay;
         }
+        let otg = world.options.personality == Personality::UsbOtg;
+        if otg && frame.len() > OTG_FRAME_BYTES {
+            return After::Stay;
+        }
         if self.read_out.is_some() && frame.len() == 4 {
             let received = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]);
             self.continue_reading(Some(received), world);
@@ -188,6 +195,11 @@ impl Loader {
         };
         self.last_op = request.op;
         after
+    }
+
+    /// Whatever runs stops answering.
+    pub(crate) fn hang(&mut self) {
+        self.kind = Kind::Hung;
     }
 
     fn refuse_malformed(&mut self, op: u8, world: &mut World<'_>) {

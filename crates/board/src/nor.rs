@@ -2,6 +2,7 @@
 
 pub(crate) const SECTOR: usize = 0x1000;
 
+#[derive(Default)]
 pub(crate) struct Nor {
     bytes: Vec<u8>,
 }

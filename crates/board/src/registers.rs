@@ -1,6 +1,6 @@
 //! The registers a loader session looks at.
 
-use crate::Options;
+use crate::{Options, Personality};
 use std::collections::BTreeMap;
 
 const MAGIC: u32 = 0x4000_1000;
@@ -18,6 +18,10 @@ const WDT_PROTECT: u32 = 0x6000_80B0;
 const WDT_CONFIG: u32 = 0x6000_8098;
 const WDT_KEY: u32 = 0x50D8_3AA1;
 const WDT_ENABLE: u32 = 1 << 31;
+/// Stage 0 resets the whole chip.
+const WDT_RESET_SYSTEM: u32 = 5 << 28;
+/// What the ROM's console is on; 3 is USB-OTG.
+const UART_BUFFER_NUMBER: u32 = 0x3FCE_F14C;
 
 pub(crate) struct Registers {
     words: BTreeMap<u32, u32>,
@@ -40,6 +44,14 @@ impl Registers {
             // Revision v0.2 with 8 MiB of PSRAM, as on common modules.
             (EFUSE_WORD_3, 2 << 18),
             (EFUSE_WORD_4, 1 << 3),
+            (
+                UART_BUFFER_NUMBER,
+                if options.personality == Personality::UsbOtg {
+                    3
+                } else {
+                    0
+                },
+            ),
         ];
         Self {
             words: words.into(),
@@ -85,6 +97,11 @@ impl Registers {
     /// The USB peripheral's reset leaves the RTC watchdog running.
     pub(crate) fn start_watchdog(&mut self) {
         self.words.insert(WDT_CONFIG, WDT_ENABLE);
+    }
+
+    /// Whether the watchdog was told to reset the chip.
+    pub(crate) fn watchdog_resets(&self) -> bool {
+        self.watchdog_runs() && self.read(WDT_CONFIG) & 7 << 28 == WDT_RESET_SYSTEM
     }
 
     pub(crate) fn watchdog_runs(&self) -> bool {

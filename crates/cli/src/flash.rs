@@ -56,10 +56,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         link,
         baud: match link {
             Link::UartBridge => args.baud,
-            Link::UsbSerialJtag | Link::Plain => CONSOLE_BAUD,
+            Link::UsbSerialJtag | Link::UsbOtg | Link::Plain => CONSOLE_BAUD,
         },
-        reset_before: !args.no_reset && link != Link::Plain,
-        reset_after: !args.no_reset && link != Link::Plain,
+        reset_before: !args.no_reset,
+        reset_after: !args.no_reset,
         ..Options::default()
     };
     let mut flasher = Flasher::new(plan, options);

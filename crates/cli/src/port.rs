@@ -197,8 +197,8 @@ impl Stream {
             .open()
             .map_err(|error| explain(address, &error))?;
         let link = match usb_ids(address) {
-            Some((0x303A, 0x1001)) => Link::UsbSerialJtag,
-            _ => Link::UartBridge,
+            Some((vendor, product)) => Link::of_usb(vendor, product),
+            None => Link::UartBridge,
         };
         Ok(Stream::Serial { port, link })
     }

@@ -18,10 +18,14 @@
 #[cfg(test)]
 extern crate std;
 
+mod choice;
 mod run;
 mod server;
+mod store;
 mod text;
 
-pub use fixpoint_protocol::{ErrorCode, Sink, Version};
+pub use choice::{Choice, choose};
+pub use fixpoint_protocol::{ErrorCode, Sink, Version, slot};
 pub use run::Clock;
 pub use server::{Board, LINES, PROFILED_LAYERS, Server};
+pub use store::ModelStore;

@@ -7,6 +7,7 @@ use fixpoint_protocol::{
 use fixpoint_runtime::{self as runtime, Arithmetic, Block16, Model, RunError, Storage};
 
 use crate::run::{Clock, Meter};
+use crate::store::{self, Incoming, ModelStore};
 use crate::text::Text;
 
 /// Lines a server listens on: UART0 and USB-Serial-JTAG on the chip.
@@ -28,6 +29,8 @@ pub struct Board {
     pub cpu_hz: u32,
     /// Size of the flash chip in bytes; 0 when unknown.
     pub flash_bytes: u32,
+    /// First four bytes of the SHA-256 at the end of the runtime's image; 0 when unknown.
+    pub runtime_id: u32,
 }
 
 /// Why there is no model to run.
@@ -49,6 +52,9 @@ struct Station<'a, C> {
     problem: Option<Problem>,
     arena: &'a mut [Block16],
     clock: C,
+    store: Option<&'a mut dyn ModelStore>,
+    incoming: Option<Incoming>,
+    wants_restart: bool,
     // Where the next piece of input is expected: everything before it is staged.
     next_input: u16,
     next_offset: u32,
@@ -116,12 +122,27 @@ impl<'a, C: Clock> Server<'a, C> {
                 problem,
                 arena,
                 clock,
+                store: None,
+                incoming: None,
+                wants_restart: false,
                 next_input: 0,
                 next_offset: 0,
                 finished: None,
                 layer_cycles: [0; PROFILED_LAYERS],
             },
         }
+    }
+
+    /// Lets the server put new models into `store`.
+    pub fn with_store(mut self, store: &'a mut dyn ModelStore) -> Self {
+        self.station.store = Some(store);
+        self
+    }
+
+    /// Whether a new model was switched to: once everything sent has left, the caller restarts the
+    /// chip, and makes a new server from what is in flash then.
+    pub fn wants_restart(&self) -> bool {
+        self.station.wants_restart
     }
 
     /// The model that requests are about, whether or not it can be run here.
@@ -204,6 +225,26 @@ impl<'a, C: Clock> Station<'a, C> {
                 offset,
             } => self.read_output(output, length, offset, sequence, sink),
             Request::Profile { first } => self.profile(first, sequence, sink),
+            Request::ModelBegin { bytes, id } => self
+                .begin_model(bytes, id)
+                .map(|detail| send(Reply::Ack { detail }, sequence, sink)),
+            Request::ModelWrite { offset, bytes } => self
+                .write_model(offset, bytes)
+                .map(|detail| send(Reply::Ack { detail }, sequence, sink)),
+            Request::ModelVerify => {
+                let mut why = Text::EMPTY;
+                match self.verify_model(&mut why) {
+                    Ok(detail) => send(Reply::Ack { detail }, sequence, sink),
+                    Err((code, detail)) => {
+                        let text = why.as_str();
+                        send(Reply::Error { code, detail, text }, sequence, sink);
+                    }
+                }
+                Ok(())
+            }
+            Request::ModelActivate { id } => self
+                .activate_model(id)
+                .map(|()| send(Reply::Ack { detail: id }, sequence, sink)),
         };
         if let Err(refusal) = outcome {
             refuse(refusal, sequence, sink);
@@ -231,6 +272,8 @@ impl<'a, C: Clock> Station<'a, C> {
             info.outputs = short(model.outputs().len());
             info.layers = short(model.layers().len());
         }
+        info.runtime_id = self.board.runtime_id;
+        info.model_room = self.store.as_deref().map_or(0, store::room);
         if let Some(problem) = &self.problem {
             info.problem = Some(problem.code);
             info.problem_text = problem.text.as_str();
@@ -448,6 +491,61 @@ impl<'a, C: Clock> Station<'a, C> {
         send(reply, sequence, sink);
         Ok(())
     }
+}
+
+impl<C> Station<'_, C> {
+    fn begin_model(&mut self, bytes: u32, id: u32) -> Result<u32, Refusal> {
+        let store = self.store.as_deref_mut();
+        let store = store.ok_or((ErrorCode::NoModelSlot, 0))?;
+        let (incoming, there) = store::begin(store, bytes, id)?;
+        self.incoming = Some(incoming);
+        Ok(there)
+    }
+
+    fn write_model(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
+        match (&mut self.incoming, self.store.as_deref_mut()) {
+            (Some(incoming), Some(store)) => incoming.write(store, offset, bytes),
+            (None, Some(_)) => Err((ErrorCode::ModelGap, 0)),
+            (_, None) => Err((ErrorCode::NoModelSlot, 0)),
+        }
+    }
+
+    fn verify_model(&mut self, why: &mut Text) -> Result<u32, Refusal> {
+        let arena = arena_bytes(self.arena);
+        match (&mut self.incoming, self.store.as_deref_mut()) {
+            (Some(incoming), Some(store)) => {
+                incoming.verify(store, |model| problem(model, arena), why)
+            }
+            (None, Some(_)) => Err((ErrorCode::ModelGap, 0)),
+            (_, None) => Err((ErrorCode::NoModelSlot, 0)),
+        }
+    }
+
+    fn activate_model(&mut self, id: u32) -> Result<(), Refusal> {
+        // Asked again after the restart: done already.
+        let runs = self.problem.is_none() && self.model.is_some_and(|model| model.id() == id);
+        if runs || self.wants_restart {
+            return Ok(());
+        }
+        match (&self.incoming, self.store.as_deref_mut()) {
+            (Some(incoming), Some(store)) => incoming.activate(store, id)?,
+            (None, Some(_)) => return Err((ErrorCode::ModelGap, 0)),
+            (_, None) => return Err((ErrorCode::NoModelSlot, 0)),
+        }
+        self.wants_restart = true;
+        Ok(())
+    }
+}
+
+/// Why a model that can be read can't run here.
+fn problem(model: &Model<'_>, arena: u32) -> Option<Text> {
+    if model.arena_bytes() > arena {
+        let needed = model.arena_bytes();
+        let text = format_args!("it needs {needed} bytes for its tensors and there are {arena}");
+        return Some(Text::of(&text));
+    }
+    // Also where the runtime was built with it, as on hosts: a virtual board shows what a board does.
+    (model.arithmetic() != Arithmetic::Fixpoint).then(|| Text::of(&RunError::ArithmeticNotBuilt))
 }
 
 fn element(element: runtime::Element) -> Element {

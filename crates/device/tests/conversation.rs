@@ -30,6 +30,7 @@ fn board() -> Board {
         virtual_board: false,
         cpu_hz: 240_000_000,
         flash_bytes: 4 << 20,
+        runtime_id: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the mask ROM and ESP-IDF's second-stage bootloader make of the flash, and what they print.
 //!
 //! The bootloader's code is not run; what it checks is: image header, chip, checksum and SHA-256,
-//! the partition table's entries and MD5.
+//! the partition table's entries and MD5, and the choice between two apps (OTA data).
 
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
@@ -129,6 +129,7 @@ fn second_stage(flash: &[u8], log: &mut String) -> Boot {
         let usage = match (entry.kind, entry.subtype) {
             (0, 0) => "factory app",
             (0, 0x10..=0x1F) => "OTA app",
+            (1, 0) => "OTA data",
             _ => "Unknown data",
         };
         let _ = write!(
@@ -137,37 +138,83 @@ fn second_stage(flash: &[u8], log: &mut String) -> Boot {
             entry.label, entry.kind, entry.subtype, entry.offset, entry.size
         );
     }
-    let app = entries.iter().find(|e| e.kind == 0 && e.subtype == 0);
-    let Some(app) = app else {
-        log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
-        return Boot::NoApplication;
-    };
-    match image(flash, app.offset).and_then(|image| described(flash, image)) {
-        Ok(image) => {
-            for (index, segment) in image.segments.iter().enumerate() {
-                let Segment { address, size, at } = segment;
-                let mapped = segment.is_mapped();
+    for app in order(flash, &entries) {
+        match image(flash, app.offset).and_then(|image| described(flash, image)) {
+            Ok(image) => {
+                loaded(app, &image, log);
+                return Boot::Application(image);
+            }
+            Err(reason) => {
+                let label = &app.label;
+                let _ = write!(log, "E (36) esp_image: {reason}\r\n");
                 let _ = write!(
                     log,
-                    "I (36) esp_image: segment {index}: paddr={at:08x} vaddr={address:08x} \
-                     size={size:05x}h ({size:6}) {}\r\n",
-                    if mapped { "map" } else { "load" }
+                    "E (36) boot: app partition {label} is not bootable\r\n"
                 );
             }
-            let _ = write!(
-                log,
-                "I (41) boot: Loaded app from partition at offset {:#x}\r\n",
-                app.offset
-            );
-            Boot::Application(image)
-        }
-        Err(reason) => {
-            let _ = write!(log, "E (36) esp_image: {reason}\r\n");
-            log.push_str("E (36) boot: Factory app partition is not bootable\r\n");
-            log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
-            Boot::NoApplication
         }
     }
+    log.push_str("E (36) boot: No bootable app partitions in the partition table\r\n");
+    Boot::NoApplication
+}
+
+fn loaded(app: &Entry, image: &Application, log: &mut String) {
+    for (index, segment) in image.segments.iter().enumerate() {
+        let Segment { address, size, at } = segment;
+        let mapped = segment.is_mapped();
+        let _ = write!(
+            log,
+            "I (36) esp_image: segment {index}: paddr={at:08x} vaddr={address:08x} \
+             size={size:05x}h ({size:6}) {}\r\n",
+            if mapped { "map" } else { "load" }
+        );
+    }
+    let _ = write!(
+        log,
+        "I (41) boot: Loaded app from partition at offset {:#x}\r\n",
+        app.offset
+    );
+}
+
+/// The order in which the bootloader tries app partitions: the one that the OTA data selects, then
+/// those before it down to the factory app, then those behind it. Without valid OTA data: factory, or
+/// the first OTA slot.
+fn order<'e>(flash: &[u8], entries: &'e [Entry]) -> Vec<&'e Entry> {
+    let factory = entries.iter().find(|e| e.kind == 0 && e.subtype == 0);
+    let slots: Vec<&Entry> = (0x10..0x20)
+        .map_while(|st| entries.iter().find(|e| e.kind == 0 && e.subtype == st))
+        .collect();
+    let data = entries.iter().find(|e| (e.kind, e.subtype) == (1, 0));
+    let chosen = data
+        .and_then(|data| selected(flash, data.offset))
+        .filter(|_| !slots.is_empty())
+        .map(|sequence| (sequence - 1) as usize % slots.len());
+    match (chosen, factory) {
+        (Some(chosen), _) => {
+            let (before, from) = slots.split_at(chosen);
+            let first = from.iter().take(1).chain(before.iter().rev());
+            let rest = from.iter().skip(1);
+            first.copied().chain(factory).chain(rest.copied()).collect()
+        }
+        (None, Some(factory)) => [factory].into_iter().chain(slots).collect(),
+        (None, None) => slots,
+    }
+}
+
+/// The highest valid sequence number of the two sectors of OTA data.
+fn selected(flash: &[u8], offset: u32) -> Option<u32> {
+    let entry = |at| {
+        let entry = part(flash, at, 32)?;
+        let (sequence, crc) = (word(entry), word(&entry[28..]));
+        // CRC-32 from a register of zeros, over the sequence number alone.
+        let sum = entry[..4].iter().fold(0u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                crc >> 1 ^ if crc & 1 != 0 { 0xEDB8_8320 } else { 0 }
+            })
+        });
+        (sequence != u32::MAX && sequence != 0 && !sum == crc).then_some(sequence)
+    };
+    entry(offset).max(entry(offset.saturating_add(0x1000)))
 }
 
 /// The app descriptor stands at the start of the first segment, which is data seen through the cache.

@@ -51,6 +51,18 @@ pub(crate) const QUIET_WATCHDOGS: [RegisterWrite; 6] = [
 /// Clears the request to start in the loader again, which survives a reset.
 pub(crate) const CLEAR_FORCED_DOWNLOAD: [RegisterWrite; 1] = [(0x6000_812C, 0, 1)];
 
+/// eFuse BLOCK2 word 4: version of the block's layout.
+pub(crate) const EFUSE_BLOCK_VERSION: u32 = 0x6000_706C;
+
+/// Lets the RTC watchdog reset the whole chip within a few milliseconds: the way out where there are
+/// no reset lines.
+pub(crate) const WATCHDOG_RESET: [RegisterWrite; 4] = [
+    (0x6000_80B0, 0x50D8_3AA1, ALL),
+    (0x6000_809C, 2_000, ALL),
+    (0x6000_8098, 1 << 31 | 5 << 28 | 1 << 8 | 2, ALL),
+    (0x6000_80B0, 0, ALL),
+];
+
 /// Answer of GET_SECURITY_INFO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SecurityInfo {
@@ -122,11 +134,36 @@ pub(crate) fn mac(w0: u32, w1: u32) -> String {
     hex.join(":")
 }
 
-/// `v0.2` from eFuse BLOCK1 words 3 and 5.
-pub(crate) fn revision(w3: u32, w5: u32) -> String {
+/// Chip revision, major * 100 + minor, as image headers count it. From eFuse BLOCK1 words 3 and 5.
+pub(crate) fn revision(w3: u32, w5: u32) -> u16 {
     let major = w5 >> 24 & 3;
     let minor = (w5 >> 23 & 1) << 3 | w3 >> 18 & 7;
-    format!("v{major}.{minor}")
+    (major * 100 + minor) as u16
+}
+
+/// The first chips have another number in that place, told by the version of the eFuse blocks.
+pub(crate) fn is_revision_0(w3: u32, block_version: u32) -> bool {
+    w3 >> 18 & 7 == 0 && w3 >> 24 & 7 == 1 && block_version & 3 == 1
+}
+
+/// `v0.2`.
+pub(crate) fn revision_name(revision: u16) -> String {
+    format!("v{}.{}", revision / 100, revision % 100)
+}
+
+/// Revisions that an image asks for, from its header; what is out of range is what ESP-IDF writes
+/// for "any".
+pub(crate) fn wanted_revisions(image: &[u8]) -> std::ops::RangeInclusive<u16> {
+    let field = |at: usize| {
+        image
+            .get(at..at + 2)
+            .map_or(0, |field| u16::from_le_bytes([field[0], field[1]]))
+    };
+    let most = match field(17) {
+        0 => u16::MAX,
+        most => most,
+    };
+    field(15)..=most
 }
 
 /// PSRAM in the package in bytes, from eFuse BLOCK1 words 4 and 5.
@@ -168,7 +205,9 @@ mod tests {
         assert_eq!(flash_bytes(0x3840C8), Some(16 << 20));
         assert_eq!((flash_bytes(0), flash_bytes(0xFF_FFFF)), (None, None));
         assert_eq!(mac(0x1234_5678, 0x0000_7CDF), "7c:df:12:34:56:78");
-        assert_eq!(revision(2 << 18, 0), "v0.2");
+        assert_eq!(revision_name(revision(2 << 18, 0)), "v0.2");
+        assert_eq!(revision(1 << 18, 1 << 23 | 1 << 24), 109);
+        assert!(is_revision_0(1 << 24, 1) && !is_revision_0(1 << 24 | 1 << 18, 1));
         assert_eq!((psram_bytes(1 << 3, 0), psram_bytes(0, 0)), (8 << 20, 0));
     }
 

@@ -25,14 +25,15 @@ const STUB_BLOCK: usize = 0x1800;
 pub(crate) async fn connect(
     line: &Line,
     options: &Options,
-    round: usize,
+    again: bool,
 ) -> Result<Loader, FlashError> {
     line.during("connecting");
     line.phase(Phase::Connecting);
     line.set_baud(FIRST_BAUD);
     let start = line.state().now_ms;
     // After a lost link only a reset brings the loader back, whatever was wished for at first.
-    let reset_first = options.reset_before || round > 0;
+    let reset_first = options.reset_before || again;
+    let reset_first = reset_first && options.link.has_reset_lines();
     let mut heard = (String::new(), 0);
     for attempt in 0..ATTEMPTS {
         if attempt > 0 && line.state().now_ms > start + BUDGET_MS {
@@ -74,8 +75,10 @@ fn diagnose(boot_log: String, bytes: u64) -> FlashError {
 }
 
 /// What is known before the flash is attached.
+#[derive(Clone)]
 pub(crate) struct Identity {
-    revision: String,
+    /// major * 100 + minor
+    pub(crate) revision: u16,
     mac: String,
     psram_bytes: u32,
 }
@@ -104,8 +107,15 @@ pub(crate) async fn identify(loader: &Loader, link: Link) -> Result<Identity, Tr
         .await
         .map_err(or_trouble)?;
     let [w0, w1, w3, w5] = words;
+    let mut revision = chip::revision(w3, w5);
+    if w3 >> 18 & 7 == 0 {
+        let version = loader.read_register(chip::EFUSE_BLOCK_VERSION).await;
+        if chip::is_revision_0(w3, version.map_err(or_trouble)?) {
+            revision = 0;
+        }
+    }
     Ok(Identity {
-        revision: chip::revision(w3, w5),
+        revision,
         mac: chip::mac(w0, w1),
         psram_bytes: chip::psram_bytes(w4, w5),
     })
@@ -142,11 +152,11 @@ async fn objection_again(loader: &Loader, first: &FlashError) -> Result<bool, Tr
 }
 
 /// Loads the stub into RAM and waits for its greeting.
-pub(crate) async fn start_stub(loader: &mut Loader) -> Result<(), Trouble> {
+pub(crate) async fn start_stub(loader: &mut Loader, link: Link) -> Result<(), Trouble> {
     let line = loader.line.clone();
     line.during("starting the stub");
     for (address, image) in stub::IMAGES {
-        match upload(loader, address, image).await {
+        match upload(loader, address, image, STUB_BLOCK.min(link.most_bytes())).await {
             Ok(()) => {}
             Err(Failure::Refused(_)) => return Err(Trouble::NoStub),
             Err(failure) => return Err(trouble(&line, failure)),
@@ -178,18 +188,18 @@ pub(crate) async fn start_stub(loader: &mut Loader) -> Result<(), Trouble> {
     }
 }
 
-async fn upload(loader: &Loader, address: u32, image: &[u8]) -> Result<(), Failure> {
+async fn upload(loader: &Loader, address: u32, image: &[u8], block: usize) -> Result<(), Failure> {
     let begin = Command::MemBegin {
         size: image.len() as u32,
-        blocks: image.len().div_ceil(STUB_BLOCK) as u32,
-        block_size: STUB_BLOCK as u32,
+        blocks: image.len().div_ceil(block) as u32,
+        block_size: block as u32,
         offset: address,
         supports_encryption: false,
     };
     let mut last = Failure::Silent;
     'again: for _ in 0..3 {
         loader.repeatable(&begin, 0, TIMEOUT_MS).await?;
-        for (sequence, data) in image.chunks(STUB_BLOCK).enumerate() {
+        for (sequence, data) in image.chunks(block).enumerate() {
             let data = Command::MemData {
                 data,
                 pad_to: 0,
@@ -239,21 +249,18 @@ pub(crate) async fn change_baud(loader: &Loader, baud: u32) -> Result<(), Troubl
     }
 }
 
+/// The next lower one of the usual rates.
+pub(crate) fn slower(baud: u32) -> u32 {
+    let rates = [921_600, 460_800, 230_400];
+    let lower = rates.into_iter().find(|&rate| rate < baud);
+    lower.unwrap_or(FIRST_BAUD)
+}
+
 /// Attaches the SPI flash, reads its size and tells the loader.
 pub(crate) async fn attach_flash(loader: &Loader, identity: Identity) -> Result<ChipInfo, Trouble> {
     let line = &loader.line;
-    line.during("attaching the flash");
-    let spi_params = SpiAttachParams::default();
-    let attach = match loader.speaker {
-        Speaker::Rom => Command::SpiAttach { spi_params },
-        Speaker::Stub => Command::SpiAttachStub { spi_params },
-    };
+    attach(loader).await?;
     let or_trouble = |failure| trouble(line, failure);
-    loader
-        .repeatable(&attach, 0, TIMEOUT_MS)
-        .await
-        .map_err(or_trouble)?;
-
     // Two equal answers: a wrong size would refuse a good plan or let a bad one through.
     let mut id = flash_id(loader).await.map_err(or_trouble)?;
     let mut tries = 0;
@@ -269,20 +276,43 @@ pub(crate) async fn attach_flash(loader: &Loader, identity: Identity) -> Result<
         }
     }
     let flash_bytes = chip::flash_bytes(id).ok_or(Trouble::Fatal(FlashError::NoFlash { id }))?;
-    let spi_params = SpiSetParams::default(flash_bytes);
-    let set = Command::SpiSetParams { spi_params };
-    loader
-        .repeatable(&set, 0, TIMEOUT_MS)
-        .await
-        .map_err(or_trouble)?;
+    set_flash_size(loader, flash_bytes).await?;
     Ok(ChipInfo {
         chip: "ESP32-S3".into(),
-        revision: identity.revision,
+        revision: chip::revision_name(identity.revision),
         mac: identity.mac,
         flash_bytes,
         flash_id: id,
         psram_bytes: identity.psram_bytes,
     })
+}
+
+/// The stub has to be told anew what the ROM knows.
+pub(crate) async fn attach_again(loader: &Loader, flash_bytes: u32) -> Result<(), Trouble> {
+    attach(loader).await?;
+    set_flash_size(loader, flash_bytes).await
+}
+
+async fn attach(loader: &Loader) -> Result<(), Trouble> {
+    loader.line.during("attaching the flash");
+    let spi_params = SpiAttachParams::default();
+    let attach = match loader.speaker {
+        Speaker::Rom => Command::SpiAttach { spi_params },
+        Speaker::Stub => Command::SpiAttachStub { spi_params },
+    };
+    let answer = loader.repeatable(&attach, 0, TIMEOUT_MS).await;
+    answer
+        .map(drop)
+        .map_err(|failure| trouble(&loader.line, failure))
+}
+
+async fn set_flash_size(loader: &Loader, flash_bytes: u32) -> Result<(), Trouble> {
+    let spi_params = SpiSetParams::default(flash_bytes);
+    let set = Command::SpiSetParams { spi_params };
+    let answer = loader.repeatable(&set, 0, TIMEOUT_MS).await;
+    answer
+        .map(drop)
+        .map_err(|failure| trouble(&loader.line, failure))
 }
 
 async fn flash_id(loader: &Loader) -> Result<u32, Failure> {

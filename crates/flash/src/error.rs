@@ -23,6 +23,8 @@ pub enum FlashError {
     Noise { bytes: u64 },
     #[error("This is an {found}, and the firmware is for the ESP32-S3.")]
     WrongChip { found: String },
+    #[error("This chip is revision {found}, and the firmware is for {wanted}.")]
+    WrongRevision { found: String, wanted: String },
     #[error(
         "Secure download mode is burned into this chip: it cannot be read, verified or given a new loader."
     )]
@@ -62,6 +64,7 @@ impl FlashError {
             Self::LoaderSilent { .. } => "loader-silent",
             Self::Noise { .. } => "noise",
             Self::WrongChip { .. } => "wrong-chip",
+            Self::WrongRevision { .. } => "wrong-revision",
             Self::SecureDownloadMode => "secure-download-mode",
             Self::SecureBoot => "secure-boot",
             Self::FlashEncryption => "flash-encryption",
@@ -95,6 +98,9 @@ impl FlashError {
                 "Another program may be using the port, or it belongs to another device: close serial monitors, check the port and try again."
             }
             Self::WrongChip { .. } => "Connect an ESP32-S3 board. Nothing was changed on this one.",
+            Self::WrongRevision { .. } => {
+                "Use firmware built for this revision, or another board. Nothing was changed on this one."
+            }
             Self::SecureDownloadMode | Self::SecureBoot | Self::FlashEncryption => {
                 "Use a board without this protection. Nothing was changed on this one."
             }

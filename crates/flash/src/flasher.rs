@@ -46,18 +46,49 @@ pub enum Link {
     UartBridge,
     /// The chip's own USB-Serial-JTAG (303A:1001). The baud rate means nothing there.
     UsbSerialJtag,
+    /// The chip's USB-OTG peripheral, driven by the ROM or by TinyUSB (303A:0009 and others): no reset
+    /// lines, small packets, and a new device after every restart.
+    UsbOtg,
     /// No DTR/RTS (TCP, a board held in download mode by hand): never reset.
     Plain,
+}
+
+impl Link {
+    /// What hangs on a port with this USB identity.
+    pub fn of_usb(vendor: u16, product: u16) -> Self {
+        match (vendor, product) {
+            (0x303A, 0x1001) => Self::UsbSerialJtag,
+            (0x303A, _) => Self::UsbOtg,
+            _ => Self::UartBridge,
+        }
+    }
+
+    /// Most bytes of data in one command.
+    pub(crate) fn most_bytes(self) -> usize {
+        match self {
+            Self::UsbOtg => 0x800,
+            _ => 0x4000,
+        }
+    }
+
+    /// Whether DTR and RTS reach the chip.
+    pub(crate) fn has_reset_lines(self) -> bool {
+        matches!(self, Self::UartBridge | Self::UsbSerialJtag)
+    }
 }
 
 /// Choices of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub link: Link,
-    /// Rate for the transfer; the session starts at 115200 and falls back to it.
+    /// Rate for the transfer. The session starts at 115200; a rate that does not work is left for the
+    /// next lower one of the usual rates.
     pub baud: u32,
     /// Use the RAM stub (faster). Without it the ROM's own commands are used.
     pub stub: bool,
+    /// Compressed bytes from which the stub and a higher rate are worth their upload and round
+    /// trips; less is written by the ROM.
+    pub stub_from: u32,
     /// Reset into the loader first; `false` when the board already waits there.
     pub reset_before: bool,
     /// Start the application at the end.
@@ -72,6 +103,7 @@ impl Default for Options {
             link: Link::UartBridge,
             baud: 115_200,
             stub: true,
+            stub_from: 32 << 10,
             reset_before: true,
             reset_after: true,
             skip_equal: true,
@@ -178,7 +210,50 @@ pub struct Summary {
     pub baud: u32,
     /// Whether the board was told to start the application.
     pub restarted: bool,
+    /// What was heard of it after that.
+    pub start: Start,
     pub progress: Progress,
+}
+
+/// What a board did after it was told to start the application.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// It was not told to, or can't be from here.
+    #[default]
+    NotTried,
+    /// The runtime answered.
+    Running,
+    /// It printed a boot log; the runtime did not answer, if there is one.
+    Booting,
+    /// It waits for a download again.
+    Loader,
+    /// The port went away with the restart, as USB-OTG does: it comes back as another one.
+    PortChanges,
+    /// Nothing was heard.
+    Silent,
+}
+
+impl Start {
+    /// What to do when the runtime did not answer.
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Running => None,
+            Self::NotTried => Some("Press RESET on the board to start what was flashed."),
+            Self::Booting => Some(
+                "The board starts, but its runtime does not answer yet: look at its text, and press RESET if nothing follows.",
+            ),
+            Self::Loader => Some(
+                "The board is in its loader again: release BOOT, or take off what pulls GPIO0 low, and press RESET.",
+            ),
+            Self::PortChanges => Some(
+                "The board restarts and comes back as a new port: choose it when it appears, or press RESET if it does not.",
+            ),
+            Self::Silent => Some(
+                "Nothing was heard from the board after its restart: press RESET, and if that changes nothing, unplug it and plug it in again.",
+            ),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -186,6 +261,7 @@ pub struct Summary {
 pub struct SegmentSummary {
     pub name: String,
     pub role: Role,
+    /// Where it lies now; of two places the one that runs.
     pub offset: u32,
     pub bytes: u64,
     /// Bytes written in this session; 0 when the board already held the segment.
@@ -360,6 +436,7 @@ mod tests {
         };
         let plan = FlashPlan {
             segments: vec![segment],
+            ..FlashPlan::default()
         };
         let Action::Done(Err(error)) = Flasher::new(plan, Options::default()).poll(0) else {
             panic!("an unaligned segment was accepted");

@@ -5,11 +5,12 @@
 //!
 //! What a session guarantees: success is claimed only after the flash's own MD5 of every segment
 //! was right; what the board already holds is not sent; a session that ends anywhere in between
-//! leaves the old system or one that does not start, never a mixture (the application's first sector
-//! is taken out first and written last); other chips and protected ones are not touched.
+//! leaves the old runtime and the old model in service (order of writes: `session.rs`), never a mixture;
+//! other chips and protected ones are not touched.
 
 #![forbid(unsafe_code)]
 
+mod arrange;
 mod chip;
 mod connect;
 mod error;
@@ -23,12 +24,13 @@ pub mod plan;
 mod reset;
 mod session;
 mod slip;
+mod start;
 mod stub;
 mod write;
 
 pub use error::FlashError;
 pub use flasher::{
     Action, ChipInfo, Event, Flasher, Link, Options, Outcome, Phase, Progress, SegmentSummary,
-    Summary,
+    Start, Summary,
 };
-pub use plan::{FlashPlan, Prebuilt, Role, Segment};
+pub use plan::{FlashPlan, Prebuilt, Role, Segment, Slot};

@@ -9,7 +9,7 @@ use crate::reset::Step;
 use crate::slip::{Decoder, Item};
 use std::{
     cell::{RefCell, RefMut},
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::poll_fn,
     rc::Rc,
     task::Poll,
@@ -31,6 +31,10 @@ pub(crate) struct State {
     /// Step the session is in, for errors.
     pub(crate) during: &'static str,
     pub(crate) baud: u32,
+    /// Bytes written so far, by segment.
+    pub(crate) written: BTreeMap<String, u64>,
+    /// Every byte as it comes, while somebody listens for the application.
+    pub(crate) raw: Option<Vec<u8>>,
     decoder: Decoder,
     frames: VecDeque<Vec<u8>>,
     /// Text since the last event.
@@ -43,6 +47,10 @@ impl State {
     pub(crate) fn on_bytes(&mut self, bytes: &[u8]) {
         self.progress.wire_in += bytes.len() as u64;
         self.bytes_since_reset += bytes.len() as u64;
+        if let Some(raw) = &mut self.raw {
+            raw.extend_from_slice(bytes);
+            return;
+        }
         for &byte in bytes {
             match self.decoder.push(byte) {
                 Some(Item::Frame(frame)) => self.frames.push_back(frame),
@@ -161,6 +169,32 @@ impl Line {
             }
         })
         .await
+    }
+
+    /// Bytes of any kind until the clock reaches `deadline_ms`; only while [`State::raw`] is set.
+    pub(crate) async fn bytes(&self, deadline_ms: u64) -> Result<Option<Vec<u8>>, FlashError> {
+        poll_fn(|_| {
+            let mut state = self.state();
+            state.deadline_ms = deadline_ms;
+            if let Some(error) = state.stopped() {
+                return Poll::Ready(Err(error));
+            }
+            let bytes = state.raw.as_mut().map(std::mem::take).unwrap_or_default();
+            match bytes.is_empty() {
+                false => Poll::Ready(Ok(Some(bytes))),
+                true if state.now_ms >= deadline_ms => Poll::Ready(Ok(None)),
+                true => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Text for the log and the events, from somebody who reads bytes.
+    pub(crate) fn text(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        for &byte in bytes {
+            state.on_text(byte);
+        }
     }
 
     /// Forgets frames that arrived unasked.

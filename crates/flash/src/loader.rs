@@ -6,12 +6,18 @@ use crate::line::Line;
 use crate::packet::{self, Response, Speaker, Verdict};
 use crate::slip;
 use espflash::command::{Command, CommandType};
+use md5::{Digest, Md5};
 
 /// Answers of other commands skipped before giving up.
 const MAX_FOREIGN: usize = 100;
 pub(crate) const TIMEOUT_MS: u64 = 3_000;
 const SYNC_TIMEOUT_MS: u64 = 100;
 const QUIET_MS: u64 = 50;
+/// The ROM's command to read flash: offset, length.
+const READ_FLASH_SLOW: u8 = 0x0E;
+const SLOW_READ_BYTES: usize = 64;
+/// The stub's: offset, length, bytes per packet, packets in flight.
+const READ_FLASH: u8 = 0xD2;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -170,15 +176,54 @@ impl Loader {
 
     /// All writes in one packet, done in order.
     pub(crate) async fn write_registers(&self, writes: &[RegisterWrite]) -> Result<(), Failure> {
-        let mut request = vec![0, CommandType::WriteReg as u8];
-        request.extend_from_slice(&(writes.len() as u16 * 16).to_le_bytes());
-        request.extend_from_slice(&[0; 4]);
-        for &(address, value, mask) in writes {
-            for word in [address, value, mask, 0] {
-                request.extend_from_slice(&word.to_le_bytes());
+        let words: Vec<u32> = writes
+            .iter()
+            .flat_map(|&(address, value, mask)| [address, value, mask, 0])
+            .collect();
+        let request = plain(CommandType::WriteReg as u8, &words);
+        self.persist(&request, 0, TIMEOUT_MS).await.map(drop)
+    }
+
+    /// Up to 64 bytes of flash.
+    pub(crate) async fn read_flash(&self, offset: u32, length: usize) -> Result<Vec<u8>, Failure> {
+        match self.speaker {
+            Speaker::Rom => {
+                let request = plain(READ_FLASH_SLOW, &[offset, length as u32]);
+                // Answered with a whole buffer of 64 bytes, whatever was asked for.
+                let answer = self.persist(&request, SLOW_READ_BYTES, TIMEOUT_MS).await?;
+                Ok(answer.payload[..length.min(SLOW_READ_BYTES)].to_vec())
+            }
+            Speaker::Stub => {
+                let mut last = Failure::Silent;
+                for _ in 0..3 {
+                    match self.read_through_stub(offset, length as u32).await {
+                        Err(Failure::Fatal(error)) => return Err(error.into()),
+                        Err(failure) => last = failure,
+                        Ok(bytes) => return Ok(bytes),
+                    }
+                    if !self.resync().await? {
+                        break;
+                    }
+                }
+                Err(last)
             }
         }
-        self.persist(&request, 0, TIMEOUT_MS).await.map(drop)
+    }
+
+    /// After the answer the stub sends the bytes as a bare frame, waits for their number, and
+    /// sends their MD5.
+    async fn read_through_stub(&self, offset: u32, length: u32) -> Result<Vec<u8>, Failure> {
+        let request = plain(READ_FLASH, &[offset, length, 0x1000, 1]);
+        self.exchange(&request, 0, TIMEOUT_MS).await?;
+        let deadline = self.line.state().now_ms + TIMEOUT_MS;
+        let bytes = self.line.frame(deadline).await?.ok_or(Failure::Silent)?;
+        self.line.send(slip::encode(&length.to_le_bytes())).await?;
+        let digest = self.line.frame(deadline).await?.ok_or(Failure::Silent)?;
+        if digest == Md5::digest(&bytes).as_slice() && bytes.len() as u32 == length {
+            Ok(bytes)
+        } else {
+            Err(Failure::Garbled)
+        }
     }
 
     /// MD5 of a flash range.
@@ -201,6 +246,15 @@ impl Loader {
         }
         Err(Failure::Garbled)
     }
+}
+
+/// A request of words, for what espflash has no encoder for.
+fn plain(op: u8, words: &[u32]) -> Vec<u8> {
+    let mut request = vec![0, op];
+    request.extend_from_slice(&(words.len() as u16 * 4).to_le_bytes());
+    request.extend_from_slice(&[0; 4]);
+    request.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    request
 }
 
 /// Bytes of hexadecimal text; shorter when there is anything else in it.

@@ -51,7 +51,13 @@ pub enum TableError {
     TooMany,
 }
 
-/// The 4 MB layout the firmware is built for: one app, two model slots.
+/// Type of an application partition. Subtypes: 0x00 the factory app, 0x10.. the OTA slots.
+pub const APP_TYPE: u8 = 0x00;
+/// Type and subtype of the partition that says which OTA slot starts.
+pub const OTA_DATA: (u8, u8) = (0x01, 0x00);
+
+/// The 4 MB layout the firmware is built for: two places each for the app and for the model, so
+/// that a new one is complete before the old one is let go.
 pub fn default_layout() -> Vec<Partition> {
     let partition = |name: &str, kind, subtype, offset, size| Partition {
         name: name.into(),
@@ -62,7 +68,9 @@ pub fn default_layout() -> Vec<Partition> {
         flags: 0,
     };
     vec![
-        partition("factory", 0x00, 0x00, 0x1_0000, 0xF_0000),
+        partition("otadata", OTA_DATA.0, OTA_DATA.1, 0x9000, 0x2000),
+        partition("app0", APP_TYPE, 0x10, 0x1_0000, 0x7_0000),
+        partition("app1", APP_TYPE, 0x11, 0x8_0000, 0x7_0000),
         partition("model0", MODEL_TYPE, 0x00, 0x10_0000, 0x18_0000),
         partition("model1", MODEL_TYPE, 0x01, 0x28_0000, 0x18_0000),
     ]
@@ -165,19 +173,22 @@ mod tests {
     fn round_trips_and_matches_the_format() {
         let table = build(&default_layout()).unwrap();
         assert_eq!(table.len(), TABLE_BYTES);
-        assert_eq!(table[..12], [0xAA, 0x50, 0, 0, 0, 0, 1, 0, 0, 0, 0x0F, 0]);
-        assert_eq!(&table[12..20], b"factory\0");
-        assert_eq!(table[96..112], [[0xEB; 2].as_slice(), &[0xFF; 14]].concat());
+        assert_eq!(table[32..44], [0xAA, 0x50, 0, 0x10, 0, 0, 1, 0, 0, 0, 7, 0]);
+        assert_eq!(&table[44..49], b"app0\0");
+        assert_eq!(
+            table[160..176],
+            [[0xEB; 2].as_slice(), &[0xFF; 14]].concat()
+        );
         assert_eq!(parse(&table).unwrap(), default_layout());
     }
 
     #[test]
     fn every_flipped_bit_of_the_used_part_is_refused() {
         let table = build(&default_layout()).unwrap();
-        for bit in 0..128 * 8 {
+        for bit in 0..192 * 8 {
             let mut broken = table.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
-            let padding = (98..112).contains(&(bit / 8));
+            let padding = (162..176).contains(&(bit / 8));
             assert_eq!(parse(&broken).is_err(), !padding, "bit {bit}");
         }
     }
@@ -185,18 +196,18 @@ mod tests {
     #[test]
     fn refuses_overlap_misalignment_and_any_short_table() {
         let mut overlapping = default_layout();
-        overlapping[1].offset = 0xF_0000;
+        overlapping[3].offset = 0xE_0000;
         assert_eq!(
             build(&overlapping),
             Err(TableError::Overlap("model0".into()))
         );
         let mut odd = default_layout();
-        odd[0].offset = 0x1_1000;
-        assert_eq!(build(&odd), Err(TableError::Alignment("factory".into())));
+        odd[1].offset = 0x1_1000;
+        assert_eq!(build(&odd), Err(TableError::Alignment("app0".into())));
         let table = build(&default_layout()).unwrap();
-        for end in 0..128 {
+        for end in 0..192 {
             assert!(parse(&table[..end]).is_err());
         }
-        assert!(parse(&table[..128]).is_ok());
+        assert!(parse(&table[..192]).is_ok());
     }
 }

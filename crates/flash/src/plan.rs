@@ -1,6 +1,7 @@
 //! What to write where, checked before the port is touched.
 
-use crate::partition::{self, MODEL_TYPE, Partition, TABLE_OFFSET, TableError};
+use crate::partition::{self, APP_TYPE, MODEL_TYPE, OTA_DATA, Partition, TABLE_OFFSET, TableError};
+use fixpoint_protocol::slot::RECORD_SECTOR;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -34,10 +35,25 @@ pub struct Segment {
     pub bytes: Vec<u8>,
 }
 
-/// Segments in any order; the session orders the writes.
+/// A place in flash for one of several applications or models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    pub offset: u32,
+    pub size: u32,
+}
+
+/// Segments in any order; the session orders the writes. Where there are slots, it also chooses the
+/// one that is not in use: the offset of an application or model is then that of the first slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlashPlan {
     pub segments: Vec<Segment>,
+    /// Where the application may lie; fewer than two: only at its segment's offset.
+    pub app_slots: Vec<Slot>,
+    /// The two sectors that say which application slot starts (ESP-IDF's OTA data).
+    pub app_switch: Option<u32>,
+    /// Where the model may lie, each with its record in the last sector
+    /// (`fixpoint_protocol::slot`).
+    pub model_slots: Vec<Slot>,
 }
 
 /// The prebuilt images as they are committed under `firmware/prebuilt/`.
@@ -70,6 +86,19 @@ pub enum PlanError {
     Alignment(String),
     #[error("segments {0:?} and {1:?} overlap")]
     Overlap(String, String),
+}
+
+impl Slot {
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.size)
+    }
+
+    fn of(partition: &Partition) -> Self {
+        Self {
+            offset: partition.offset,
+            size: partition.size,
+        }
+    }
 }
 
 impl Segment {
@@ -115,8 +144,9 @@ pub fn standard(prebuilt: &Prebuilt<'_>, model: Option<&[u8]>) -> Result<FlashPl
     check_app_image("runtime", prebuilt.runtime)?;
     let app = partitions
         .iter()
-        .find(|p| p.kind == 0 && p.subtype == 0)
-        .ok_or(PlanError::NoPartition("factory app partition"))?;
+        .filter(|p| p.kind == APP_TYPE)
+        .min_by_key(|p| p.subtype)
+        .ok_or(PlanError::NoPartition("app partition"))?;
 
     let mut segments = vec![
         segment(
@@ -138,26 +168,55 @@ pub fn standard(prebuilt: &Prebuilt<'_>, model: Option<&[u8]>) -> Result<FlashPl
     if let Some(model) = model {
         segments.push(model_segment(&partitions, model)?);
     }
-    let plan = FlashPlan { segments };
+    let mut app_slots: Vec<_> = partitions
+        .iter()
+        .filter(|p| p.kind == APP_TYPE && p.size >= app.size)
+        .collect();
+    app_slots.sort_by_key(|p| p.subtype);
+    // ESP-IDF's bootloader counts OTA slots only; beside a factory app there is no even choice.
+    let even = app_slots.len() > 1 && app_slots.iter().all(|p| p.subtype >= 0x10);
+    let switch = partitions
+        .iter()
+        .find(|p| (p.kind, p.subtype) == OTA_DATA && p.size >= 0x2000);
+    let plan = FlashPlan {
+        segments,
+        app_slots: match (even, switch) {
+            (true, Some(_)) => app_slots.into_iter().map(Slot::of).collect(),
+            _ => Vec::new(),
+        },
+        app_switch: switch.map(|p| p.offset),
+        model_slots: model_slots(&partitions),
+    };
     plan.check()?;
     Ok(plan)
 }
 
+fn model_slots(partitions: &[Partition]) -> Vec<Slot> {
+    let mut slots: Vec<_> = partitions.iter().filter(|p| p.kind == MODEL_TYPE).collect();
+    slots.sort_by_key(|p| p.subtype);
+    slots.into_iter().map(Slot::of).collect()
+}
+
 /// Only the model, for a board whose runtime is known to be current.
 pub fn model_only(table: &[u8], model: &[u8]) -> Result<FlashPlan, PlanError> {
-    let segments = vec![model_segment(&partition::parse(table)?, model)?];
-    Ok(FlashPlan { segments })
+    let partitions = partition::parse(table)?;
+    Ok(FlashPlan {
+        segments: vec![model_segment(&partitions, model)?],
+        model_slots: model_slots(&partitions),
+        ..FlashPlan::default()
+    })
 }
 
 fn model_segment(partitions: &[Partition], model: &[u8]) -> Result<Segment, PlanError> {
     if !model.starts_with(&MODEL_MAGIC) {
         return Err(PlanError::NotAModel);
     }
-    let slot = partitions
-        .iter()
-        .find(|p| p.kind == MODEL_TYPE && p.subtype == 0)
-        .ok_or(PlanError::NoPartition("model partition"))?;
-    segment("model", Role::Model, slot.offset, slot.size, model)
+    let slots = model_slots(partitions);
+    let slot = slots.first();
+    let slot = slot.ok_or(PlanError::NoPartition("model partition"))?;
+    let room = slots.iter().map(|slot| slot.size).min().unwrap_or(0);
+    let room = room.saturating_sub(RECORD_SECTOR);
+    segment("model", Role::Model, slot.offset, room, model)
 }
 
 fn segment(
@@ -238,7 +297,7 @@ mod tests {
         let too_big = [&MODEL_MAGIC[..], &vec![0; 0x18_0000]].concat();
         let error = plan(&image(70_000), Some(&too_big)).unwrap_err();
         assert!(
-            matches!(error, PlanError::TooBig { ref name, room: 0x18_0000, .. } if name == "model")
+            matches!(error, PlanError::TooBig { ref name, room: 0x17_F000, .. } if name == "model")
         );
         assert_eq!(
             plan(&image(70_000), Some(b"onnx")),
@@ -255,7 +314,7 @@ mod tests {
             Err(PlanError::NotAnImage("runtime"))
         );
         assert!(matches!(
-            plan(&image(0xF_0001), None),
+            plan(&image(0x7_0001), None),
             Err(PlanError::TooBig { .. })
         ));
     }
@@ -268,7 +327,13 @@ mod tests {
             offset,
             bytes: vec![0; size],
         };
-        let plan = |segments| FlashPlan { segments }.check();
+        let plan = |segments| {
+            FlashPlan {
+                segments,
+                ..FlashPlan::default()
+            }
+            .check()
+        };
         assert_eq!(
             plan(vec![segment(0x1000, 0x1000), segment(0x2000, 1)]),
             Ok(())

@@ -83,7 +83,7 @@ pub(crate) fn into_loader(link: Link, attempt: usize) -> &'static [Step] {
     match link {
         Link::UartBridge => [BRIDGE, BRIDGE_SLOW, BRIDGE_ATOMIC][attempt % 3],
         Link::UsbSerialJtag => USB_JTAG,
-        Link::Plain => &[],
+        Link::UsbOtg | Link::Plain => &[],
     }
 }
 
@@ -92,6 +92,6 @@ pub(crate) fn into_application(link: Link) -> &'static [Step] {
     match link {
         Link::UartBridge => BRIDGE_RUN,
         Link::UsbSerialJtag => USB_JTAG_RUN,
-        Link::Plain => &[],
+        Link::UsbOtg | Link::Plain => &[],
     }
 }

@@ -1,149 +1,78 @@
-//! Comparing, writing and verifying, in the order explained in [`crate::session`].
+//! Writing and verifying, in the order explained in [`crate::session`].
 
+use crate::arrange::{self, Part, Piece, SECTOR, Step, Work};
 use crate::error::FlashError;
 use crate::flasher::{Event, Options, Phase};
 use crate::loader::{Failure, Loader, per_megabyte};
 use crate::packet::{self, Speaker};
-use crate::plan::{FlashPlan, Role};
-use crate::session::{Trouble, finish, guards_start, link_lost, trouble};
+use crate::plan::FlashPlan;
+use crate::session::{Trouble, finish, link_lost, trouble};
 use espflash::command::Command;
-use md5::{Digest, Md5};
 use miniz_oxide::{
     DataFormat, MZFlush,
-    deflate::compress_to_vec_zlib,
     inflate::stream::{InflateState, inflate},
 };
 
-const SECTOR: usize = 0x1000;
 const ROM_BLOCK: usize = 0x400;
 const STUB_BLOCK: usize = 0x4000;
 const ATTEMPTS: u32 = 3;
-const COMPRESSION: u8 = 9;
-
-/// A range of flash that is compared, written and verified at once.
-pub(crate) struct Piece {
-    pub(crate) segment: String,
-    pub(crate) role: Role,
-    pub(crate) offset: u32,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) written: bool,
-    /// The first sector of the application, see [`crate::session`].
-    seal: bool,
-    md5: [u8; 16],
-    /// Read back and found right since it was last touched.
-    right: bool,
-    compressed: Option<Vec<u8>>,
-}
-
-impl Piece {
-    fn new(segment: &str, role: Role, offset: u32, bytes: &[u8], seal: bool) -> Self {
-        Self {
-            segment: segment.into(),
-            role,
-            offset,
-            bytes: bytes.to_vec(),
-            written: false,
-            seal,
-            md5: Md5::digest(bytes).into(),
-            right: false,
-            compressed: None,
-        }
-    }
-
-    fn size(&self) -> u32 {
-        self.bytes.len() as u32
-    }
-
-    fn compressed(&mut self) -> &[u8] {
-        let bytes = &self.bytes;
-        self.compressed
-            .get_or_insert_with(|| compress_to_vec_zlib(bytes, COMPRESSION))
-    }
-}
-
-/// The plan in write order: models and data, bootloader, table, application without its first
-/// sector, and that sector.
-pub(crate) fn pieces(plan: &FlashPlan) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    for segment in &plan.segments {
-        let (name, role, offset) = (&segment.name, segment.role, segment.offset);
-        let split = match role {
-            Role::App => segment.bytes.len().min(SECTOR),
-            _ => 0,
-        };
-        let (first, rest) = segment.bytes.split_at(split);
-        if !rest.is_empty() {
-            pieces.push(Piece::new(name, role, offset + split as u32, rest, false));
-        }
-        if !first.is_empty() {
-            pieces.push(Piece::new(name, role, offset, first, true));
-        }
-    }
-    pieces.sort_by_key(|piece| match (piece.seal, piece.role) {
-        (true, _) => 4,
-        (_, Role::App) => 3,
-        (_, Role::PartitionTable) => 2,
-        (_, Role::Bootloader) => 1,
-        (_, Role::Model | Role::Data) => 0,
-    });
-    pieces
-}
 
 /// Makes the flash hold all pieces. `suspicious`: something went wrong on the line before, so
 /// that a mangled command may have hit any place.
 pub(crate) async fn all(
     loader: &Loader,
-    pieces: &mut [Piece],
+    plan: &FlashPlan,
+    work: &mut Work,
     options: &Options,
     suspicious: bool,
 ) -> Result<(), Trouble> {
     let line = loader.line.clone();
     let mut writer = Writer {
         loader,
+        block_bytes: options.link.most_bytes(),
         suspicious,
         wrote: false,
     };
-    line.during("comparing");
-    line.phase(Phase::Comparing);
-    writer.compare(pieces, options).await?;
-
     line.phase(Phase::Writing);
-    let unseal = pieces
-        .iter()
-        .any(|p| !p.right && !p.seal && guards_start(p.role));
-    if unseal {
-        for piece in pieces.iter_mut().filter(|p| p.seal) {
-            let blank = vec![0xFF; SECTOR];
-            let mut blank = Piece::new(&piece.segment, piece.role, piece.offset, &blank, true);
-            line.during("taking the old application out of service");
-            let found = writer.md5(blank.offset, blank.size()).await?;
-            if found != blank.md5 {
-                writer.write(&mut blank, None).await?;
-            }
-            piece.right = false;
+    let mut out_of_service = std::mem::take(&mut work.out_of_service);
+    for index in 0..work.pieces.len() {
+        if work.pieces[index].right {
+            continue;
         }
-    }
-    for piece in pieces.iter_mut().filter(|p| !p.right) {
-        line.event(Event::SegmentStarted {
-            name: piece.segment.clone(),
-            bytes: piece.bytes.len() as u64,
-            compressed: piece.compressed().len() as u64,
-        });
-        let done = line.state().progress.done_bytes;
-        writer.write(piece, Some(done)).await?;
-        piece.written = true;
-        line.event(Event::SegmentWritten {
-            name: piece.segment.clone(),
-            bytes: piece.bytes.len() as u64,
-        });
+        if work.pieces[index].step > Step::ModelSwitch {
+            for offset in out_of_service.drain(..) {
+                writer.take_out_of_service(offset).await?;
+                for piece in &mut work.pieces {
+                    piece.right &= !(piece.step == Step::Seal && piece.offset == offset);
+                }
+            }
+        }
+        let piece = &mut work.pieces[index];
+        let image = piece.is_image();
+        if image {
+            let parts = piece.parts.iter().map(|part| part.range.len() as u64);
+            line.event(Event::SegmentStarted {
+                name: piece.segment.clone(),
+                bytes: parts.sum(),
+                compressed: piece.packed_bytes() as u64,
+            });
+        }
+        writer.write(piece).await?;
+        if image {
+            line.event(Event::SegmentWritten {
+                name: piece.segment.clone(),
+                bytes: piece.bytes.len() as u64,
+            });
+        }
     }
     line.during("verifying");
     line.phase(Phase::Verifying);
-    writer.finish(pieces).await
+    writer.finish(plan, &work.pieces).await
 }
 
 struct Writer<'a> {
     loader: &'a Loader,
+    block_bytes: usize,
     suspicious: bool,
     wrote: bool,
 }
@@ -154,43 +83,27 @@ impl Writer<'_> {
         digest.map_err(|failure| trouble(&self.loader.line, failure))
     }
 
-    async fn compare(&mut self, pieces: &mut [Piece], options: &Options) -> Result<(), Trouble> {
-        let line = &self.loader.line;
-        {
-            let mut state = line.state();
-            state.progress.done_bytes = 0;
-            state.progress.skipped_bytes = 0;
-        }
-        for piece in pieces {
-            // What this very session wrote is never written twice, whatever the options say.
-            let known = piece.written || options.skip_equal;
-            piece.right = known && self.md5(piece.offset, piece.size()).await? == piece.md5;
-            if piece.right {
-                let bytes = piece.bytes.len() as u64;
-                let mut state = line.state();
-                state.progress.segment = Some(piece.segment.clone());
-                state.progress.done_bytes += bytes;
-                if !piece.written {
-                    state.progress.skipped_bytes += bytes;
-                    drop(state);
-                    let name = piece.segment.clone();
-                    line.event(Event::SegmentSkipped { name, bytes });
-                }
-            }
+    async fn take_out_of_service(&mut self, offset: u32) -> Result<(), Trouble> {
+        self.loader
+            .line
+            .during("taking the old application out of service");
+        let mut blank = Piece::new("old application", Step::AppSwitch, offset, &[0xFF; SECTOR]);
+        if self.md5(blank.offset, blank.size()).await? != blank.md5 {
+            self.write(&mut blank).await?;
         }
         Ok(())
     }
 
-    /// Writes and verifies one piece, whole, up to [`ATTEMPTS`] times. `done` is the progress
-    /// before it, `None` for bytes that are not in the plan.
-    async fn write(&mut self, piece: &mut Piece, done: Option<u64>) -> Result<(), Trouble> {
+    /// Writes and verifies one piece, up to [`ATTEMPTS`] times.
+    async fn write(&mut self, piece: &mut Piece) -> Result<(), Trouble> {
         let line = &self.loader.line;
         line.during("writing");
         line.state().progress.segment = Some(piece.segment.clone());
+        let done = line.state().progress.done_bytes;
         let mut last = None;
         for _ in 0..ATTEMPTS {
             self.wrote = true;
-            match self.stream(piece, done).await {
+            match self.stream(piece).await {
                 Ok(()) => {
                     // Once more in case the answer was hit and not the flash.
                     for _ in 0..2 {
@@ -216,6 +129,8 @@ impl Writer<'_> {
                 }
             }
             line.note(format!("{} has to be written again.", piece.segment));
+            piece.all_again();
+            line.state().progress.done_bytes = done;
         }
         Err(match last {
             Some(failure) => trouble(line, failure),
@@ -226,14 +141,28 @@ impl Writer<'_> {
         })
     }
 
+    async fn stream(&self, piece: &Piece) -> Result<(), Failure> {
+        for part in &piece.parts {
+            self.part(piece, part).await?;
+            if piece.is_image() {
+                let mut state = self.loader.line.state();
+                let written = state.written.entry(piece.segment.clone()).or_default();
+                *written += part.range.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
     /// One DEFL stream. Any error abandons it: the stub's errors are late and not sticky, so a
     /// repeated block may be reported as fine.
-    async fn stream(&self, piece: &mut Piece, done: Option<u64>) -> Result<(), Failure> {
+    async fn part(&self, piece: &Piece, part: &Part) -> Result<(), Failure> {
         let loader = self.loader;
-        let (size, offset) = (piece.size(), piece.offset);
-        let compressed = piece.compressed();
+        let offset = piece.offset + part.range.start as u32;
+        let size = part.range.len() as u32;
+        let compressed = part.packed(&piece.bytes);
         let rom = loader.speaker == Speaker::Rom;
         let block_size = if rom { ROM_BLOCK } else { STUB_BLOCK };
+        let block_size = block_size.min(self.block_bytes);
         let begin = Command::FlashDeflBegin {
             size: if rom {
                 size.next_multiple_of(ROM_BLOCK as u32)
@@ -249,6 +178,7 @@ impl Writer<'_> {
         let erase = per_megabyte(40, if rom { size } else { 0 });
         loader.command(&begin, 0, erase).await?;
 
+        let done = loader.line.state().progress.done_bytes;
         let mut meter = Meter::new();
         let mut before = 0;
         for (sequence, data) in compressed.chunks(block_size).enumerate() {
@@ -263,7 +193,7 @@ impl Writer<'_> {
             let timeout = per_megabyte(40, now.max(before));
             loader.command(&block, 0, timeout).await?;
             before = now;
-            if let Some(done) = done {
+            if piece.is_image() {
                 loader.line.state().progress.done_bytes = done + u64::from(meter.total);
             }
         }
@@ -271,7 +201,7 @@ impl Writer<'_> {
     }
 
     /// After the last write: late errors, and a second look at everything if the line was bad.
-    async fn finish(&mut self, pieces: &mut [Piece]) -> Result<(), Trouble> {
+    async fn finish(&mut self, plan: &FlashPlan, pieces: &[Piece]) -> Result<(), Trouble> {
         let line = &self.loader.line;
         if self.wrote && self.loader.speaker == Speaker::Stub {
             match finish(self.loader).await {
@@ -284,13 +214,21 @@ impl Writer<'_> {
                 Err(failure) => return Err(trouble(line, failure)),
             }
         }
-        if self.suspicious {
-            for piece in pieces {
-                line.state().progress.segment = Some(piece.segment.clone());
-                if self.md5(piece.offset, piece.size()).await? != piece.md5 {
-                    return Err(Trouble::Again(link_lost(line)));
-                }
+        if !self.suspicious {
+            return Ok(());
+        }
+        for piece in pieces {
+            line.state().progress.segment = Some(piece.segment.clone());
+            if self.md5(piece.offset, piece.size()).await? != piece.md5 {
+                return Err(Trouble::Again(link_lost(line)));
             }
+        }
+        // Nor may what decides about the start have been hit: looked at afresh, nothing is left to do.
+        let events = line.state().events.len();
+        let again = arrange::look(self.loader, plan, true).await?;
+        line.state().events.truncate(events);
+        if again.pending().next().is_some() {
+            return Err(Trouble::Again(link_lost(line)));
         }
         Ok(())
     }

@@ -58,6 +58,17 @@ codes! {
     /// The request is known and this firmware can't do it.
     Unsupported = 11,
 
+    /// There is no place for a second model, or its flash can't be written here. Detail: bytes of that place, 0.
+    NoModelSlot = 12,
+    /// The model is larger than its place. Detail: bytes there are.
+    ModelTooBig = 13,
+    /// Pieces of a model came out of order, or without `ModelBegin`. Detail: the offset expected next.
+    ModelGap = 14,
+    /// What was written is not a model that can run here, or not the one announced; the text says why.
+    ModelBroken = 15,
+    /// The flash did not take what was written. Detail: offset in the model's place.
+    FlashFailed = 16,
+
     /// No partition table, or none that lists a model partition.
     NoModelPartition = 32,
     /// Every model partition is blank: nothing has been written yet.

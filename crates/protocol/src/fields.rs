@@ -45,6 +45,11 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// A field that older senders don't have: 0.
+    pub(crate) fn appended_u32(&mut self) -> u32 {
+        self.u32().unwrap_or(0)
+    }
+
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_le_bytes)
     }

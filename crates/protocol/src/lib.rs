@@ -38,14 +38,18 @@
 //! | 0x06 | [`ReadOutput`](Request::ReadOutput) | output u16, length u16, offset u32 | [`Output`](Reply::Output) |
 //! | 0x07 | [`Profile`](Request::Profile) | first layer u16 | [`Profile`](Reply::Profile) |
 //! | 0x10..=0x1F | kept for dumps of a layer's output | | |
-//! | 0x20..=0x2F | kept for writing a model over the link | | |
+//! | 0x20 | [`ModelBegin`](Request::ModelBegin) | bytes u32, id u32 | [`Ack`](Reply::Ack) |
+//! | 0x21 | [`ModelWrite`](Request::ModelWrite) | offset u32, bytes | [`Ack`](Reply::Ack) |
+//! | 0x22 | [`ModelVerify`](Request::ModelVerify) | none | [`Ack`](Reply::Ack) |
+//! | 0x23 | [`ModelActivate`](Request::ModelActivate) | id u32 | [`Ack`](Reply::Ack) |
+//! | 0x24..=0x2F | kept for more of these | | |
 //!
 //! | kind | reply | payload |
 //! |---|---|---|
 //! | 0x81 | `Info` | see [`Info`] |
 //! | 0x82 | `Tensor` | see [`TensorInfo`] |
 //! | 0x83 | `Layer` | see [`LayerInfo`] |
-//! | 0x84 | `Ack` | detail u32 (for `WriteInput`: bytes of that input staged so far) |
+//! | 0x84 | `Ack` | detail u32 (for `WriteInput` and `ModelWrite`: bytes there so far) |
 //! | 0x85 | `Result` | cycles u64, layers u16 |
 //! | 0x86 | `Output` | output u16, 0 u16, offset u32, bytes |
 //! | 0x87 | `Profile` | first u16, recorded layers u16, cycles u32 each |
@@ -65,6 +69,23 @@
 //!    written since, with the same `Result` and does not run again; any other `Run`
 //!    without complete inputs is refused with [`ErrorCode::InputMissing`].
 //! 3. `ReadOutput` and `Profile`, as often as wanted.
+//!
+//! ## A new model
+//!
+//! The board has two places for a model ([`slot`]) and runs the one; a new model goes into the other:
+//!
+//! 1. `ModelBegin` with the image's size and id (its CRC). The `Ack` says how many bytes are there
+//!    already: 0, or all of them when the other place holds just this image.
+//! 2. `ModelWrite` from offset 0 upwards in pieces. A piece that was written before is
+//!    acknowledged again; one that would leave a gap is refused with [`ErrorCode::ModelGap`].
+//! 3. `ModelVerify`: the board reads back what is in flash and checks it as it does before running a
+//!    model. `Ack` with the id, or [`ErrorCode::ModelBroken`].
+//! 4. `ModelActivate` with the id: the board writes the record that prefers the new model and, after
+//!    the `Ack`, restarts. When the model with that id already runs, there is nothing to do but the `Ack`, so that
+//!    this one may be repeated as well.
+//!
+//! Until the record is whole the old model runs after any restart, and when the new one is refused
+//! then, the old one runs. [`ErrorCode::NoModelSlot`]: this board can't; use the loader.
 //!
 //! # Versions
 //!
@@ -97,6 +118,7 @@ mod fields;
 mod frame;
 mod message;
 mod model;
+pub mod slot;
 
 #[cfg(feature = "host")]
 pub mod host;
@@ -131,6 +153,9 @@ pub const MAX_ENCODED: usize = {
 
 /// Most bytes of tensor data in one `WriteInput` or `Output`.
 pub const MAX_DATA: usize = MAX_PAYLOAD - 8;
+
+/// Most bytes of a model in one `ModelWrite`.
+pub const MAX_MODEL_DATA: usize = MAX_PAYLOAD - 4;
 
 /// Bytes of buffer a [`Decoder`] needs: one more than any right frame fills.
 pub const BUFFER_BYTES: usize = MAX_ENCODED + 1;

@@ -2,7 +2,8 @@
 
 use crate::fields::Reader;
 use crate::{
-    ErrorCode, Frame, FrameWriter, Info, LayerInfo, MAX_DATA, Malformed, Sink, TensorInfo, TooLong,
+    ErrorCode, Frame, FrameWriter, Info, LayerInfo, MAX_DATA, MAX_MODEL_DATA, MAX_PAYLOAD,
+    Malformed, Sink, TensorInfo, TooLong,
 };
 
 /// Which end of the model a tensor is at.
@@ -59,6 +60,27 @@ pub enum Request<'a> {
         /// From which layer.
         first: u16,
     },
+    /// Announce a model for the place that does not run.
+    ModelBegin {
+        /// Size of the image.
+        bytes: u32,
+        /// The image's CRC.
+        id: u32,
+    },
+    /// Write a piece of it.
+    ModelWrite {
+        /// Where the piece goes, in bytes.
+        offset: u32,
+        /// At most [`MAX_MODEL_DATA`](crate::MAX_MODEL_DATA) bytes.
+        bytes: &'a [u8],
+    },
+    /// Read it back and check it.
+    ModelVerify,
+    /// Prefer it from now on, and restart.
+    ModelActivate {
+        /// The image's CRC.
+        id: u32,
+    },
 }
 
 pub(crate) mod kind {
@@ -69,6 +91,10 @@ pub(crate) mod kind {
     pub(crate) const RUN: u8 = 0x05;
     pub(crate) const READ_OUTPUT: u8 = 0x06;
     pub(crate) const PROFILE: u8 = 0x07;
+    pub(crate) const MODEL_BEGIN: u8 = 0x20;
+    pub(crate) const MODEL_WRITE: u8 = 0x21;
+    pub(crate) const MODEL_VERIFY: u8 = 0x22;
+    pub(crate) const MODEL_ACTIVATE: u8 = 0x23;
 
     pub(crate) const REPLY_INFO: u8 = 0x81;
     pub(crate) const REPLY_TENSOR: u8 = 0x82;
@@ -122,6 +148,16 @@ impl<'a> Request<'a> {
             kind::PROFILE => Request::Profile {
                 first: fields.u16()?,
             },
+            kind::MODEL_BEGIN => Request::ModelBegin {
+                bytes: fields.u32()?,
+                id: fields.u32()?,
+            },
+            kind::MODEL_WRITE => Request::ModelWrite {
+                offset: fields.u32()?,
+                bytes: fields.rest(),
+            },
+            kind::MODEL_VERIFY => Request::ModelVerify,
+            kind::MODEL_ACTIVATE => Request::ModelActivate { id: fields.u32()? },
             _ => return Ok(None),
         }))
     }
@@ -136,13 +172,19 @@ impl<'a> Request<'a> {
             Request::Run { .. } => kind::RUN,
             Request::ReadOutput { .. } => kind::READ_OUTPUT,
             Request::Profile { .. } => kind::PROFILE,
+            Request::ModelBegin { .. } => kind::MODEL_BEGIN,
+            Request::ModelWrite { .. } => kind::MODEL_WRITE,
+            Request::ModelVerify => kind::MODEL_VERIFY,
+            Request::ModelActivate { .. } => kind::MODEL_ACTIVATE,
         }
     }
 
     /// Sends the request as one frame.
     pub fn write<S: Sink + ?Sized>(&self, sequence: u16, sink: &mut S) -> Result<(), TooLong> {
-        if let Request::WriteInput { bytes, .. } = *self {
-            fits(bytes)?;
+        match *self {
+            Request::WriteInput { bytes, .. } => fits(bytes, MAX_DATA)?,
+            Request::ModelWrite { bytes, .. } => fits(bytes, MAX_MODEL_DATA)?,
+            _ => {}
         }
         let mut frame = FrameWriter::new(sink, self.kind(), sequence);
         match *self {
@@ -183,16 +225,28 @@ impl<'a> Request<'a> {
             Request::Profile { first } => {
                 frame.u16(first);
             }
+            Request::ModelBegin { bytes, id } => {
+                frame.u32(bytes);
+                frame.u32(id);
+            }
+            Request::ModelWrite { offset, bytes } => {
+                frame.u32(offset);
+                frame.bytes(bytes);
+            }
+            Request::ModelVerify => {}
+            Request::ModelActivate { id } => {
+                frame.u32(id);
+            }
         }
         frame.finish();
         Ok(())
     }
 }
 
-fn fits(bytes: &[u8]) -> Result<(), TooLong> {
-    if bytes.len() > MAX_DATA {
+fn fits(bytes: &[u8], most: usize) -> Result<(), TooLong> {
+    if bytes.len() > most {
         return Err(TooLong {
-            bytes: bytes.len() + 8,
+            bytes: bytes.len() + MAX_PAYLOAD - most,
         });
     }
     Ok(())
@@ -230,9 +284,9 @@ pub enum Reply<'a> {
     Tensor(TensorInfo<'a>),
     /// To `Layer`.
     Layer(LayerInfo<'a>),
-    /// To `WriteInput`.
+    /// To `WriteInput` and the requests about a new model.
     Ack {
-        /// Bytes of that input staged so far.
+        /// Bytes of that input or model there so far; for `ModelVerify` the image's CRC.
         detail: u32,
     },
     /// To `Run`, at its end.
@@ -345,7 +399,7 @@ impl<'a> Reply<'a> {
     /// Sends the reply as one frame.
     pub fn write<S: Sink + ?Sized>(&self, sequence: u16, sink: &mut S) -> Result<(), TooLong> {
         if let Reply::Output { bytes, .. } = *self {
-            fits(bytes)?;
+            fits(bytes, MAX_DATA)?;
         }
         let mut frame = FrameWriter::new(sink, self.kind(), sequence);
         match *self {

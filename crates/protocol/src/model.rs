@@ -40,6 +40,7 @@ impl core::fmt::Display for Version {
 /// | 38..40 | `layers` u16 | |
 /// | 40..44 | `frames_dropped` u32 | |
 /// | 44.. | `model_name`, `problem_text` | each: length u8, UTF-8 |
+/// | then | `runtime_id` u32, `model_room` u32 | absent from old firmware: 0 |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info<'a> {
     /// Version of the protocol the firmware speaks.
@@ -76,6 +77,10 @@ pub struct Info<'a> {
     pub model_name: &'a str,
     /// The runtime's own words for `problem`, at most 255 bytes; may be empty.
     pub problem_text: &'a str,
+    /// The first four bytes of the SHA-256 at the end of the runtime's image in flash; 0 when unknown.
+    pub runtime_id: u32,
+    /// Bytes of the place for a second model that the board can write itself; 0 when it can't.
+    pub model_room: u32,
 }
 
 impl<'a> Info<'a> {
@@ -105,6 +110,8 @@ impl<'a> Info<'a> {
             frames_dropped: fields.u32()?,
             model_name: fields.text()?,
             problem_text: fields.text()?,
+            runtime_id: fields.appended_u32(),
+            model_room: fields.appended_u32(),
         })
     }
 
@@ -134,6 +141,8 @@ impl<'a> Info<'a> {
         frame.u32(self.frames_dropped);
         frame.text(self.model_name);
         frame.text(self.problem_text);
+        frame.u32(self.runtime_id);
+        frame.u32(self.model_room);
     }
 }
 

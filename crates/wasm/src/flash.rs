@@ -33,6 +33,7 @@ struct Options {
 enum LinkKind {
     UartBridge,
     UsbSerialJtag,
+    UsbOtg,
     Plain,
 }
 
@@ -63,6 +64,7 @@ impl Flasher {
             link: match options.link {
                 LinkKind::UartBridge => flash::Link::UartBridge,
                 LinkKind::UsbSerialJtag => flash::Link::UsbSerialJtag,
+                LinkKind::UsbOtg => flash::Link::UsbOtg,
                 LinkKind::Plain => flash::Link::Plain,
             },
             baud: options.baud,
@@ -70,6 +72,7 @@ impl Flasher {
             reset_before: options.reset_before,
             reset_after: options.reset_after,
             skip_equal: options.skip_equal,
+            ..flash::Options::default()
         };
         Ok(Flasher {
             inner: flash::Flasher::new(plan, options),

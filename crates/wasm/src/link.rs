@@ -46,6 +46,13 @@ impl Link {
         Ok(())
     }
 
+    /// Job: a new model into the board's other model slot, checked there and switched to. The board
+    /// restarts at the end.
+    #[wasm_bindgen(js_name = updateModel)]
+    pub fn update_model(&mut self, image: Vec<u8>) {
+        self.inner.update_model(image);
+    }
+
     /// Gives up the job.
     pub fn cancel(&mut self) {
         self.inner.cancel();
@@ -112,6 +119,8 @@ enum LinkEvent {
     Connected { board: Board },
     Layers { layers: Vec<Layer> },
     Progress { done: u16, layers: u16 },
+    Updating { done: u32, total: u32 },
+    Updated { id: u32 },
 }
 
 #[derive(Serialize)]
@@ -123,6 +132,8 @@ struct Board {
     cpu_hz: u32,
     flash_bytes: u32,
     arena_available: u32,
+    runtime_id: u32,
+    model_room: u32,
     model: Option<Model>,
     /// Why there is no model.
     problem: Option<String>,
@@ -183,6 +194,8 @@ fn shown(event: Event) -> LinkEvent {
                 .collect(),
         },
         Event::Progress { done, layers } => LinkEvent::Progress { done, layers },
+        Event::Updating { done, total } => LinkEvent::Updating { done, total },
+        Event::Updated(id) => LinkEvent::Updated { id },
         // `poll` has taken these out.
         Event::Inference(_) => LinkEvent::Progress { done: 0, layers: 0 },
     }
@@ -201,6 +214,8 @@ fn board_of(board: host::Board) -> Board {
         cpu_hz: board.cpu_hz,
         flash_bytes: board.flash_bytes,
         arena_available: board.arena_available,
+        runtime_id: board.runtime_id,
+        model_room: board.model_room,
         model,
         problem,
     }

@@ -101,3 +101,104 @@ map_flash:
     bnez    a8, 7b
 8:  memw
     ret
+
+    // flash_write(command: u32, address: u32, data: *const u32, bytes: u32) -> u32
+    //
+    // Write enable, then `command` (erase or program) with 24 bits of address and up to 64 bytes of
+    // data, then the flash's status until it is idle: 0, or 1 when it still works after about two seconds.
+    // In internal RAM and without touching data in flash, which can't be read meanwhile: no interrupt is
+    // ever taken here and the other core is off, so nothing else fetches from it. Through SPI1 in
+    // single-line mode (CTRL holds WP high and nothing else, as ESP-IDF's bootloader does for its commands);
+    // addresses are right-aligned. Offsets are those of the SPI_MEM registers in ESP-IDF's
+    // `soc/spi_mem_reg.h`.
+    .section .text.iram.flash_write,"ax"
+    .literal .Lspi1, 0x60002000
+    .literal .Lone_line, 0x00200000     // CTRL: WP
+    .literal .Lcommand_only, 0x80000000 // USER: command
+    .literal .Lwith_address, 0xC0000000 // USER: command, address
+    .literal .Lwith_data, 0xC8000000    // USER: command, address, data out
+    .literal .Lwith_answer, 0x90000000  // USER: command, data in
+    .literal .Laddress_bits, 0x5C000000 // USER1: 24 bits
+    .literal .Lcommand_bits, 0x70000000 // USER2: 8 bits
+    .literal .Lflash_patience, 0x200000
+    .global flash_write
+    .p2align 2
+flash_write:
+    mov     a11, a0
+    l32r    a6, .Lspi1
+    addi    a1, a1, -16
+    memw
+    l32i    a8, a6, 0x08       // CTRL
+    s32i    a8, a1, 0
+    l32i    a8, a6, 0x18       // USER
+    s32i    a8, a1, 4
+    l32i    a8, a6, 0x1C       // USER1
+    s32i    a8, a1, 8
+    l32i    a8, a6, 0x20       // USER2
+    s32i    a8, a1, 12
+    l32r    a8, .Lone_line
+    s32i    a8, a6, 0x08       // CTRL
+    l32r    a9, .Lcommand_only
+    movi    a10, 0x06          // write enable
+    call0   .Lsend
+    addi    a10, a5, 3
+    srli    a10, a10, 2
+    mov     a8, a6
+1:  beqz    a10, 2f
+    l32i    a9, a4, 0
+    s32i    a9, a8, 0x58       // W0 and on
+    addi    a4, a4, 4
+    addi    a8, a8, 4
+    addi    a10, a10, -1
+    j       1b
+2:  s32i    a3, a6, 0x04       // ADDR
+    l32r    a8, .Laddress_bits
+    s32i    a8, a6, 0x1C       // USER1
+    l32r    a9, .Lwith_address
+    beqz    a5, 3f
+    slli    a8, a5, 3
+    addi    a8, a8, -1
+    s32i    a8, a6, 0x24       // MOSI_DLEN
+    l32r    a9, .Lwith_data
+3:  mov     a10, a2
+    call0   .Lsend
+    l32r    a5, .Lflash_patience
+4:  movi    a8, 7
+    s32i    a8, a6, 0x28       // MISO_DLEN
+    movi    a8, 0
+    s32i    a8, a6, 0x58       // W0
+    l32r    a9, .Lwith_answer
+    movi    a10, 0x05          // read status
+    call0   .Lsend
+    l32i    a2, a6, 0x58       // W0
+    extui   a2, a2, 0, 1       // write in progress
+    beqz    a2, 5f
+    addi    a5, a5, -1
+    bnez    a5, 4b
+5:  l32i    a8, a1, 0
+    s32i    a8, a6, 0x08       // CTRL
+    l32i    a8, a1, 4
+    s32i    a8, a6, 0x18       // USER
+    l32i    a8, a1, 8
+    s32i    a8, a6, 0x1C       // USER1
+    l32i    a8, a1, 12
+    s32i    a8, a6, 0x20       // USER2
+    memw
+    addi    a1, a1, 16
+    mov     a0, a11
+    ret
+    // a9: USER, a10: command. Changes a8, a10.
+    .p2align 2
+.Lsend:
+    l32r    a8, .Lcommand_bits
+    or      a10, a10, a8
+    s32i    a10, a6, 0x20      // USER2
+    s32i    a9, a6, 0x18       // USER
+    memw
+    movi    a8, 1
+    slli    a8, a8, 18
+    s32i    a8, a6, 0x00       // CMD: start
+    memw
+6:  l32i    a8, a6, 0x00       // CMD
+    bbsi    a8, 18, 6b
+    ret

@@ -1,7 +1,7 @@
 //! The runtime on the ESP32-S3: brings the chip up, finds the model in flash, and answers the host.
 //!
 //! Started by ESP-IDF's second-stage bootloader, without ESP-IDF behind it: one core, no
-//! interrupts, no heap. Nothing is ever written to flash.
+//! interrupts, no heap. Nothing is ever written to flash but the model slot that does not run.
 #![no_std]
 
 mod console;
@@ -31,6 +31,7 @@ const BOARD: Board = Board {
     virtual_board: false,
     cpu_hz: soc::CPU_HZ,
     flash_bytes: 0,
+    runtime_id: 0,
 };
 
 const _: () = assert!(Line::ALL.len() == LINES);
@@ -73,8 +74,15 @@ extern "C" fn main() -> ! {
         "\nFixpoint runtime {VERSION}, arena {} bytes",
         size_of_val(arena)
     );
-    let image = flash::find_model();
-    let mut server = Server::new(BOARD, image, arena, regs::cycles);
+    let mut models = flash::find_models();
+    let board = Board {
+        runtime_id: flash::runtime_id(),
+        ..BOARD
+    };
+    let mut server = Server::new(board, models.image, arena, regs::cycles);
+    if let Some(spare) = &mut models.spare {
+        server = server.with_store(spare);
+    }
     let _ = match (server.model(), server.problem()) {
         (Some(model), None) => writeln!(console, "Fixpoint: model {:08x} ready", model.id()),
         (_, problem) => writeln!(console, "Fixpoint: no model to run: {problem:?}"),
@@ -93,6 +101,11 @@ extern "C" fn main() -> ! {
             server.on_line(index, bytes, &mut sink);
             console.flush();
             fault::check_stack();
+            if server.wants_restart() {
+                // What was sent last is still on its way through FIFO and cable.
+                soc::wait(50);
+                soc::restart();
+            }
         }
     }
 }

@@ -62,3 +62,6 @@ pub(crate) const TIMG1_WDT_WPROTECT: Reg = Reg(0x6002_0064);
 // [System Registers], clock tree in [Reset and Clock]
 pub(crate) const SYSTEM_CPU_PER_CONF: Reg = Reg(0x600C_0010);
 pub(crate) const SYSTEM_SYSCLK_CONF: Reg = Reg(0x600C_0060);
+
+// [External Memory], the flash MMU: page number of the first 64 KiB of the data window.
+pub(crate) const MMU_ENTRY_0: Reg = Reg(0x600C_5000);

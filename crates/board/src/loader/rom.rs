@@ -106,7 +106,9 @@ impl Loader {
             }
             op::READ_FLASH_SLOW => match world.nor.get(request.word(0), request.word(1)) {
                 Some(bytes) if bytes.len() <= SLOW_READ_BYTES => {
-                    let bytes = bytes.to_vec();
+                    // A whole buffer goes out, whatever was asked for.
+                    let mut bytes = bytes.to_vec();
+                    bytes.resize(SLOW_READ_BYTES, 0);
                     self.answer_rom(op, &bytes, Ok(()), world);
                 }
                 _ => self.answer_rom(op, &[], Err(0x0A), world),

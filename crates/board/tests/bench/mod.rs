@@ -1,8 +1,9 @@
 //! A flasher and a virtual board on one table: images, the drive loop, and a clock that jumps.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use fixpoint_board::VirtualBoard;
-use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Outcome, Prebuilt, partition, plan};
+use fixpoint_board::{Options as BoardOptions, VirtualBoard};
+use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Outcome, Prebuilt, Role, partition, plan};
+use fixpoint_runtime::{AlignedBytes, Model};
 use sha2::{Digest, Sha256};
 
 /// Bytes without a pattern that repeats; `seed` tells them apart.
@@ -65,9 +66,67 @@ pub(crate) fn code(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Something that looks like a model to the flasher; the runtime refuses it.
+#[path = "../../../device/tests/model/mod.rs"]
+mod adder;
+
+/// A model that runs, with about `length` bytes that belong to nothing.
 pub(crate) fn model(seed: u64, length: usize) -> Vec<u8> {
-    [plan::MODEL_MAGIC.as_slice(), &noise(seed, length)].concat()
+    adder::with_tail(&noise(seed, length))
+}
+
+/// What a board with this flash starts, by its own boot text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Offset of the application.
+    pub(crate) app: Option<u32>,
+    /// Id of the model.
+    pub(crate) model: Option<u32>,
+}
+
+impl Service {
+    pub(crate) fn of(flash: &[u8]) -> Self {
+        let options = BoardOptions {
+            flash_bytes: flash.len() as u32,
+            ..BoardOptions::default()
+        };
+        let mut board = VirtualBoard::new(Some(flash.to_vec()), options);
+        let log = String::from_utf8_lossy(&board.read()).into_owned();
+        let after = |mark: &str| {
+            let at = log.find(mark)? + mark.len();
+            let digits = log[at..].find(|c: char| !c.is_ascii_hexdigit());
+            u32::from_str_radix(&log[at..at + digits.unwrap_or(log.len() - at)], 16).ok()
+        };
+        // By the firmware's own rule, as these programs run no firmware.
+        let slots = partition::default_layout();
+        let slots = slots.iter().filter(|p| p.kind == partition::MODEL_TYPE);
+        let slots: Vec<AlignedBytes> = slots
+            .filter_map(|p| flash.get(p.offset as usize..(p.offset + p.size) as usize))
+            .map(AlignedBytes::new)
+            .collect();
+        let choice = fixpoint_device::choose(slots.iter().map(AsRef::as_ref));
+        let model = choice.image.ok().and_then(|image| Model::parse(image).ok());
+        Self {
+            app: after("Loaded app from partition at offset 0x"),
+            model: model.map(|model| model.id()),
+        }
+    }
+
+    /// Whether everything in the plan is in this flash, and in service.
+    pub(crate) fn holds(&self, flash: &[u8], plan: &FlashPlan) -> bool {
+        let has = |offset: u32, bytes: &[u8]| flash[offset as usize..].starts_with(bytes);
+        plan.segments.iter().all(|segment| match segment.role {
+            Role::App => self.app.is_some_and(|app| has(app, &segment.bytes)),
+            Role::Model => {
+                let id = segment.bytes[12..16].try_into().unwrap();
+                self.model == Some(u32::from_le_bytes(id))
+                    && plan
+                        .model_slots
+                        .iter()
+                        .any(|slot| has(slot.offset, &segment.bytes))
+            }
+            _ => has(segment.offset, &segment.bytes),
+        })
+    }
 }
 
 pub(crate) struct Images {
@@ -97,11 +156,13 @@ impl Images {
     }
 }
 
+/// Whether the board has everything in the plan, in service.
 pub(crate) fn holds(board: &VirtualBoard, plan: &FlashPlan) -> bool {
-    plan.segments.iter().all(|segment| {
-        let start = segment.offset as usize;
-        board.flash().get(start..start + segment.bytes.len()) == Some(&segment.bytes[..])
-    })
+    holds_flash(board.flash(), plan)
+}
+
+pub(crate) fn holds_flash(flash: &[u8], plan: &FlashPlan) -> bool {
+    Service::of(flash).holds(flash, plan)
 }
 
 /// What a drive did besides its outcome.

@@ -114,3 +114,18 @@ pub(crate) fn outputs(seed: u32) -> Vec<Vec<u8>> {
     let halves = sums.iter().map(|&sum| ((i32::from(sum) + 1) >> 1) as i16);
     vec![bytes(halves), bytes(sums.iter().copied())]
 }
+
+/// The same model with `tail` behind its names: another id, and as long as is wanted.
+#[allow(dead_code, reason = "each test file uses its own part")]
+pub(crate) fn with_tail(tail: &[u8]) -> Vec<u8> {
+    let mut image = image();
+    image.extend(tail);
+    image.resize(image.len().next_multiple_of(16), 0);
+    let names = u32::from_le_bytes([image[48], image[49], image[50], image[51]]);
+    let whole = image.len() as u32;
+    image[8..12].copy_from_slice(&whole.to_le_bytes());
+    image[52..56].copy_from_slice(&(whole - names).to_le_bytes());
+    let crc = checksum(&image).unwrap();
+    image[12..16].copy_from_slice(&crc.to_le_bytes());
+    image
+}

@@ -10,6 +10,7 @@ use crate::{BUFFER_BYTES, Counters, Decoder, Frame, Reply, Step, VERSION};
 use super::console::Console;
 use super::error::LinkError;
 use super::job::{Board, Inference, Layer};
+use super::update::Update;
 use super::work::{Next, Work};
 
 /// What the caller is to do next.
@@ -45,6 +46,15 @@ pub enum Event {
     },
     /// `infer` succeeded.
     Inference(Inference),
+    /// A new model is on its way: bytes there, of all.
+    Updating {
+        /// Bytes the board has.
+        done: u32,
+        /// Bytes of the image.
+        total: u32,
+    },
+    /// `update_model` succeeded: the board restarts and runs the model with this id. Connect anew.
+    Updated(u32),
 }
 
 /// Times in milliseconds, and how often to ask again.
@@ -60,7 +70,7 @@ pub struct Options {
     pub run_silence_ms: u64,
     /// How often a request is sent before giving up.
     pub attempts: u32,
-    /// How often an inference is started anew when the board forgot its inputs.
+    /// How often an inference or an update is started anew when the board forgot what it was given.
     pub restarts: u32,
 }
 
@@ -166,6 +176,21 @@ impl LinkClient {
         }
     }
 
+    /// Job: put a model image into the board's other model slot, have it checked there, and switch
+    /// over to it. The board restarts at the end, so that everything known about it is to be asked again
+    /// ([`connect`](Self::connect)). Cut at any moment the board keeps running what it ran. Ends with
+    /// [`Event::Updated`].
+    pub fn update_model(&mut self, image: Vec<u8>) {
+        let work = match &self.board {
+            None => Err(LinkError::NotConnected),
+            Some(board) => Update::new(image, board.model_room, self.options.restarts),
+        };
+        match work {
+            Ok(update) => self.start(Work::Update(update)),
+            Err(error) => self.fail(error),
+        }
+    }
+
     /// Gives up the job.
     pub fn cancel(&mut self) {
         self.job = None;
@@ -262,9 +287,15 @@ impl LinkClient {
         }
         match job.work.on_reply(&reply) {
             Ok(Next::Request) => self.flight = None,
+            Ok(Next::Tell(event)) => {
+                self.flight = None;
+                self.events.push_back(event);
+            }
             Ok(Next::Finished(event)) => {
-                if let Event::Connected(board) = &event {
-                    self.board = Some(board.clone());
+                match &event {
+                    Event::Connected(board) => self.board = Some(board.clone()),
+                    Event::Updated(_) => self.board = None,
+                    _ => {}
                 }
                 self.job = None;
                 self.flight = None;

@@ -89,6 +89,20 @@ pub enum LinkError {
         /// The firmware's own words; may be empty.
         text: String,
     },
+    /// What was given as a model image is none.
+    #[error("That is no Fixpoint model image: quantize a model first.")]
+    NotAModel,
+    /// The board can't take a model over the link.
+    #[error(
+        "This board can't take a new model while it runs its runtime ({}): flash it through the loader instead.",
+        no_room(*.bytes, *.room)
+    )]
+    NoRoom {
+        /// Size of the image.
+        bytes: usize,
+        /// Bytes there are for it.
+        room: u32,
+    },
     /// The reply can't be: another length, offset or kind than asked for.
     #[error(
         "The board's answer does not fit the question ({what}). Its firmware may be of another release: flash it again from here."
@@ -115,6 +129,8 @@ impl LinkError {
             LinkError::NotConnected => "link-not-connected",
             LinkError::Restarting { .. } => "link-restarting",
             LinkError::Refused { .. } => "link-refused",
+            LinkError::NotAModel => "link-not-a-model",
+            LinkError::NoRoom { .. } => "link-no-room",
             LinkError::WrongReply { .. } => "link-wrong-reply",
         }
     }
@@ -129,12 +145,26 @@ fn versions(board: u8) -> String {
     std::format!("{what} (link version {board} there, {VERSION} here).")
 }
 
+fn no_room(bytes: usize, room: u32) -> String {
+    match room {
+        0 => String::from("it has no second place for one, or an older runtime"),
+        room => std::format!("it has {bytes} bytes and its place {room}"),
+    }
+}
+
 fn refusal(code: ErrorCode, detail: u32, text: &str) -> String {
     let number = code.number();
     match code {
         ErrorCode::RunFailed => {
             std::format!("The board stopped in the middle of the model: {text}")
         }
+        ErrorCode::ModelBroken => std::format!(
+            "The board read the new model back and refuses it: {}. It keeps running the old one; quantize the model with this release and try again.",
+            text.trim_end_matches('.')
+        ),
+        ErrorCode::FlashFailed => std::format!(
+            "The board's flash did not take the new model (at {detail:#x}). It keeps running the old one; try again, or flash through the loader."
+        ),
         ErrorCode::UnknownRequest | ErrorCode::Unsupported => std::format!(
             "The board's firmware can't do this yet (request {detail}): flash the board again from here to update it."
         ),

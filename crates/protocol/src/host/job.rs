@@ -22,6 +22,10 @@ pub struct Board {
     pub arena_available: u32,
     /// Broken frames the board has received since its start.
     pub frames_dropped: u32,
+    /// Which build of the runtime it is: first four bytes of its image's SHA-256; 0 when unknown.
+    pub runtime_id: u32,
+    /// Bytes of the place for a second model that the board can write itself; 0 when it can't.
+    pub model_room: u32,
     /// The model it runs, or why there is none.
     pub model: Result<Model, Problem>,
 }

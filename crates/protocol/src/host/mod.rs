@@ -19,6 +19,7 @@ mod client;
 mod console;
 mod error;
 mod job;
+mod update;
 mod work;
 
 pub use client::{Action, Event, LinkClient, Options};

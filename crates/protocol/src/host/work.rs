@@ -8,11 +8,14 @@ use crate::{Direction, ErrorCode, Info, MAX_DATA, Reply, Request};
 use super::client::Event;
 use super::error::LinkError;
 use super::job::{Board, Inference, Layer, Model, Problem, Tensor};
+use super::update::Update;
 
 /// What a reply led to.
 pub(super) enum Next {
     /// There is another request to send.
     Request,
+    /// The same, and something to tell.
+    Tell(Event),
     /// The job is done.
     Finished(Event),
 }
@@ -30,6 +33,7 @@ pub(super) enum Work {
         layers: Vec<Layer>,
     },
     Infer(Infer),
+    Update(Update),
 }
 
 pub(super) struct Infer {
@@ -108,6 +112,7 @@ impl Work {
                 Stage::Read { .. } => "while the output was read",
                 Stage::Profile => "while the cycle counts were read",
             },
+            Work::Update(update) => update.during(),
         }
     }
 
@@ -128,12 +133,15 @@ impl Work {
                 index: layers.len() as u16,
             },
             Work::Infer(infer) => infer.request(),
+            Work::Update(update) => update.request(),
         }
     }
 
     pub(super) fn on_reply(&mut self, reply: &Reply<'_>) -> Result<Next, LinkError> {
-        if let Work::Infer(infer) = self {
-            return infer.on_reply(reply);
+        match self {
+            Work::Infer(infer) => return infer.on_reply(reply),
+            Work::Update(update) => return update.on_reply(reply),
+            _ => {}
         }
         if let Reply::Error { code, detail, text } = *reply {
             return Err(refused(code, detail, text));
@@ -342,7 +350,7 @@ fn nothing() -> Inference {
     }
 }
 
-fn refused(code: ErrorCode, detail: u32, text: &str) -> LinkError {
+pub(super) fn refused(code: ErrorCode, detail: u32, text: &str) -> LinkError {
     if code == ErrorCode::OtherVersion {
         return LinkError::OtherVersion {
             board: u8::try_from(detail).unwrap_or(u8::MAX),
@@ -355,7 +363,7 @@ fn refused(code: ErrorCode, detail: u32, text: &str) -> LinkError {
     }
 }
 
-fn wrong(what: &'static str) -> LinkError {
+pub(super) fn wrong(what: &'static str) -> LinkError {
     LinkError::WrongReply { what }
 }
 
@@ -368,6 +376,8 @@ fn board(info: &Info<'_>) -> Board {
         flash_bytes: info.flash_bytes,
         arena_available: info.arena_available,
         frames_dropped: info.frames_dropped,
+        runtime_id: info.runtime_id,
+        model_room: info.model_room,
         model: match Problem::of(info) {
             Some(problem) => Err(problem),
             None => Ok(Model {

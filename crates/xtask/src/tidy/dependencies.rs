@@ -12,7 +12,7 @@ const OURS: [(&str, &[&str]); 13] = [
     ("fixpoint-device", &["protocol", "runtime"]),
     ("fixpoint-quant", &["kernels", "runtime"]),
     ("fixpoint-dataset", &[]),
-    ("fixpoint-flash", &[]),
+    ("fixpoint-flash", &["protocol"]),
     ("fixpoint-isa", &[]),
     ("fixpoint-emulator", &["isa"]),
     ("fixpoint-board", &["emulator"]),
