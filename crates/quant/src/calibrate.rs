@@ -7,8 +7,8 @@ use crate::exponent;
 use crate::float::Reference;
 use crate::graph::Graph;
 use crate::options::{Method, Options};
-use crate::plan::fused_activation;
 use crate::samples::Samples;
+use crate::scaling;
 
 /// Smallest and largest value of a tensor over the calibration samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,38 +114,15 @@ pub(crate) fn exponents(
         ));
         exponent::of_zeros(bits)
     };
-    for name in &graph.inputs {
+    let mut warnings = Vec::new();
+    found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| {
         let e = match options.input_exponent {
-            Some(e) => i32::from(e),
-            None => match exponent::round(magnitude(name), bits) {
-                Some(e) => e,
-                None => zero(name, &mut found.warnings),
-            },
+            Some(e) if input => Some(i32::from(e)),
+            _ if input => exponent::round(magnitude(name), bits),
+            _ => exponent::ceil(magnitude(name), bits),
         };
-        found.by_name.insert(name.clone(), e);
-    }
-    for (i, node) in graph.nodes.iter().enumerate() {
-        let out = node.output();
-        if found.by_name.contains_key(out) {
-            continue;
-        }
-        let copied = match node.op.as_str() {
-            "Conv" | "Gemm" | "Add" | "AveragePool" | "Softmax" => None,
-            _ => node.input(0).and_then(|n| found.by_name.get(n)).copied(),
-        };
-        let activation = fused_activation(graph, i).map(|a| graph.nodes[a].output());
-        let ranged = activation.unwrap_or(out);
-        let e = match copied {
-            Some(e) => e,
-            None => match exponent::ceil(magnitude(ranged), bits) {
-                Some(e) => e,
-                None => zero(ranged, &mut found.warnings),
-            },
-        };
-        found.by_name.insert(out.to_owned(), e);
-        if let Some(post) = activation {
-            found.by_name.insert(post.to_owned(), e);
-        }
-    }
+        e.unwrap_or_else(|| zero(name, &mut warnings))
+    });
+    found.warnings = warnings;
     Ok(found)
 }

@@ -11,7 +11,7 @@ use tract_onnx::prelude::{
 };
 
 use crate::error::QuantError;
-use crate::graph::{Attr, Constant, Data, Graph};
+use crate::graph::{Attr, Constant, Data, Graph, Node};
 
 /// Dims and elements of one tensor.
 pub(crate) type Values = (Vec<usize>, Vec<f32>);
@@ -137,15 +137,7 @@ fn to_proto(graph: &Graph, outputs: &[String]) -> pb::ModelProto {
         graph: Some(pb::GraphProto {
             name: graph.name.clone(),
             node: (graph.nodes.iter().enumerate())
-                .map(|(i, n)| pb::NodeProto {
-                    // tract wants node names that differ.
-                    name: format!("{i} {}", n.name),
-                    op_type: n.op.clone(),
-                    input: n.inputs.clone(),
-                    output: n.outputs.clone(),
-                    attribute: n.attrs.iter().map(|(k, v)| attribute(k, v)).collect(),
-                    ..Default::default()
-                })
+                .flat_map(|(i, n)| nodes(graph, i, n))
                 .collect(),
             initializer: (graph.constants.iter())
                 .map(|(name, c)| tensor(name, c))
@@ -158,6 +150,37 @@ fn to_proto(graph: &Graph, outputs: &[String]) -> pb::ModelProto {
         }),
         ..Default::default()
     }
+}
+
+/// Node `i` as tract gets it.
+fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
+    let mut proto = pb::NodeProto {
+        // tract wants node names that differ.
+        name: format!("{i} {}", node.name),
+        op_type: node.op.clone(),
+        input: node.inputs.clone(),
+        output: node.outputs.clone(),
+        attribute: node.attrs.iter().map(|(k, v)| attribute(k, v)).collect(),
+        ..Default::default()
+    };
+    // tract 0.23.9 merges `constant - convolution` into the convolution with the wrong sign.
+    // a + (-b) is the same float.
+    if node.op == "Sub"
+        && let Some(subtrahend) = node.input(1)
+    {
+        let negated = graph.fresh_name(&format!("{i} {subtrahend} negated"));
+        let neg = pb::NodeProto {
+            name: format!("{i} {} negated", node.name),
+            op_type: "Neg".to_owned(),
+            input: vec![subtrahend.to_owned()],
+            output: vec![negated.clone()],
+            ..Default::default()
+        };
+        proto.op_type = "Add".to_owned();
+        proto.input[1] = negated;
+        return vec![neg, proto];
+    }
+    vec![proto]
 }
 
 fn attribute(name: &str, value: &Attr) -> pb::AttributeProto {

@@ -110,13 +110,8 @@ fn opset(model: &pb::ModelProto) -> i64 {
 }
 
 fn check_interface(graph: &Graph, problems: &mut Vec<String>) {
-    match graph.inputs.len() {
-        0 => problems.push("The model has no input: all its inputs have stored values.".into()),
-        1 => {}
-        n => problems.push(format!(
-            "The model has {n} inputs ({}); one is supported. Cut the graph so that one remains.",
-            graph.inputs.join(", ")
-        )),
+    if graph.inputs.is_empty() {
+        problems.push("The model has no input: all its inputs have stored values.".into());
     }
     if graph.outputs.is_empty() {
         problems.push("The model names no output. Export it again with one.".into());
@@ -162,12 +157,6 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<Vec<usize>, String> {
         .is_none_or(|n| n > MAX_ELEMENTS)
     {
         return Err(format!("The input '{name}' is too large."));
-    }
-    if dims.len() > 1 && dims[0] != 1 {
-        return Err(format!(
-            "The input '{name}' has a fixed batch of {}. Export the model with batch 1.",
-            dims[0]
-        ));
     }
     Ok(dims)
 }

@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod exponent;
 mod float;
+mod fusion;
 mod graph;
 pub mod image;
 mod import;
@@ -28,6 +29,7 @@ mod plan;
 mod quantize;
 mod report;
 mod samples;
+mod scaling;
 mod simulate;
 mod table;
 

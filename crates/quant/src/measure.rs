@@ -45,12 +45,12 @@ impl Quality {
 }
 
 struct Recorder<'a> {
-    bits: Bits,
     /// One per layer of the plan: exponent, where each stored element is in ONNX order, values.
     layers: &'a mut [Tracked],
 }
 
 struct Tracked {
+    bits: Bits,
     scale: f64,
     index: Vec<usize>,
     /// Position of the tensor among the reference's outputs.
@@ -64,12 +64,12 @@ impl Observer for Recorder<'_> {
         let Some(layer) = self.layers.get_mut(index) else {
             return;
         };
-        let values = integers(output, self.bits.width());
+        let values = integers(output, layer.bits.width());
         for (integer, at) in values.zip(&layer.index) {
             if let Some(exact) = layer.exact.get(*at) {
                 layer
                     .quality
-                    .take(f64::from(*exact), integer, layer.scale, self.bits);
+                    .take(f64::from(*exact), integer, layer.scale, layer.bits);
             }
         }
     }
@@ -84,14 +84,16 @@ pub(crate) fn measure(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Quality>, QuantError> {
     let mut simulator = Simulator::new(&lowered.image.bytes)?;
-    let exponents = simulator.layer_exponents()?;
-    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(exponents))
-        .map(|(layer, exponent)| {
+    let formats = simulator.layer_formats()?;
+    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(formats))
+        .map(|(layer, (bits, exponent))| {
             let tensor = &plan.tensors[layer.output];
             Tracked {
+                bits,
                 scale: pow2(exponent),
                 index: tensor.onnx_index(),
-                source: reference.outputs().iter().position(|n| *n == tensor.source),
+                source: (reference.outputs().iter())
+                    .position(|n| tensor.in_order && *n == tensor.source),
                 exact: Vec::new(),
                 quality: Quality::default(),
             }
@@ -109,7 +111,6 @@ pub(crate) fn measure(
             }
         }
         let mut recorder = Recorder {
-            bits: lowered.bits,
             layers: &mut layers,
         };
         session.run_observed(&sample, &mut recorder)?;

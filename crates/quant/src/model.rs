@@ -49,6 +49,12 @@ impl FloatModel {
         }
         if let Some(plan) = &plan {
             passes.push(PassInfo {
+                name: "fuse_functions".into(),
+                description: "Functions of one number in a row, or side by side, become one table."
+                    .into(),
+                changes: plan.tables.clone(),
+            });
+            passes.push(PassInfo {
                 name: "fuse_activation".into(),
                 description: "An activation runs inside the layer before it, and its range sets \
                               the exponent."

@@ -88,6 +88,13 @@ pub fn quantize(
     });
     let lowered = lower::lower(graph, plan, &exponents.by_name, options)?;
     let mut report = report(model, plan, &lowered, &exponents, &ranges, options);
+    // The toolkit's table is the toolkit's whatever the arithmetic.
+    let espdl = Options {
+        arithmetic: Arithmetic::Espdl,
+        ..options.clone()
+    };
+    let toolkit = calibrate::exponents(graph, &ranges, &espdl)?;
+    report.tensors = table::table(graph, &toolkit.by_name, options);
     report.calibration_samples = calibration.len();
     progress(Progress {
         stage: Stage::Convert,
@@ -196,7 +203,7 @@ fn report(
         outputs: plan.outputs.iter().map(tensor).collect(),
         macs: layers.iter().map(|l| l.macs).sum(),
         layers,
-        tensors: table::table(graph, &exponents.by_name, options),
+        tensors: BTreeMap::new(),
         image_bytes: lowered.image.bytes.len(),
         arena_bytes: lowered.image.plan.arena_bytes as usize,
         warnings,

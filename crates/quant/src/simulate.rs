@@ -1,7 +1,7 @@
 //! The exact simulator: an image, the runtime's own kernels, floats or integers in ONNX order
 //! outside.
 
-use fixpoint_runtime::{AlignedBytes, Block16, Model, Observer, Storage, Tensor, run};
+use fixpoint_runtime::{AlignedBytes, Block16, Element, Model, Observer, Storage, Tensor, run};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
@@ -254,11 +254,15 @@ impl Simulator {
         })
     }
 
-    /// Exponents of the layers' outputs, in execution order.
-    pub(crate) fn layer_exponents(&self) -> Result<Vec<i32>, SimulateError> {
+    /// Widths and exponents of the layers' outputs, in execution order.
+    pub(crate) fn layer_formats(&self) -> Result<Vec<(Bits, i32)>, SimulateError> {
         let model = Model::parse(self.image.as_ref()).map_err(refused)?;
         Ok((model.layers())
-            .map(|l| model.tensor(l.output).map_or(0, |t| t.exponent.into()))
+            .filter_map(|l| model.tensor(l.output))
+            .map(|t| match t.element {
+                Element::I8 => (Bits::I8, t.exponent.into()),
+                Element::I16 => (Bits::I16, t.exponent.into()),
+            })
             .collect())
     }
 

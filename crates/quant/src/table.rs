@@ -13,12 +13,24 @@ pub(crate) fn weight_rows(graph: &Graph, node: &Node) -> Option<(Vec<f32>, usize
     let name = node.input(1)?;
     let dims = graph.shape(name)?;
     let values = graph.floats(name)?;
-    if node.op == "Gemm" && node.int("transB", 0) == 0 {
+    if node.op == "MatMul" || node.op == "Gemm" && node.int("transB", 0) == 0 {
         let &[inputs, outputs] = dims else {
             return None;
         };
         let rows = (0..outputs)
             .flat_map(|o| (0..inputs).map(move |i| values[i * outputs + o]))
+            .collect();
+        return Some((rows, outputs));
+    }
+    if node.op == "ConvTranspose" {
+        // `[inputs][outputs of a group][taps]`; a group's inputs follow one another.
+        let groups = usize::try_from(node.int("group", 1)).ok()?;
+        let (inputs, each) = (*dims.first()?, *dims.get(1)?);
+        let (inner, outputs) = (inputs.checked_div(groups)?, each * groups);
+        let taps: usize = dims.get(2..)?.iter().product();
+        let rows = (0..outputs)
+            .flat_map(|o| (0..inner).map(move |i| (o / each * inner + i) * each + o % each))
+            .flat_map(|at| values[at * taps..][..taps].iter().copied())
             .collect();
         return Some((rows, outputs));
     }

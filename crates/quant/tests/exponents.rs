@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 
 use fixpoint_quant::{
-    Arithmetic, Bits, FloatModel, Granularity, Options, QuantError, Samples, quantization_table,
+    Arithmetic, Bits, FloatModel, Granularity, Options, Samples, quantization_table,
 };
 
 const MODES: [(Bits, Granularity, &str); 3] = [
@@ -13,9 +13,6 @@ const MODES: [(Bits, Granularity, &str); 3] = [
     (Bits::I8, Granularity::PerChannel, "int8_per-channel_minmax"),
     (Bits::I16, Granularity::PerTensor, "int16_per-tensor_minmax"),
 ];
-
-/// Nets with operators that are still missing, and which ones.
-const NOT_YET: [(&str, &str); 2] = [("concat3_input", "Concat"), ("sub_mul", "Sub")];
 
 fn compare(
     model: &FloatModel,
@@ -43,15 +40,6 @@ fn net(folder: &Path) {
     let calib = ["calib.npy", "input.npy"].map(|f| folder.join(f));
     let calib = support::npy(calib.iter().find(|p| p.exists()).unwrap());
     let samples = Samples::single(&calib.data, elements).unwrap();
-    if let Some((_, op)) = NOT_YET.iter().find(|(n, _)| *n == name) {
-        support::note(&format!("not yet: {name} needs {op}"));
-        let error = quantization_table(&model, &samples, &Options::default()).unwrap_err();
-        let QuantError::Model(problems) = error else {
-            panic!("{error}");
-        };
-        assert!(problems.iter().any(|p| p.contains(op)), "{problems:?}");
-        return;
-    }
     assert_eq!(model.problems(), [] as [String; 0], "{name}");
     compare(&model, &samples, &|mode| {
         folder.join(format!("exponents_{mode}.json"))

@@ -8,7 +8,7 @@ use fixpoint_quant::{
     Arithmetic, Bits, FloatModel, Granularity, Method, Options, QuantError, Samples, SimulateError,
     Simulator, quantize,
 };
-use onnx::{Net, Random, Value};
+use onnx::{Net, Random};
 
 fn dense() -> Net {
     Net::new(&[-1, 4])
@@ -39,13 +39,6 @@ fn missing_features_say_so() {
         assert!(error.is_not_yet(), "{error}");
         assert!(error.to_string().contains(method.name()));
     }
-    let leaky = Net::new(&[1, 4])
-        .random_weights("w", &[4, 3], 0.5)
-        .node("Gemm", &["x", "w"], "g", &[])
-        .node("LeakyRelu", &["g"], "y", &[("alpha", Value::Float(0.1))])
-        .output("y");
-    let error = attempt(&leaky, &[0.5; 8], &Options::default()).unwrap_err();
-    assert!(error.to_string().contains("LeakyRelu 'n_y'"), "{error}");
     let espdl = Options {
         arithmetic: Arithmetic::Espdl,
         bits: Bits::I16,
@@ -53,7 +46,7 @@ fn missing_features_say_so() {
         ..Options::default()
     };
     assert!(matches!(
-        attempt(&leaky, &[0.5; 8], &espdl),
+        attempt(&dense(), &[0.5; 8], &espdl),
         Err(QuantError::Options(_))
     ));
 }
@@ -83,13 +76,14 @@ fn unusable_samples_are_refused() {
 #[test]
 fn models_with_problems_are_refused_with_all_of_them() {
     let net = dense()
-        .node("Erf", &["y"], "e", &[])
-        .node("Sin", &["e"], "z", &[]);
+        .node("NonZero", &["y"], "e", &[])
+        .node("Sin", &["e"], "z", &[])
+        .output("z");
     let QuantError::Model(problems) = attempt(&net, &[0.5; 4], &Options::default()).unwrap_err()
     else {
         panic!("wrong error");
     };
-    assert!(problems[0].contains("Erf"), "{problems:?}");
+    assert!(problems[0].contains("NonZero"), "{problems:?}");
 }
 
 #[test]

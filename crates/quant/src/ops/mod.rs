@@ -1,28 +1,48 @@
 //! What each ONNX operator means here: its attributes checked, the shape of its output, or why it
 //! can't be quantized.
 
+mod elementwise;
+mod function;
+mod linear;
+mod rearrange;
+mod reduce;
 mod refusal;
+mod resize;
 mod shapes;
 mod window;
 
 use crate::graph::{Data, Graph, Node};
 
+pub(crate) use elementwise::Binary;
+pub(crate) use function::{Function, scalar};
+pub(crate) use linear::product_dims;
+pub(crate) use rearrange::Selection;
+pub(crate) use reduce::Reduction;
 pub(crate) use refusal::Refusal;
 use refusal::{refuse, unsupported_op};
 pub(crate) use shapes::{
-    broadcast, fits, infer_shapes, macs, pad_amounts, reduce_axes, reshaped_dims,
+    broadcast, fits, infer_shapes, macs, pad_amounts, reduce_axes, reduced, reshaped_dims,
 };
-pub(crate) use window::Window;
+pub(crate) use window::{Transposed, Window};
 
 /// A checked operator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Op {
-    Conv(Window),
+    /// Channels in `groups` groups that don't see each other.
+    Conv {
+        window: Window,
+        groups: usize,
+    },
+    /// One filter for each channel.
     DepthwiseConv(Window),
-    /// y = x W + b with W `[inputs][outputs]`, or `[outputs][inputs]` when `trans_b`.
+    ConvTranspose(Transposed),
+    /// y = x W + b for every row x, with W `[inputs][outputs]`, or `[outputs][inputs]` when
+    /// `trans_b`.
     Gemm {
         trans_b: bool,
     },
+    /// Of two computed tensors.
+    MatMul,
     MaxPool(Window),
     AveragePool {
         window: Window,
@@ -30,18 +50,53 @@ pub(crate) enum Op {
     },
     GlobalMaxPool,
     GlobalAveragePool,
-    Add,
+    /// Operands are broadcast; one of them may be a constant.
+    Binary(Binary),
     Relu,
     /// Negative values times a constant: one, or one per channel.
     LeakyRelu,
     PRelu,
+    Function(Function),
+    /// With a single number as one of the operands.
+    Quotient,
     Softmax {
+        axis: usize,
+    },
+    Reduce {
+        kind: Reduction,
+        axes: Vec<usize>,
+    },
+    ArgMax {
         axis: usize,
     },
     /// The same elements in row-major order under another shape.
     Reshape,
     Transpose {
         perm: Vec<usize>,
+    },
+    Concat {
+        axis: usize,
+    },
+    /// Slice, Pad, Gather, Expand, Tile, Resize of the nearest: the same elements at other
+    /// places. The input may lack leading dimensions of one.
+    Select {
+        axes: Selection,
+        fill: f32,
+    },
+    /// For every output row and column the earlier one of two neighbours and the weight, 0 to 1,
+    /// of the later one.
+    ResizeLinear {
+        rows: Vec<(usize, f64)>,
+        columns: Vec<(usize, f64)>,
+    },
+    /// Channels to pixels; `columns_first`: the block's place is the faster part of the channel
+    /// (mode CRD), otherwise the slower one (DCR).
+    DepthToSpace {
+        block: usize,
+        columns_first: bool,
+    },
+    SpaceToDepth {
+        block: usize,
     },
 }
 
@@ -62,45 +117,131 @@ fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     if node.outputs.is_empty() || node.outputs[0].is_empty() {
         return refuse("it has no output. Export the model again.");
     }
-    match node.op.as_str() {
+    let op = node.op.as_str();
+    if let Some(binary) = Binary::of(op) {
+        return elementwise::binary(graph, node, binary);
+    }
+    if let Some(reduction) = Reduction::of(op) {
+        return reduce::reduce(graph, node, reduction);
+    }
+    match op {
         "Conv" => window::conv(graph, node),
-        "Gemm" => gemm(graph, node),
+        "ConvTranspose" => window::conv_transpose(graph, node),
+        "Gemm" => linear::gemm(graph, node),
+        "MatMul" => linear::matmul(graph, node),
         "MaxPool" => window::max_pool(graph, node),
         "AveragePool" => window::average_pool(graph, node),
         "GlobalAveragePool" => Ok((Op::GlobalAveragePool, window::global(graph, node)?)),
         "GlobalMaxPool" => Ok((Op::GlobalMaxPool, window::global(graph, node)?)),
-        "Add" => add(graph, node),
+        "Div" => elementwise::div(graph, node),
         "Relu" => Ok((Op::Relu, data_input(graph, node)?.to_vec())),
-        "LeakyRelu" => leaky_relu(graph, node),
-        "PRelu" => prelu(graph, node),
-        "Softmax" => softmax(graph, node),
-        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => reshape(graph, node),
-        "Transpose" => transpose(graph, node),
-        _ => refuse(unsupported_op(graph, node)),
+        "LeakyRelu" => elementwise::leaky_relu(graph, node),
+        "PRelu" => elementwise::prelu(graph, node),
+        "ArgMax" => reduce::arg_max(graph, node),
+        "Softmax" => reduce::softmax(graph, node),
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => rearrange::reshape(graph, node),
+        "Transpose" => rearrange::transpose(graph, node),
+        "Concat" => rearrange::concat(graph, node),
+        "Slice" => rearrange::slice(graph, node),
+        "Pad" => rearrange::pad(graph, node),
+        "Expand" => rearrange::expand(graph, node),
+        "Gather" => rearrange::gather(graph, node),
+        "Tile" => rearrange::tile(graph, node),
+        "Resize" => resize::resize(graph, node),
+        "DepthToSpace" | "SpaceToDepth" => rearrange::depth_to_space(graph, node),
+        _ if FUNCTIONS.contains(&op) => elementwise::function(graph, node),
+        _ => refuse(unsupported_op(node)),
     }
 }
 
+/// Operators that are functions of one number; Relu and LeakyRelu have kernels of their own.
+const FUNCTIONS: [&str; 26] = [
+    "Abs",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Log",
+    "Mish",
+    "Neg",
+    "Pow",
+    "Reciprocal",
+    "Round",
+    "Selu",
+    "Sigmoid",
+    "Sign",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Swish",
+    "Tanh",
+    "ThresholdedRelu",
+];
+
+/// Other operators that [`resolve`] knows.
+const OPERATORS: [&str; 37] = [
+    "Add",
+    "ArgMax",
+    "AveragePool",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "DepthToSpace",
+    "Div",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "LeakyRelu",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "PRelu",
+    "Pad",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Slice",
+    "Softmax",
+    "SpaceToDepth",
+    "Squeeze",
+    "Sub",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+];
+
 /// True for operators that [`resolve`] knows, whatever their attributes.
 pub(crate) fn is_known(op: &str) -> bool {
-    matches!(
-        op,
-        "Conv"
-            | "Gemm"
-            | "MaxPool"
-            | "AveragePool"
-            | "GlobalAveragePool"
-            | "GlobalMaxPool"
-            | "Add"
-            | "Relu"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Softmax"
-            | "Reshape"
-            | "Flatten"
-            | "Squeeze"
-            | "Unsqueeze"
-            | "Transpose"
-    )
+    FUNCTIONS.contains(&op) || OPERATORS.contains(&op)
+}
+
+/// An attribute that names an axis of `rank` dimensions.
+fn axis_of(node: &Node, attr: &str, default: i64, rank: usize) -> Result<usize, Refusal> {
+    let given = node.int(attr, default);
+    let axis = if given < 0 {
+        given + rank as i64
+    } else {
+        given
+    };
+    match usize::try_from(axis) {
+        Ok(axis) if axis < rank => Ok(axis),
+        _ => refuse(format!("its axis {given} is outside its input.")),
+    }
 }
 
 fn input_dims<'g>(graph: &'g Graph, node: &Node, i: usize) -> Result<&'g [usize], Refusal> {
@@ -167,132 +308,4 @@ fn check_bias(graph: &Graph, node: &Node, i: usize, outputs: usize) -> Result<()
         ));
     }
     Ok(())
-}
-
-fn gemm(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let dims = data_input(graph, node)?;
-    let &[1, k] = dims else {
-        return refuse(format!(
-            "its input has the shape {dims:?}; a flat (1, K) one is needed. Add a Flatten before it."
-        ));
-    };
-    if node.int("transA", 0) != 0 {
-        return refuse("a transposed input (transA) is not supported.");
-    }
-    if node.float("alpha", 1.0) != 1.0 || node.float("beta", 1.0) != 1.0 {
-        return refuse("alpha and beta other than 1 could not be folded into its weights.");
-    }
-    let trans_b = node.int("transB", 0) != 0;
-    let (dims, _) = weights(graph, node, 1)?;
-    let (inputs, outputs) = match (dims, trans_b) {
-        (&[i, o], false) => (i, o),
-        (&[o, i], true) => (i, o),
-        _ => return refuse(format!("its weights have the shape {dims:?}.")),
-    };
-    if inputs != k || outputs == 0 {
-        return refuse(format!(
-            "its weights take {inputs} values, its input has {k}."
-        ));
-    }
-    check_bias(graph, node, 2, outputs)?;
-    Ok((Op::Gemm { trans_b }, vec![1, outputs]))
-}
-
-fn add(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let a = input_dims(graph, node, 0)?;
-    let b = input_dims(graph, node, 1)?;
-    for i in 0..2 {
-        let name = node.input(i).unwrap_or("");
-        if graph.constants.contains_key(name) {
-            return refuse(format!(
-                "adding the constant '{name}' is supported only as the bias directly after a \
-                 convolution or dense layer."
-            ));
-        }
-    }
-    if a != b {
-        return refuse(format!(
-            "its operands have different shapes, {a:?} and {b:?}; broadcasting is not supported yet."
-        ));
-    }
-    Ok((Op::Add, a.to_vec()))
-}
-
-fn leaky_relu(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let alpha = node.float("alpha", 0.01);
-    if !alpha.is_finite() || alpha < 0.0 {
-        return refuse(format!("its alpha {alpha} is not a positive number."));
-    }
-    Ok((Op::LeakyRelu, data_input(graph, node)?.to_vec()))
-}
-
-fn prelu(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let dims = data_input(graph, node)?;
-    let (_, slopes) = weights(graph, node, 1)?;
-    let channels = dims.get(1).copied().unwrap_or(1);
-    if slopes.len() != channels && slopes.len() != 1 {
-        return refuse(format!(
-            "it has {} slopes; one, or one for each of the {channels} channels is supported.",
-            slopes.len()
-        ));
-    }
-    Ok((Op::PRelu, dims.to_vec()))
-}
-
-fn softmax(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let dims = data_input(graph, node)?;
-    let rank = dims.len() as i64;
-    let default = if graph.opset >= 13 { -1 } else { 1 };
-    let axis = node.int("axis", default);
-    let axis = if axis < 0 { axis + rank } else { axis };
-    if !(0..rank).contains(&axis) {
-        return refuse(format!("its axis {axis} is outside its input."));
-    }
-    let axis = axis as usize;
-    if graph.opset < 13 && dims[axis + 1..].iter().any(|d| *d != 1) {
-        return refuse(
-            "softmax over several dimensions at once (opset below 13) is not supported. Export \
-             with opset 13.",
-        );
-    }
-    Ok((Op::Softmax { axis }, dims.to_vec()))
-}
-
-fn transpose(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let dims = data_input(graph, node)?;
-    let perm = match node.ints("perm") {
-        Some(p) => p.to_vec(),
-        None => (0..dims.len() as i64).rev().collect(),
-    };
-    let mut seen = vec![false; dims.len()];
-    for &p in &perm {
-        match usize::try_from(p).ok().and_then(|p| seen.get_mut(p)) {
-            Some(s) if !*s => *s = true,
-            _ => {
-                return refuse(format!(
-                    "its perm {perm:?} does not fit its input {dims:?}."
-                ));
-            }
-        }
-    }
-    if perm.len() != dims.len() {
-        return refuse(format!(
-            "its perm {perm:?} does not fit its input {dims:?}."
-        ));
-    }
-    let perm: Vec<usize> = perm.iter().map(|p| *p as usize).collect();
-    let out = perm.iter().map(|p| dims[*p]).collect();
-    Ok((Op::Transpose { perm }, out))
-}
-
-fn reshape(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
-    let dims = data_input(graph, node)?;
-    let out = reshaped_dims(graph, node, dims)?;
-    if out.iter().product::<usize>() != dims.iter().product::<usize>() {
-        return refuse(format!(
-            "the shape {out:?} doesn't hold the elements of {dims:?}. Only the batch dimension may \
-             be left open."
-        ));
-    }
-    Ok((Op::Reshape, out))
 }

@@ -1,7 +1,7 @@
 //! Shapes: of the operators that only rearrange, and of a whole graph.
 
-use super::{Refusal, refuse, resolve};
-use crate::graph::{Attr, Graph, Node};
+use super::{Refusal, product_dims, refuse, resolve};
+use crate::graph::{Graph, Node};
 
 /// Output dims of Reshape, Flatten, Squeeze and Unsqueeze.
 pub(crate) fn reshaped_dims(
@@ -152,65 +152,37 @@ pub(crate) fn infer_shapes(graph: &mut Graph) {
 fn shape_of_removable(graph: &Graph, node: &Node) -> Option<Vec<usize>> {
     let input = graph.shape(node.input(0)?)?;
     match node.op.as_str() {
-        "Identity" | "Dropout" | "BatchNormalization" | "Cast" | "Clip" | "Sigmoid" | "Tanh"
-        | "HardSigmoid" | "HardSwish" | "Elu" | "Gelu" | "Exp" | "Sqrt" | "Neg" | "Abs" | "Erf" => {
-            Some(input.to_vec())
+        "Identity" | "Dropout" | "BatchNormalization" | "Cast" | "QuantizeLinear"
+        | "DequantizeLinear" => Some(input.to_vec()),
+        "Add" | "Mul" | "Sub" | "Div" | "Max" | "Min" | "Sum" | "Mean" | "Pow" => {
+            (node.inputs.iter()).try_fold(input.to_vec(), |dims, name| {
+                broadcast(&dims, graph.shape(name)?)
+            })
         }
-        "Add" | "Mul" | "Sub" | "Div" => broadcast(input, graph.shape(node.input(1)?)?),
-        "MatMul" => {
-            let weights = graph.shape(node.input(1)?)?;
-            let (&k, head) = input.split_last()?;
-            match *weights {
-                [i, o] if i == k => Some(head.iter().copied().chain([o]).collect()),
-                _ => None,
-            }
-        }
-        "Gemm" => {
-            let weights = graph.shape(node.input(1)?)?;
-            let outputs = if node.int("transB", 0) != 0 { 0 } else { 1 };
-            Some(vec![*input.first()?, *weights.get(outputs)?])
-        }
-        "Pad" => {
-            let pads = pad_amounts(graph, node)?;
-            let rank = input.len();
-            if pads.len() != 2 * rank {
-                return None;
-            }
-            (0..rank)
-                .map(|i| {
-                    let grown = (input[i] as i64)
-                        .checked_add(pads[i])?
-                        .checked_add(pads[i + rank])?;
-                    usize::try_from(grown).ok()
-                })
-                .collect()
-        }
-        "ReduceMean" => {
-            let (axes, keep) = reduce_axes(graph, node, input.len())?;
-            let mut out = Vec::new();
-            for (i, d) in input.iter().enumerate() {
-                match (axes.contains(&i), keep) {
-                    (true, true) => out.push(1),
-                    (true, false) => {}
-                    (false, _) => out.push(*d),
-                }
-            }
-            Some(out)
-        }
-        "Concat" => {
-            let axis = node.int("axis", 0);
-            let rank = input.len() as i64;
-            let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
-            let mut out = input.to_vec();
-            *out.get_mut(axis)? = 0;
-            for name in &node.inputs {
-                let dims = graph.shape(name)?;
-                out[axis] += dims.get(axis)?;
-            }
-            Some(out)
+        "MatMul" => product_dims(input, graph.shape(node.input(1)?)?),
+        "Gather" => {
+            let axis = axis_in(node.int("axis", 0), input.len())?;
+            let index = graph.shape(node.input(1)?)?;
+            Some([&input[..axis], index, &input[axis + 1..]].concat())
         }
         _ => None,
     }
+}
+
+fn axis_in(axis: i64, rank: usize) -> Option<usize> {
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(axis).ok().filter(|a| *a < rank)
+}
+
+/// `dims` with the `axes` gone, or kept as ones.
+pub(crate) fn reduced(dims: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
+    (dims.iter().enumerate())
+        .filter_map(|(i, d)| match (axes.contains(&i), keep) {
+            (true, true) => Some(1),
+            (true, false) => None,
+            (false, _) => Some(*d),
+        })
+        .collect()
 }
 
 /// NumPy broadcasting of two shapes.
@@ -230,29 +202,41 @@ pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-/// Pads of a Pad node: from the attribute (opset < 11) or the second input.
-pub(crate) fn pad_amounts<'g>(graph: &'g Graph, node: &'g Node) -> Option<&'g [i64]> {
-    match node.input(1) {
-        Some(name) => graph.int_values(name),
-        None => node.ints("pads"),
+/// Pads of a Pad node, all the befores and then all the afters: from the attribute
+/// (opset < 11) or the second input, which may be for some axes only.
+pub(crate) fn pad_amounts(graph: &Graph, node: &Node) -> Option<Vec<i64>> {
+    let given = match node.input(1) {
+        Some(name) => graph.int_values(name)?,
+        None => node.ints("pads")?,
+    };
+    let Some(axes) = node.input(3) else {
+        return Some(given.to_vec());
+    };
+    let rank = graph.shape(node.input(0)?)?.len();
+    let axes = graph.int_values(axes)?;
+    let mut pads = vec![0; 2 * rank];
+    for (i, axis) in axes.iter().enumerate() {
+        let axis = axis_in(*axis, rank)?;
+        pads[axis] = *given.get(i)?;
+        pads[axis + rank] = *given.get(i + axes.len())?;
     }
+    Some(pads)
 }
 
-/// Axes of a reduction, as indices, and whether they stay as ones.
+/// Axes of a reduction, as indices in ascending order, and whether they stay as ones.
 pub(crate) fn reduce_axes(graph: &Graph, node: &Node, rank: usize) -> Option<(Vec<usize>, bool)> {
-    let axes = match node.input(1) {
-        Some(name) => graph.int_values(name)?.to_vec(),
-        None => match node.attrs.get("axes") {
-            Some(Attr::Ints(v)) => v.clone(),
-            _ => (0..rank as i64).collect(),
-        },
+    let given = match node.input(1) {
+        Some(name) => graph.int_values(name)?,
+        None => node.ints("axes").unwrap_or(&[]),
     };
-    let axes = (axes.iter())
-        .map(|&a| {
-            let a = if a < 0 { a + rank as i64 } else { a };
-            usize::try_from(a).ok().filter(|a| *a < rank)
-        })
+    let mut axes = (given.iter())
+        .map(|a| axis_in(*a, rank))
         .collect::<Option<Vec<_>>>()?;
+    if axes.is_empty() && node.int("noop_with_empty_axes", 0) == 0 {
+        axes = (0..rank).collect();
+    }
+    axes.sort_unstable();
+    axes.dedup();
     Some((axes, node.int("keepdims", 1) != 0))
 }
 
@@ -267,7 +251,14 @@ pub(crate) fn macs(graph: &Graph, node: &Node) -> u64 {
     let elements = |d: &[usize]| d.iter().map(|v| *v as u64).product::<u64>();
     match node.op.as_str() {
         "Conv" => elements(out) * elements(weights.get(1..).unwrap_or(&[])),
-        "Gemm" | "MatMul" => elements(weights),
+        "ConvTranspose" => {
+            let input = node.input(0).and_then(|n| graph.shape(n)).unwrap_or(&[]);
+            elements(input) * elements(weights.get(1..).unwrap_or(&[]))
+        }
+        "Gemm" | "MatMul" => {
+            let input = node.input(0).and_then(|n| graph.shape(n)).unwrap_or(&[]);
+            elements(out) * input.last().map_or(0, |k| *k as u64)
+        }
         _ => 0,
     }
 }

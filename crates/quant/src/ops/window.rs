@@ -13,11 +13,22 @@ pub(crate) struct Window {
     pub(crate) pads: [usize; 4],
 }
 
+/// A window whose elements are spread over the output, as a transposed convolution does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transposed {
+    /// As it slides over the output; the pads are what is cut off the output.
+    pub(crate) window: Window,
+    pub(crate) groups: usize,
+}
+
 /// Dims (1, C, H, W), or (1, C, L) with one row, as C, rows, columns.
-fn image_input(graph: &Graph, node: &Node) -> Result<[usize; 3], Refusal> {
+pub(super) fn image_input(graph: &Graph, node: &Node) -> Result<[usize; 3], Refusal> {
     match *data_input(graph, node)? {
         [1, c, h, w] => Ok([c, h, w]),
         [1, c, l] => Ok([c, 1, l]),
+        [n, _, _, _] | [n, _, _] => refuse(format!(
+            "its input has a fixed batch of {n}. Export the model with batch 1."
+        )),
         ref dims => refuse(format!(
             "its input has the shape {dims:?}; (1, C, H, W) or (1, C, L) is needed."
         )),
@@ -127,11 +138,11 @@ fn window(
             ));
         };
         output[i] = room / stride[i] + 1;
-        if ceil && room % stride[i] != 0 {
-            return refuse(
-                "rounding the output size up (ceil_mode) is not supported. Export with \
-                 ceil_mode=0 or pad the input.",
-            );
+        // Rounded up, unless the last window would start behind the input.
+        let last = output[i] * stride[i];
+        if ceil && room % stride[i] != 0 && last < input[i] + pads[i] {
+            output[i] += 1;
+            pads[i + 2] += last + span[i] - padded;
         }
     }
     Ok((
@@ -159,19 +170,106 @@ pub(super) fn conv(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     check_bias(graph, node, 2, outputs)?;
     let (window, [h, w]) = window(graph, node, Some(kernel))?;
     let out = like_input(graph, node, outputs, h, w)?;
-    match node.int("group", 1) {
-        1 if per_group == c => Ok((Op::Conv(window), out)),
-        g if g as usize == c && per_group == 1 && outputs == c => {
-            Ok((Op::DepthwiseConv(window), out))
-        }
-        1 => refuse(format!(
-            "its weights take {per_group} channels, its input has {c}."
-        )),
-        g => refuse(format!(
-            "a convolution with {g} groups over {c} channels is not supported yet; only 1 group \
-             and depthwise (groups = input channels = output channels) are."
+    let groups = groups(node, c, outputs)?;
+    if per_group * groups != c {
+        return refuse(format!(
+            "its weights take {per_group} channels in each of {groups} groups, its input has {c}."
+        ));
+    }
+    let op = match groups {
+        g if g > 1 && g == c && outputs == c => Op::DepthwiseConv(window),
+        groups => Op::Conv { window, groups },
+    };
+    Ok((op, out))
+}
+
+fn groups(node: &Node, inputs: usize, outputs: usize) -> Result<usize, Refusal> {
+    let given = node.int("group", 1);
+    match usize::try_from(given) {
+        Ok(g) if g > 0 && inputs.is_multiple_of(g) && outputs.is_multiple_of(g) => Ok(g),
+        _ => refuse(format!(
+            "its {given} groups don't divide {inputs} input and {outputs} output channels."
         )),
     }
+}
+
+pub(super) fn conv_transpose(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
+    let [c, h, w] = image_input(graph, node)?;
+    let (dims, _) = weights(graph, node, 1)?;
+    let spatial = input_dims(graph, node, 0)?.len() - 2;
+    let (inputs, per_group, kernel) = match *dims {
+        [i, o, kh, kw] if spatial == 2 => (i, o, [kh, kw]),
+        [i, o, kw] if spatial == 1 => (i, o, [1, kw]),
+        ref d => return refuse(format!("its weights have the shape {d:?}.")),
+    };
+    let groups = groups(node, inputs, inputs)?;
+    let outputs = per_group * groups;
+    if inputs != c || dims.contains(&0) {
+        return refuse(format!(
+            "its weights take {inputs} channels, its input has {c}."
+        ));
+    }
+    check_bias(graph, node, 2, outputs)?;
+    if node.ints("kernel_shape").is_some() && pair(node, "kernel_shape", spatial, 1)? != kernel {
+        return refuse("its kernel_shape differs from its weights.");
+    }
+    let stride = pair(node, "strides", spatial, 1)?;
+    let dilation = pair(node, "dilations", spatial, 1)?;
+    let small = |name: &str, n: usize| -> Result<Option<Vec<usize>>, Refusal> {
+        let Some(given) = node.ints(name) else {
+            return Ok(None);
+        };
+        let values = (given.iter())
+            .map(|v| usize::try_from(*v).ok().filter(|v| *v <= 65535))
+            .collect::<Option<Vec<_>>>();
+        match values {
+            Some(v) if v.len() == n => Ok(Some(v)),
+            _ => refuse(format!("its {name} {given:?} is not valid here.")),
+        }
+    };
+    let extra = small("output_padding", spatial)?.unwrap_or_else(|| vec![0; spatial]);
+    let wanted = small("output_shape", spatial)?;
+    let pads = small("pads", 2 * spatial)?.unwrap_or_else(|| vec![0; 2 * spatial]);
+    let auto = node.str("auto_pad", "NOTSET");
+    let (mut cut, mut output) = ([0; 4], [1; 2]);
+    for i in 2 - spatial..2 {
+        let k = i + spatial - 2;
+        let full = ([h, w][i] - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1 + extra[k];
+        let goal = match (&wanted, auto.as_str()) {
+            (Some(wanted), _) => Some(wanted[k]),
+            (None, "SAME_UPPER" | "SAME_LOWER") => Some([h, w][i] * stride[i]),
+            (None, "NOTSET" | "VALID" | "") => None,
+            (None, other) => return refuse(format!("its auto_pad '{other}' is not known.")),
+        };
+        let (before, after) = match goal {
+            Some(goal) => {
+                let Some(total) = full.checked_sub(goal).filter(|_| goal > 0) else {
+                    return refuse(format!("its output size {goal} can't be reached."));
+                };
+                match auto.as_str() {
+                    "SAME_UPPER" => (total / 2, total - total / 2),
+                    _ => (total - total / 2, total / 2),
+                }
+            }
+            None if auto == "VALID" => (0, 0),
+            None => (pads[k], pads[k + spatial]),
+        };
+        let Some(size) = full.checked_sub(before + after).filter(|s| *s > 0) else {
+            return refuse("its pads cut away the whole output.");
+        };
+        if extra[k] >= stride[i] {
+            return refuse("its output_padding is not smaller than its stride.");
+        }
+        (cut[i], cut[i + 2], output[i]) = (before, after, size);
+    }
+    let window = Window {
+        kernel,
+        stride,
+        dilation,
+        pads: cut,
+    };
+    let out = like_input(graph, node, outputs, output[0], output[1])?;
+    Ok((Op::ConvTranspose(Transposed { window, groups }), out))
 }
 
 pub(super) fn max_pool(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
@@ -186,10 +284,14 @@ pub(super) fn max_pool(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> 
 pub(super) fn average_pool(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let [c, _, _] = image_input(graph, node)?;
     let (window, [h, w]) = window(graph, node, None)?;
-    let op = Op::AveragePool {
-        window,
-        count_pads: node.int("count_include_pad", 0) != 0,
-    };
+    let count_pads = node.int("count_include_pad", 0) != 0 && window.pads != [0; 4];
+    if count_pads && node.int("ceil_mode", 0) != 0 {
+        return refuse(
+            "counting the padding (count_include_pad) together with ceil_mode is not supported. \
+             Export it with ceil_mode=0.",
+        );
+    }
+    let op = Op::AveragePool { window, count_pads };
     Ok((op, like_input(graph, node, c, h, w)?))
 }
 

@@ -33,6 +33,14 @@ fn does_nothing(graph: &Graph, node: &Node) -> bool {
             .is_none_or(|mask| mask.is_empty() || graph.consumers(mask).is_empty()),
         "Flatten" => ops::reshaped_dims(graph, node, dims).is_ok_and(|out| out == dims),
         "Pad" => ops::pad_amounts(graph, node).is_some_and(|p| p.iter().all(|p| *p == 0)),
+        "Tile" => graph.shape(node.output()) == Some(dims),
+        "Sum" | "Mean" => node.inputs.len() == 1,
+        "Clip" => match ops::Function::of(graph, node) {
+            Some(ops::Function::Clip { low, high }) => {
+                low.is_infinite() && high.is_infinite() && low < high
+            }
+            _ => false,
+        },
         "Transpose" => {
             (node.ints("perm")).is_some_and(|p| p.iter().enumerate().all(|(i, p)| *p == i as i64))
         }
@@ -90,6 +98,18 @@ fn merged_perm(graph: &Graph, second: &Node) -> Option<(String, String, Vec<i64>
         .map(|k| usize::try_from(*k).ok().and_then(|k| p.get(k)).copied())
         .collect::<Option<Vec<_>>>()?;
     Some((first.input(0)?.to_owned(), first.name.clone(), perm))
+}
+
+pub(super) fn unused(graph: &mut Graph) -> Vec<String> {
+    let mut changes = Vec::new();
+    let dead = |graph: &Graph, n: &Node| {
+        (n.outputs.iter()).all(|o| !graph.is_output(o) && graph.consumers(o).is_empty())
+    };
+    while let Some(i) = graph.nodes.iter().rposition(|n| dead(graph, n)) {
+        let node = graph.nodes.remove(i);
+        changes.push(format!("removed {} '{}'", node.op, node.name));
+    }
+    changes
 }
 
 fn drop_dead_transposes(graph: &mut Graph) {

@@ -29,58 +29,6 @@ fn absorb(graph: &mut Graph, keep: usize, remove: usize) {
     graph.nodes.remove(remove);
 }
 
-pub(super) fn reduce_mean(graph: &mut Graph) -> Vec<String> {
-    let mut changes = Vec::new();
-    let mut i = 0;
-    while i < graph.nodes.len() {
-        let node = graph.nodes[i].clone();
-        i += 1;
-        if node.op != "ReduceMean" {
-            continue;
-        }
-        let Some(dims) = node
-            .input(0)
-            .and_then(|n| graph.shape(n))
-            .map(<[usize]>::to_vec)
-        else {
-            continue;
-        };
-        let Some((mut axes, keep)) = ops::reduce_axes(graph, &node, dims.len()) else {
-            continue;
-        };
-        axes.sort_unstable();
-        if !matches!(dims.len(), 3 | 4) || axes != (2..dims.len()).collect::<Vec<_>>() {
-            continue;
-        }
-        let at = i - 1;
-        graph.nodes[at].op = "GlobalAveragePool".into();
-        graph.nodes[at].attrs.clear();
-        graph.nodes[at].inputs.truncate(1);
-        if !keep {
-            // The pooled tensor keeps its ones; a Reshape drops them.
-            let pooled = graph.fresh_name(&format!("{}_pooled", node.output()));
-            let shape = graph.fresh_name(&format!("{}_shape", node.output()));
-            graph.nodes[at].outputs = vec![pooled.clone()];
-            graph.add_constant(
-                &shape,
-                Constant::ints(vec![2], vec![dims[0] as i64, dims[1] as i64]),
-            );
-            graph.nodes.insert(
-                i,
-                Node {
-                    name: graph.fresh_name(&format!("{}_reshape", node.name)),
-                    op: "Reshape".into(),
-                    inputs: vec![pooled, shape],
-                    outputs: node.outputs.clone(),
-                    attrs: Default::default(),
-                },
-            );
-        }
-        changes.push(format!("'{}'", node.name));
-    }
-    changes
-}
-
 pub(super) fn pads(graph: &mut Graph) -> Vec<String> {
     let mut changes = Vec::new();
     let mut i = 0;
@@ -106,7 +54,7 @@ fn fuse_pad(graph: &mut Graph, i: usize) -> Option<String> {
     let rank = amounts.len() / 2;
     let spatial = rank.checked_sub(2)?;
     let outside = (0..2).any(|d| amounts[d] != 0 || amounts[d + rank] != 0);
-    if value != 0.0 || outside || pad.input(3).is_some() || amounts.iter().any(|a| *a < 0) {
+    if value != 0.0 || outside || amounts.iter().any(|a| *a < 0) {
         return None;
     }
     let added: Vec<i64> = (2..rank)
@@ -132,7 +80,7 @@ fn fuse_pad(graph: &mut Graph, i: usize) -> Option<String> {
     let count_zeros = match next.op.as_str() {
         "Conv" => false,
         // Zeros that were part of the input count in the mean.
-        "AveragePool" if old.iter().all(|p| *p == 0) => true,
+        "AveragePool" if old.iter().all(|p| *p == 0) && next.int("ceil_mode", 0) == 0 => true,
         // Zeros never win over values that are not negative.
         "MaxPool" => {
             let producer = &graph.nodes[graph.producer_of(pad.input(0)?)?];

@@ -5,6 +5,7 @@ mod clean;
 mod fold;
 mod fuse;
 mod names;
+mod simplify;
 
 use crate::graph::Graph;
 use crate::inspect::PassInfo;
@@ -35,9 +36,9 @@ const PASSES: &[Pass] = &[
         run: clean::transpose_pairs,
     },
     Pass {
-        name: "reduce_mean_to_global_average_pool",
-        description: "The mean over rows and columns becomes GlobalAveragePool.",
-        run: fuse::reduce_mean,
+        name: "simplify_operators",
+        description: "Split, Gather, Div, reductions and others become operators that run.",
+        run: simplify::operators,
     },
     Pass {
         name: "fuse_pad",
@@ -60,9 +61,19 @@ const PASSES: &[Pass] = &[
         run: fuse::batch_normalization,
     },
     Pass {
+        name: "batch_normalization_to_conv",
+        description: "BatchNormalization without such a layer becomes a convolution of one tap.",
+        run: simplify::batch_normalization,
+    },
+    Pass {
         name: "fold_gemm_scale",
         description: "Gemm's alpha and beta move into its weights and bias.",
         run: fuse::gemm_scale,
+    },
+    Pass {
+        name: "eliminate_unused_node",
+        description: "Nodes whose results nobody reads are removed.",
+        run: clean::unused,
     },
     Pass {
         name: "eliminate_duplicate_initializer",

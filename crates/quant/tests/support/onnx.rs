@@ -9,7 +9,7 @@ use prost::Message;
 use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tvec};
+use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor};
 
 pub enum Value {
     Int(i64),
@@ -127,6 +127,25 @@ impl Net {
         self.named_node(&format!("n_{output}"), op, inputs, output, attrs)
     }
 
+    /// A node with several outputs, named after the first.
+    pub fn node_many(
+        self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attrs: &[(&str, Value)],
+    ) -> Net {
+        let mut net = self.node(op, inputs, outputs[0], attrs);
+        let node = net.graph().node.last_mut().unwrap();
+        node.output = outputs.iter().map(|o| (*o).into()).collect();
+        net
+    }
+
+    pub fn opset(mut self, version: i64) -> Net {
+        self.model.opset_import[0].version = version;
+        self
+    }
+
     pub fn named_node(
         mut self,
         name: &str,
@@ -188,24 +207,33 @@ impl Net {
 
     /// The file as it is, through the float engine directly: what the import must not change.
     pub fn run(&self, dims: &[usize], data: &[f32]) -> Vec<Vec<f32>> {
+        self.run_all(&[dims.to_vec()], &[data])
+    }
+
+    /// The same for any number of inputs.
+    pub fn run_all(&self, dims: &[Vec<usize>], data: &[&[f32]]) -> Vec<Vec<f32>> {
         let mut model = self.model.clone();
-        let fixed: Vec<i64> = dims.iter().map(|d| *d as i64).collect();
-        model.graph.as_mut().unwrap().input[0] = value_info("x", &fixed);
+        let inputs = &mut model.graph.as_mut().unwrap().input;
+        for (input, dims) in inputs.iter_mut().zip(dims) {
+            let fixed: Vec<i64> = dims.iter().map(|d| *d as i64).collect();
+            *input = value_info(&input.name.clone(), &fixed);
+        }
         let plan = tract_onnx::onnx()
             .model_for_proto_model(&model)
             .unwrap()
-            .into_optimized()
+            // Not optimised: that would be the same engine in the same way as the crate's own.
+            .into_typed()
             .unwrap()
             .into_runnable()
             .unwrap();
-        let input = Tensor::from_shape(dims, data).unwrap();
-        (plan.run(tvec!(input.into())).unwrap().iter())
+        let inputs = (dims.iter().zip(data))
+            .map(|(dims, data)| Tensor::from_shape(dims, data).unwrap().into())
+            .collect();
+        (plan.run(inputs).unwrap().iter())
             .map(|t| {
-                t.to_plain_array_view::<f32>()
-                    .unwrap()
-                    .iter()
-                    .copied()
-                    .collect()
+                let t = t.cast_to::<f32>().unwrap();
+                let view = t.to_plain_array_view::<f32>().unwrap();
+                view.iter().copied().collect()
             })
             .collect()
     }

@@ -1,0 +1,109 @@
+//! Layers that the plan adds: copies in another order, other shapes for the same bytes.
+
+use super::layout::{is_image, permutations, real, same_either_way};
+use super::{Builder, Kind, Layer, Layout, Permutation};
+
+impl Builder<'_> {
+    /// The tensor in the wanted layout: itself, or a reordered copy.
+    pub(super) fn reorder(&mut self, id: usize, layout: Layout) -> usize {
+        let tensor = self.plan.tensors[id].clone();
+        if tensor.layout == layout || is_image(&tensor.dims) && same_either_way(&tensor.dims) {
+            return id;
+        }
+        let name = match layout {
+            Layout::ChannelsLast => format!("{}/channels_last", tensor.name),
+            _ => format!("{}/as_onnx", tensor.name),
+        };
+        if let Some(&copy) = self.by_name.get(&name) {
+            return copy;
+        }
+        let steps = match tensor.layout {
+            Layout::Flat { channels, spatial } => vec![Permutation {
+                dims: vec![spatial, channels],
+                perm: vec![1, 0],
+            }],
+            from => {
+                let rank = tensor.dims.len();
+                permutations(
+                    &real(&from.order(rank), &tensor.dims),
+                    &real(&layout.order(rank), &tensor.dims),
+                    &tensor.dims,
+                )
+            }
+        };
+        self.plan.layout_notes.push(format!(
+            "'{}' is reordered in memory ({} elements)",
+            tensor.name,
+            tensor.len()
+        ));
+        self.permuted(id, steps, &name, tensor.dims.clone(), layout)
+    }
+
+    /// A copy of `id` after the transpositions, called `name`; in between there are tensors of one
+    /// row. An alias when there is none.
+    pub(super) fn permuted(
+        &mut self,
+        id: usize,
+        steps: Vec<Permutation>,
+        name: &str,
+        dims: Vec<usize>,
+        layout: Layout,
+    ) -> usize {
+        let source = self.plan.tensors[id].source.clone();
+        let (mut from, count) = (id, steps.len());
+        if count == 0 {
+            return self.inserted(from, Kind::Alias, name, &source, dims, layout);
+        }
+        for (k, step) in steps.into_iter().enumerate() {
+            let kind = Kind::Permute(step);
+            from = match k + 1 == count {
+                true => self.inserted(from, kind, name, &source, dims.clone(), layout),
+                false => {
+                    let flat = vec![self.plan.tensors[from].len()];
+                    let name = format!("{name}/{k}");
+                    self.inserted(from, kind, &name, &source, flat, Layout::AsOnnx)
+                }
+            };
+        }
+        from
+    }
+
+    /// The same bytes under other dims, as a copy called `name`.
+    pub(super) fn alias(
+        &mut self,
+        id: usize,
+        name: &str,
+        dims: Vec<usize>,
+        layout: Layout,
+    ) -> usize {
+        if self.dims(id) == dims && self.layout(id) == layout {
+            return id;
+        }
+        if let Some(&known) = self.by_name.get(name) {
+            return known;
+        }
+        let source = self.plan.tensors[id].source.clone();
+        self.inserted(id, Kind::Alias, name, &source, dims, layout)
+    }
+
+    fn inserted(
+        &mut self,
+        id: usize,
+        kind: Kind,
+        name: &str,
+        source: &str,
+        dims: Vec<usize>,
+        layout: Layout,
+    ) -> usize {
+        let output = self.tensor(name, source, dims, layout);
+        self.plan.layers.push(Layer {
+            name: name.to_owned(),
+            kind,
+            node: None,
+            activation: None,
+            inputs: vec![id],
+            output,
+        });
+        output
+    }
+}
