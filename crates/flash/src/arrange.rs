@@ -179,13 +179,19 @@ impl Look<'_> {
 
     /// Marks the piece as right, or finds out what of it is to be written.
     async fn compare(&self, piece: &mut Piece) -> Result<(), Trouble> {
-        if !self.skip_equal || !self.equal(piece).await? {
-            if self.skip_equal {
-                self.narrow(piece).await?;
-            }
+        if !self.skip_equal {
             return Ok(());
         }
-        self.found(piece);
+        let there = self.md5(piece.offset, piece.size()).await?;
+        if there == piece.md5 {
+            self.found(piece);
+            return Ok(());
+        }
+        // In erased flash there is nothing to find.
+        let erased: [u8; 16] = Md5::digest(vec![0xFF; piece.bytes.len()]).into();
+        if there != erased {
+            self.narrow(piece).await?;
+        }
         Ok(())
     }
 
