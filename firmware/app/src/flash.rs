@@ -18,6 +18,8 @@ const TABLE_ENTRY: u32 = 0x100;
 const APP_ENTRY: u32 = 0x104;
 const MODEL_ENTRY: u32 = 0x120;
 const MAX_ENTRIES: u32 = 0x200;
+/// Flag of an MMU entry that shows nothing.
+const UNMAPPED: u32 = 1 << 14;
 
 const TABLE_OFFSET: u32 = 0x8000;
 const TABLE_BYTES: u32 = 0xC00;
@@ -140,14 +142,18 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    /// The slot's bytes as they are in flash now: mapping a page anew drops its cache lines.
+    /// The slot's bytes as they are in flash now: taking a page away and mapping it anew drops its cache
+    /// lines (a mapping that stays the same keeps what was read through it in Espressif's QEMU).
     fn fresh(&self, offset: u32, length: u32) -> &[u8] {
         let start = self.slot.offset % PAGE + offset;
         let first = start / PAGE;
         let count = (start % PAGE + length).div_ceil(PAGE);
         let entry = self.slot.entry + first;
         // SAFETY: entries of this slot's window, showing what they showed before.
-        unsafe { map_flash(entry, self.slot.offset / PAGE + first, count) };
+        unsafe {
+            map_flash(entry, UNMAPPED, count);
+            map_flash(entry, self.slot.offset / PAGE + first, count);
+        }
         let address = DROM + self.slot.entry * PAGE + start;
         // SAFETY: inside the window; written only between borrows, as `erase` and `program` take `&mut self`.
         unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) }
