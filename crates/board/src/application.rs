@@ -56,12 +56,17 @@ impl Application {
         }
     }
 
-    /// Runs for a stretch, or until it waits for the host; what it sent goes to `out`.
-    pub(crate) fn run(&mut self, out: &mut Vec<u8>) -> Option<End> {
+    /// Runs for a stretch, or until it waits for the host; what it sent goes to `out`, what it wrote to
+    /// flash to `nor`.
+    pub(crate) fn run(&mut self, nor: &mut Nor, out: &mut Vec<u8>) -> Option<End> {
         if self.idle {
             return None;
         }
         let outcome = self.machine.run(STRETCH);
+        for (offset, bytes) in self.machine.written_flash() {
+            nor.erase(offset, bytes.len() as u32);
+            nor.program(offset, &bytes);
+        }
         let (uart, usb) = (self.machine.uart_output(), self.machine.usb_output());
         out.extend(match self.personality {
             Personality::UartBridge => uart,

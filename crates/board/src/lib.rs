@@ -232,7 +232,7 @@ impl VirtualBoard {
             return;
         };
         let mut sent = Vec::new();
-        let end = application.run(&mut sent);
+        let end = application.run(&mut self.nor, &mut sent);
         self.send(&sent);
         self.end_application(end);
     }

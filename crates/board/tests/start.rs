@@ -63,6 +63,7 @@ fn boots_only_what_is_whole() {
 /// A board with the images that the page writes, and a model.
 fn with_the_runtime(model: Option<&[u8]>) -> (VirtualBoard, String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let folder = std::env::var_os("FIRMWARE").map_or(folder, Into::into);
     let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
     let (bootloader, table, runtime) = (
         read("bootloader.bin"),
@@ -170,9 +171,17 @@ fn the_usb_request_is_withdrawn_by_both_released() {
 }
 
 fn hello(board: &mut VirtualBoard) -> Board {
+    match converse(board, &mut |_| {}) {
+        Some(Event::Connected(found)) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Connects and begins another job; the last event but text.
+fn converse(board: &mut VirtualBoard, job: &mut dyn FnMut(&mut LinkClient)) -> Option<Event> {
     let mut client = LinkClient::new(link::Options::default());
     client.connect();
-    let (mut now, mut found) = (0, None);
+    let (mut now, mut last, mut begun) = (0, None, false);
     loop {
         match client.poll(now) {
             Action::Write(bytes) => board.write(&bytes),
@@ -180,12 +189,17 @@ fn hello(board: &mut VirtualBoard) -> Board {
                 let bytes = board.read();
                 client.on_bytes(&bytes);
                 if bytes.is_empty() {
+                    board.tick(until.saturating_sub(now).max(1) as u32);
                     now = until.max(now + 1);
                 }
             }
-            Action::Event(Event::Connected(board)) => found = Some(board),
-            Action::Event(_) => {}
-            Action::Done => return found.unwrap(),
+            Action::Event(Event::Console(_)) => {}
+            Action::Event(event) => last = Some(event),
+            Action::Done if !begun => {
+                begun = true;
+                job(&mut client);
+            }
+            Action::Done => return last,
             Action::Failed(error) => panic!("{error}"),
         }
     }
@@ -199,6 +213,29 @@ fn the_runtime_answers() {
     assert_eq!(info.chip, 9);
     assert!(info.arena_available >= 256 << 10);
     assert_eq!(info.model.unwrap_err().code, ErrorCode::ModelRefused);
+}
+
+/// The firmware writes its own flash, in the emulator as on the chip.
+#[test]
+fn the_runtime_takes_a_model_over_the_link() {
+    let old = bench::model(1, 20_000);
+    let new = bench::model(2, 20_000);
+    let id = |image: &[u8]| u32::from_le_bytes(image[12..16].try_into().unwrap());
+    let (mut board, _) = with_the_runtime(Some(&old));
+    let found = hello(&mut board);
+    if found.model_room == 0 {
+        println!("skipped: firmware/prebuilt is of before models went over the link");
+        return;
+    }
+    assert_eq!(found.model.unwrap().id, id(&old));
+    let updated = converse(&mut board, &mut |client| client.update_model(new.clone()));
+    assert_eq!(updated, Some(Event::Updated(id(&new))));
+    let restarted = hello(&mut board);
+    assert_eq!(restarted.model.unwrap().id, id(&new));
+    let flash = board.flash().to_vec();
+    assert!(flash[0x10_0000..].starts_with(&old) && flash[0x28_0000..].starts_with(&new));
+    let mut board = VirtualBoard::new(Some(flash), Options::default());
+    assert_eq!(hello(&mut board).model.unwrap().id, id(&new));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod memory;
 mod peripherals;
 mod soc;
+mod spi;
 mod uart;
 mod usb;
 mod watchdog;
@@ -216,6 +217,12 @@ impl Machine {
     /// What USB Serial/JTAG has sent since the last call.
     pub fn usb_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.soc.peripherals.usb.sent)
+    }
+
+    /// Sectors of flash that the program has erased or programmed since the last call: offset, and
+    /// their 4096 bytes.
+    pub fn written_flash(&mut self) -> Vec<(u32, Vec<u8>)> {
+        self.soc.memory.written_flash()
     }
 
     /// Core 0 or 1.

@@ -12,6 +12,9 @@
 //! | 0x600FE000, 8 KiB | RTC fast memory | both |
 //! | 0x50000000, 8 KiB | RTC slow memory | both |
 
+use std::collections::BTreeSet;
+
+use super::spi::SECTOR;
 use crate::{Access, Cause, Trap};
 
 /// What is mapped as one piece. Half an MMU page, as SRAM isn't aligned to more.
@@ -70,6 +73,8 @@ pub(super) struct Memory {
     /// Pieces of `bytes` that code was fetched from.
     code: Vec<bool>,
     pub(super) code_changed: bool,
+    /// Sectors of flash, by their offset, that were written and not yet told of.
+    written: BTreeSet<u32>,
 }
 
 impl Memory {
@@ -90,6 +95,7 @@ impl Memory {
             map: vec![0; ((MAP_END - MAP_START) >> PAGE_BITS) as usize],
             mmu: [MMU_INVALID; MMU_ENTRIES],
             code_changed: false,
+            written: BTreeSet::new(),
         };
         memory.show(
             0x4037_0000,
@@ -277,6 +283,43 @@ impl Memory {
             }
         }
         Some(code)
+    }
+
+    /// Sets the sector at `offset` to ones.
+    pub(super) fn erase_flash(&mut self, offset: u32) {
+        for at in offset..offset + SECTOR {
+            self.change_flash(at, |_| 0xFF);
+        }
+    }
+
+    /// Clears the bits of a byte of flash that are clear in `value`.
+    pub(super) fn program_flash(&mut self, offset: u32, value: u8) {
+        self.change_flash(offset, |byte| byte & value);
+    }
+
+    /// Behind the end of the chip nothing happens.
+    fn change_flash(&mut self, offset: u32, change: impl Fn(u8) -> u8) {
+        if offset >= self.flash_bytes {
+            return;
+        }
+        let at = (FLASH + offset) as usize;
+        if let Some(byte) = self.bytes.get(at).copied() {
+            self.put(at, [change(byte)]);
+            self.written.insert(offset / SECTOR * SECTOR);
+        }
+    }
+
+    /// What was written since the last call, by whole sectors.
+    pub(super) fn written_flash(&mut self) -> Vec<(u32, Vec<u8>)> {
+        let sector = |offset: u32| {
+            let start = (FLASH + offset) as usize;
+            let bytes = self.bytes.get(start..start + SECTOR as usize);
+            (offset, bytes.map(<[u8]>::to_vec).unwrap_or_default())
+        };
+        std::mem::take(&mut self.written)
+            .into_iter()
+            .map(sector)
+            .collect()
     }
 
     /// No code is known any more.

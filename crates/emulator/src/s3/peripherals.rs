@@ -2,11 +2,13 @@
 //! Reference Manual and, where that is silent, ESP-IDF's register headers.
 
 use super::memory::{MMU_ENTRIES, Memory};
+use super::spi::Spi;
 use super::uart::Uart;
 use super::usb::Usb;
 use super::watchdog::{SuperWatchdog, Watchdog};
 
 const UART0: u32 = 0x6000_0000;
+const SPI1: u32 = 0x6000_2000;
 const RTC_CNTL: u32 = 0x6000_8000;
 const TIMG0: u32 = 0x6001_F000;
 const TIMG1: u32 = 0x6002_0000;
@@ -90,6 +92,7 @@ pub(super) enum Poll {
 pub(super) struct Peripherals {
     pub(super) uart: Uart,
     pub(super) usb: Usb,
+    spi: Spi,
     rtc_watchdog: Watchdog,
     timer_groups: [Watchdog; 2],
     super_watchdog: SuperWatchdog,
@@ -116,6 +119,7 @@ impl Peripherals {
         Self {
             uart: Uart::new(),
             usb: Usb::new(usb_host),
+            spi: Spi::default(),
             rtc_watchdog: Watchdog::rtc(),
             timer_groups: [Watchdog::timer_group(), Watchdog::timer_group()],
             super_watchdog: SuperWatchdog::new(),
@@ -166,6 +170,7 @@ impl Peripherals {
         match block {
             UART0 => self.uart.read(offset),
             USB => self.usb.read(offset),
+            SPI1 => self.spi.read(offset),
             RTC_CNTL => match offset {
                 RTC_OPTIONS0 => Some(self.options0),
                 RTC_WDT_CONFIG0..=RTC_WDT_WPROTECT => {
@@ -212,6 +217,7 @@ impl Peripherals {
         match block {
             UART0 => return self.uart.write(offset, value),
             USB => return self.usb.write(offset, value),
+            SPI1 => return self.spi.write(offset, value, memory),
             RTC_CNTL => match offset {
                 RTC_OPTIONS0 => {
                     self.options0 = value & !SW_SYS_RST;
