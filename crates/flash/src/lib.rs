@@ -18,6 +18,7 @@ mod flasher;
 pub mod image;
 mod line;
 mod loader;
+pub mod manifest;
 mod packet;
 pub mod partition;
 pub mod plan;
