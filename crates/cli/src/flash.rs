@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use fixpoint_flash::manifest::Manifest;
 use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Summary, plan};
 use fixpoint_protocol::host::{self, Board, LinkClient};
 use fixpoint_runtime::{AlignedBytes, Model};
@@ -10,7 +11,7 @@ use fixpoint_runtime::{AlignedBytes, Model};
 use crate::failure::Failure;
 use crate::files;
 use crate::port::{CONSOLE_BAUD, Port};
-use crate::terminal::note;
+use crate::terminal::{Bar, note};
 
 /// The images of this release, as `firmware/prebuilt` has them.
 const PREBUILT: Prebuilt<'static> = Prebuilt {
@@ -36,19 +37,36 @@ pub(crate) struct Args {
     /// Folder with bootloader.bin, partition-table.bin and runtime.bin to use instead of the built-in firmware.
     #[arg(long, value_name = "DIR")]
     firmware: Option<PathBuf>,
+    /// Go through the loader even where the running runtime could take the model itself.
+    #[arg(long)]
+    loader: bool,
+    /// Flash the images of an esp-web-tools manifest.json instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "firmware"])]
+    manifest: Option<PathBuf>,
 }
+
+/// How long a runtime that may not be there is waited for.
+const ASK_MS: u64 = 700;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let firmware = Firmware::load(args.firmware.as_deref())?;
     let model = args.model.as_deref().map(read_model).transpose()?;
-    let plan = plan::standard(
-        &firmware.prebuilt(),
-        model.as_ref().map(|model| &model.bytes[..]),
-    )
-    .map_err(|error| Failure::new(error.to_string()))?;
+    let plan = match &args.manifest {
+        Some(path) => manifest_plan(path)?,
+        None => plan::standard(
+            &firmware.prebuilt(),
+            model.as_ref().map(|model| &model.bytes[..]),
+        )
+        .map_err(|error| Failure::new(error.to_string()))?,
+    };
 
     let mut port = Port::open(&args.port)?;
     let link = port.link();
+    if let (Some(model), false) = (&model, args.loader || args.no_reset)
+        && over_the_link(&mut port, &firmware, model)?
+    {
+        return Ok(());
+    }
     if link == Link::Plain {
         note("a TCP connection has no reset lines: the board must wait in download mode");
     }
@@ -72,6 +90,70 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     report(&summary);
     start(&mut port, &summary, model.as_ref())
+}
+
+/// Gives the model to the runtime that runs on the board, if it is this release's and can take it.
+fn over_the_link(port: &mut Port, firmware: &Firmware, model: &ModelFile) -> Result<bool, Failure> {
+    let mut client = LinkClient::new(host::Options {
+        connect_ms: ASK_MS,
+        ..host::Options::default()
+    });
+    client.connect();
+    let _ = port.converse(&mut client, |_| {})?;
+    let Some(board) = client.board() else {
+        return Ok(false);
+    };
+    let current = board.runtime_id != 0 && board.runtime_id == firmware.runtime_id();
+    if !current || board.model_room < model.bytes.len() as u32 {
+        return Ok(false);
+    }
+    if board.model.as_ref().is_ok_and(|there| there.id == model.id) {
+        note("the board runs this runtime and this model already");
+        return Ok(true);
+    }
+    note("the runtime on the board is this one: the model goes to it directly");
+    client.update_model(model.bytes.clone());
+    let mut bar = Bar::new("model bytes");
+    let outcome = port.converse(&mut client, |event| {
+        if let host::Event::Updating { done, total } = event {
+            bar.show(done as usize, total as usize);
+        }
+    })?;
+    drop(bar);
+    if let Err(error) = outcome {
+        note(&format!("{error} Trying the loader."));
+        return Ok(false);
+    }
+    let mut client = LinkClient::default();
+    client.connect();
+    let outcome = port.converse(&mut client, |_| {})?;
+    outcome.map_err(|error| {
+        Failure::new("the board took the model and does not answer after its restart")
+            .help(error.to_string())
+    })?;
+    match client.board() {
+        Some(board) => {
+            note(&describe(board));
+            check(board, Some(model)).map(|()| true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// The images that a manifest names, from beside it.
+fn manifest_plan(path: &Path) -> Result<fixpoint_flash::FlashPlan, Failure> {
+    let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Manifest::read(&text)
+        .and_then(|manifest| {
+            manifest
+                .plan(|part| std::fs::read(folder.join(part)).map_err(|error| error.to_string()))
+        })
+        .map_err(|error| {
+            Failure::new(error.to_string()).about(path).help(
+                "give the manifest.json of a project for the ESP32-S3, with its files beside it",
+            )
+        })
 }
 
 /// Waits for the runtime's answer after the restart.
@@ -180,13 +262,13 @@ fn report(summary: &Summary) {
     );
 }
 
-struct ModelFile {
-    bytes: Vec<u8>,
+pub(crate) struct ModelFile {
+    pub(crate) bytes: Vec<u8>,
     id: u32,
 }
 
 /// Checked here, where a mistake costs nothing.
-fn read_model(path: &Path) -> Result<ModelFile, Failure> {
+pub(crate) fn read_model(path: &Path) -> Result<ModelFile, Failure> {
     let bytes = files::read(path)?;
     let aligned = AlignedBytes::new(&bytes);
     let model = Model::parse(aligned.as_ref())
@@ -198,14 +280,14 @@ fn read_model(path: &Path) -> Result<ModelFile, Failure> {
 }
 
 /// The images that make a board a runtime.
-struct Firmware {
+pub(crate) struct Firmware {
     bootloader: Vec<u8>,
     table: Vec<u8>,
     runtime: Vec<u8>,
 }
 
 impl Firmware {
-    fn load(folder: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
         if let Some(folder) = folder {
             let read = |name: &str| files::read(&folder.join(name));
             return Ok(Firmware {
@@ -221,7 +303,14 @@ impl Firmware {
         })
     }
 
-    fn prebuilt(&self) -> Prebuilt<'_> {
+    /// As a board with this runtime tells it: the first four bytes of the SHA-256 that ends the image.
+    fn runtime_id(&self) -> u32 {
+        let digest = self.runtime.len().checked_sub(32);
+        let id = digest.and_then(|at| self.runtime[at..].first_chunk::<4>());
+        id.map_or(0, |id| u32::from_le_bytes(*id))
+    }
+
+    pub(crate) fn prebuilt(&self) -> Prebuilt<'_> {
         Prebuilt {
             bootloader: &self.bootloader,
             table: &self.table,

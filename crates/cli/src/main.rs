@@ -8,6 +8,7 @@ mod board;
 mod data;
 mod evaluate;
 mod export;
+mod export_flash;
 mod failure;
 mod files;
 mod flash;
@@ -44,6 +45,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Write runtime and model to an ESP32-S3, verify them and start it
     Flash(flash::Args),
+    /// Write what is flashed as files for esp-web-tools and esptool
+    ExportFlash(export_flash::Args),
     /// Run samples on a board that was flashed
     Run(run::Args),
     /// Serve a virtual board on a TCP port
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::ExportEspdl(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Flash(args) => flash::run(&args),
+        Command::ExportFlash(args) => export_flash::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Board(args) => board::run(&args),
     };

@@ -186,6 +186,7 @@ fn a_board_that_runs_its_application_is_not_flashed() {
 
     let said = failed(&fixpoint(&[
         &"flash",
+        &"--loader",
         &"--port",
         &board.address,
         &"--model",

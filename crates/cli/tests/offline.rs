@@ -325,3 +325,25 @@ fn mistakes_are_named() {
     assert!(said.contains("3x17") && said.contains("1x18"), "{said}");
     assert!(!result.exists(), "nothing is written when it fails");
 }
+
+/// Files for esp-web-tools and esptool, without a port.
+#[test]
+fn what_is_flashed_is_written_as_files() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("export-flash");
+    let _ = fs::remove_dir_all(&folder);
+    let output = Command::new(env!("CARGO_BIN_EXE_fixpoint"))
+        .args(["export-flash", "--name", "Test", "--out"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
+    assert!(
+        manifest.contains("\"chipFamily\": \"ESP32-S3\""),
+        "{manifest}"
+    );
+    let merged = fs::read(folder.join("flash.bin")).unwrap();
+    let runtime = fs::read(folder.join("runtime.bin")).unwrap();
+    assert!(merged[0x1_0000..].starts_with(&runtime));
+    assert_eq!(merged[0], 0xE9);
+}
