@@ -1,5 +1,6 @@
-//! The runtime compiled for Xtensa, in QEMU, against the same runtime on the host: every layer of
-//! every model below must hash to the same value, and every output must have the same bytes.
+//! The runtime compiled for Xtensa, in the project's emulator and in QEMU, against the same runtime on
+//! the host: every layer of every model below must hash to the same value, and every output must have
+//! the same bytes.
 //!
 //! `cargo xtask firmware selftest` builds the Xtensa side and runs this; without it (a plain `cargo
 //! test`) there is nothing to run and the test says so.
@@ -7,8 +8,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 use std::{env, fs};
 
+use fixpoint_emulator::elf::Elf;
+use fixpoint_emulator::sim::{End, Sim};
 use fixpoint_quant::{Arithmetic, Bits, FloatModel, Granularity, Options, Samples, Simulator};
 use fixpoint_runtime::{AlignedBytes, Block16};
 
@@ -17,7 +21,10 @@ use fixpoint_runtime::{AlignedBytes, Block16};
 mod job;
 
 /// As `firmware/selftest/link.ld` and `start.S` expect it.
-const JOB_ADDRESS: &str = "0x01000000";
+const JOB_ADDRESS: u32 = 0x0100_0000;
+const MEMORY_BYTES: usize = 128 << 20;
+/// Instructions that a job may take in the emulator.
+const PATIENCE: u64 = 100_000_000_000;
 const CASES: usize = 3;
 
 /// A float model, and samples of its one input.
@@ -34,7 +41,7 @@ fn vectors_pass_on_xtensa() {
         return;
     };
     let cases = fixpoint_tests::cases::all();
-    let text = in_qemu(&elf, &fixpoint_tests::cases::encode(&cases));
+    let text = on_xtensa(&elf, &fixpoint_tests::cases::encode(&cases));
     // The chip's build leaves the legacy arithmetic out, and says so.
     let counts: Vec<usize> = text
         .split(' ')
@@ -79,7 +86,7 @@ fn xtensa_gives_the_bits_of_the_host() {
             let job = prepare(&model, &subject.samples, &options);
             let host = on_host(&job);
             assert!(host.lines().count() > CASES, "{host}");
-            let chip = in_qemu(&elf, &job);
+            let chip = on_xtensa(&elf, &job);
             assert_eq!(chip, host, "{} {bits:?} {granularity:?}", subject.name);
             println!(
                 "{} {bits:?} {granularity:?}: {} lines equal",
@@ -124,6 +131,34 @@ fn on_host(bytes: &[u8]) -> String {
     text
 }
 
+/// What the program says about the job, both in the emulator and in QEMU.
+fn on_xtensa(elf: &Path, bytes: &[u8]) -> String {
+    let emulated = emulated(elf, bytes);
+    assert_eq!(emulated, in_qemu(elf, bytes), "the emulator, and QEMU");
+    emulated
+}
+
+fn emulated(elf: &Path, bytes: &[u8]) -> String {
+    let file = fs::read(elf).expect("the Xtensa build");
+    let program = Elf::parse(&file).expect("an ELF file for Xtensa");
+    let mut sim = Sim::load(MEMORY_BYTES, &program).expect("segments in the memory");
+    sim.memory
+        .place(JOB_ADDRESS, bytes)
+        .expect("room for the job");
+    let start = Instant::now();
+    let end = sim.run(PATIENCE);
+    let text = String::from_utf8_lossy(&sim.output).into_owned();
+    assert_eq!(end, End::Exit(0), "{end}\n{text}");
+    let total = sim.core.take_counts().total;
+    println!(
+        "emulated: {} instructions, about {} cycles, in {:.2} s",
+        total.instructions,
+        total.cycles,
+        start.elapsed().as_secs_f64()
+    );
+    text
+}
+
 fn in_qemu(elf: &Path, bytes: &[u8]) -> String {
     // Two tests may run at once.
     let thread = std::thread::current();
@@ -137,7 +172,7 @@ fn in_qemu(elf: &Path, bytes: &[u8]) -> String {
         .arg(format!("loader,file={},cpu-num=0", elf.display()))
         .arg("-device")
         .arg(format!(
-            "loader,file={},addr={JOB_ADDRESS},force-raw=on",
+            "loader,file={},addr={JOB_ADDRESS:#x},force-raw=on",
             file.display()
         ))
         .output()

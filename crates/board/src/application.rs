@@ -1,7 +1,7 @@
 //! What runs behind the loader: the emulator, booted from the flashed bytes.
 
-use fixpoint_emulator::boot;
 use fixpoint_emulator::s3::{Machine, Options, Outcome, Reset};
+use fixpoint_emulator::{Counts, boot};
 
 use crate::Personality;
 use crate::nor::Nor;
@@ -44,6 +44,14 @@ impl Application {
             personality,
             idle: false,
         })
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.idle
+    }
+
+    pub(crate) fn take_counts(&mut self) -> Counts {
+        self.machine.take_counts(0)
     }
 
     pub(crate) fn on_byte(&mut self, byte: u8) {

@@ -16,6 +16,8 @@ mod stream;
 
 use application::{Application, End};
 use fixpoint_emulator::boot::{self, Boot};
+pub use fixpoint_emulator::elf::{Elf, NotElf};
+pub use fixpoint_emulator::{Class, Counts};
 use loader::{After, Loader, World};
 use nor::Nor;
 use registers::Registers;
@@ -469,6 +471,22 @@ impl VirtualBoard {
     /// Whether the application runs (and not the loader, or nothing).
     pub fn runs_application(&self) -> bool {
         matches!(self.chip, Chip::Application(_))
+    }
+
+    /// Whether nothing will happen but by bytes from the host, signals or time.
+    pub fn waits(&self) -> bool {
+        match &self.chip {
+            Chip::Application(application) => application.waits(),
+            _ => self.out.is_empty(),
+        }
+    }
+
+    /// What core 0 has executed since this was last called, while an application runs.
+    pub fn take_counts(&mut self) -> Option<Counts> {
+        match &mut self.chip {
+            Chip::Application(application) => Some(application.take_counts()),
+            _ => None,
+        }
     }
 
     /// Bytes that came from the host and went to it, faults included.

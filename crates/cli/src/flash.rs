@@ -22,7 +22,7 @@ const PREBUILT: Prebuilt<'static> = Prebuilt {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Serial port, or tcp://HOST:PORT for a bridge or `fixpoint board`.
+    /// Serial port, or tcp://HOST:PORT for a bridge or `fixpoint emulate`.
     #[arg(long, value_name = "PORT")]
     port: String,
     /// Model image from `fixpoint quantize`. Without it the board keeps the model it has.

@@ -4,8 +4,8 @@
 //! usage or not there yet. Results go to stdout, everything else to stderr.
 #![forbid(unsafe_code)]
 
-mod board;
 mod data;
+mod emulate;
 mod evaluate;
 mod export;
 mod export_flash;
@@ -49,8 +49,9 @@ enum Command {
     ExportFlash(export_flash::Args),
     /// Run samples on a board that was flashed
     Run(run::Args),
-    /// Serve a virtual board on a TCP port
-    Board(board::Args),
+    /// Boot a flash file in an emulated ESP32-S3
+    #[command(alias = "board")]
+    Emulate(emulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         Command::Flash(args) => flash::run(&args),
         Command::ExportFlash(args) => export_flash::run(&args),
         Command::Run(args) => run::run(&args),
-        Command::Board(args) => board::run(&args),
+        Command::Emulate(args) => emulate::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

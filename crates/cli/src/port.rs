@@ -52,7 +52,7 @@ impl Port {
         }
     }
 
-    /// Closes and opens a TCP connection, which is a power cycle for `fixpoint board` and nothing
+    /// Closes and opens a TCP connection, which is a power cycle for `fixpoint emulate` and nothing
     /// for a bridge to a real board. A serial port stays as it is.
     pub(crate) fn reconnect(&mut self) -> Result<(), Failure> {
         if let Stream::Tcp(old) = &self.stream {
@@ -207,7 +207,7 @@ impl Stream {
 fn connect(host: &str) -> Result<TcpStream, Failure> {
     let unusable = |e: io::Error| {
         Failure::new(format!("tcp://{host} can't be reached: {e}"))
-            .help("start the serial bridge or 'fixpoint board' first, and write tcp://HOST:PORT")
+            .help("start the serial bridge or 'fixpoint emulate' first, and write tcp://HOST:PORT")
     };
     let addresses: Vec<_> = host.to_socket_addrs().map_err(unusable)?.collect();
     let stream = TcpStream::connect(&addresses[..]).map_err(unusable)?;

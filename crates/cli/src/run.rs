@@ -15,7 +15,7 @@ use crate::terminal::{Bar, note};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Serial port, or tcp://HOST:PORT for a bridge or 'fixpoint board'
+    /// Serial port, or tcp://HOST:PORT for a bridge or 'fixpoint emulate'
     #[arg(long, value_name = "PORT")]
     port: String,
     /// Samples, along axis 0

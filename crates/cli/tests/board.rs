@@ -33,7 +33,7 @@ fn failed(output: &Output) -> String {
     said
 }
 
-/// `fixpoint board` in the background, ended with the test.
+/// `fixpoint emulate` in the background, ended with the test.
 struct Served {
     child: Child,
     address: String,
@@ -42,7 +42,7 @@ struct Served {
 impl Served {
     fn start(args: &[&dyn AsRef<OsStr>]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fixpoint"));
-        command.args(["board", "--listen", "tcp://127.0.0.1:0"]);
+        command.args(["emulate", "--listen", "tcp://127.0.0.1:0"]);
         command.args(args.iter().map(|arg| arg.as_ref()));
         let mut child = command
             .stdout(Stdio::piped())

@@ -21,4 +21,5 @@ mod trap;
 pub use bus::Bus;
 pub use core::{Core, Pause, Stop};
 pub use counts::{Cost, Counts};
+pub use fixpoint_isa::Class;
 pub use trap::{Access, Cause, Trap};

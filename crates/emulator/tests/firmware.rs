@@ -1,6 +1,7 @@
 //! The image that boards get, booted from flash as the page writes it.
 
 use std::path::Path;
+use std::time::Instant;
 
 use fixpoint_emulator::boot::{Boot, boot};
 use fixpoint_emulator::s3::{Machine, Options, Outcome};
@@ -46,4 +47,24 @@ fn it_starts_and_waits_for_its_host() {
     assert!(text.contains("\nFixpoint runtime 0.1.0, arena "), "{text}");
     assert!(text.contains("no model to run"), "{text}");
     assert_eq!(String::from_utf8_lossy(&machine.usb_output()), text);
+}
+
+/// With no host on the USB line the program waits for one, 50 ms long: mostly reads of registers.
+#[test]
+fn it_waits_for_a_usb_host_in_vain() {
+    let mut machine = booted(Options::default());
+    let start = Instant::now();
+    let outcome = machine.run(100_000_000);
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(outcome, Outcome::Idle);
+    let counts = machine.take_counts(0);
+    assert_eq!(counts.total.instructions, machine.executed());
+    // 50 ms at 240 MHz is 12 million cycles.
+    assert!(counts.total.cycles > 12_000_000, "{:?}", counts.total);
+    println!(
+        "{} instructions, {} cycles, {:.0} million instructions a second",
+        counts.total.instructions,
+        counts.total.cycles,
+        counts.total.instructions as f64 / seconds / 1e6
+    );
 }

@@ -1,4 +1,4 @@
-//! The firmware: built, measured, run in QEMU, and compared with what is committed.
+//! The firmware: built, measured, run in the emulator and in QEMU, and compared with what is committed.
 //!
 //! `firmware/prebuilt/` holds the images of the last release, so that the page can be built and
 //! served without any of the tools here.
@@ -25,6 +25,10 @@ pub(crate) use wrapper::stand_in_for_rustc;
 /// What the runtime image may take of its partition: it is sent over a serial line.
 pub(crate) const RUNTIME_BUDGET: u64 = 128 * 1024;
 
+/// Flash of the emulated board, and where its first model partition is by the default table.
+const FLASH_BYTES: usize = 4 << 20;
+const MODEL_OFFSET: usize = 0x10_0000;
+
 /// `cargo xtask firmware [VERB]`.
 ///
 /// # Errors
@@ -33,10 +37,12 @@ pub(crate) fn dispatch(words: &[&str]) -> Result<()> {
     match words {
         [] | ["build"] => build().map(|_| ()),
         ["selftest"] => selftest(),
+        ["run"] => emulate(None),
+        ["run", model] => emulate(Some(model)),
         ["check"] => prebuilt::check(&build()?),
         ["update"] => prebuilt::update(&build()?),
         other => bail!(
-            "`firmware {}` is not a verb; there are build, selftest, check and update",
+            "`firmware {}` is not a verb; there are build, run, selftest, check and update",
             other.join(" ")
         ),
     }
@@ -64,6 +70,38 @@ fn build() -> Result<PathBuf> {
     Ok(images)
 }
 
+/// Builds the firmware and boots it in the emulator, with the model image in the file `model`.
+fn emulate(model: Option<&str>) -> Result<()> {
+    let images = build()?;
+    let mut flash = vec![0xFF; FLASH_BYTES];
+    for (offset, file) in prebuilt::offsets(&images)? {
+        place(&mut flash, offset, &fs::read(images.join(file))?)?;
+    }
+    if let Some(model) = model {
+        let image = fs::read(model).with_context(|| model.to_owned())?;
+        place(&mut flash, MODEL_OFFSET, &image)?;
+    }
+    let file = images.join("flash.bin");
+    fs::write(&file, flash)?;
+    let elf = compile::linked(&compile::APP);
+    let mut fixpoint = run::program("fixpoint")?;
+    fixpoint.args(["emulate", "--counts", "--flash"]).arg(file);
+    let status = fixpoint.arg("--elf").arg(elf).status()?;
+    if !status.success() {
+        bail!("the emulator ended with {status}");
+    }
+    Ok(())
+}
+
+fn place(flash: &mut [u8], offset: usize, bytes: &[u8]) -> Result<()> {
+    let place = offset.checked_add(bytes.len());
+    let place = place.and_then(|end| flash.get_mut(offset..end));
+    place
+        .with_context(|| format!("{} bytes at {offset:#x} are beyond the flash", bytes.len()))?
+        .copy_from_slice(bytes);
+    Ok(())
+}
+
 /// The firmware's version, from its manifest.
 fn version(toolchain: &Toolchain) -> Result<String> {
     let mut metadata = toolchain.cargo();
@@ -78,7 +116,7 @@ fn version(toolchain: &Toolchain) -> Result<String> {
         .to_owned())
 }
 
-/// Runs kernels and runtime, compiled for Xtensa, in QEMU against the host.
+/// Runs kernels and runtime, compiled for Xtensa, in the emulator and in QEMU against the host.
 fn selftest() -> Result<()> {
     let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::SELFTEST, &toolchain)?;
@@ -88,5 +126,9 @@ fn selftest() -> Result<()> {
         .args(["--", "--nocapture"])
         .env("FIXPOINT_SELFTEST", &elf);
     let limit = Duration::from_secs(30 * 60);
-    run::logged_within("firmware: selftest in QEMU", Some(limit), &mut test)
+    run::logged_within(
+        "firmware: selftest in the emulator and in QEMU",
+        Some(limit),
+        &mut test,
+    )
 }

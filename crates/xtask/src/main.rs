@@ -29,7 +29,7 @@ cargo xtask <verb>
                              (--dev: the development server, which reloads on changes)
   wasm                       build the page's module into pkg/dist
   page                       build the module and the page into web/dist
-  firmware [VERB]            build (the default), selftest, check or update the firmware
+  firmware [VERB]            build (the default), run, selftest, check or update the firmware
   test                       everything there is to test
   test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
 ";

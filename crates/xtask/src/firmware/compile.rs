@@ -93,6 +93,12 @@ pub(super) fn elf(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
     link(image, toolchain, &library)
 }
 
+/// Where the ELF is once it is linked.
+pub(super) fn linked(image: &Image) -> PathBuf {
+    let folder = target_dir().join("link").join(image.folder);
+    folder.join(format!("{}.elf", image.folder))
+}
+
 fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
     let manifest = folder().join("Cargo.toml");
     let mut fetch = toolchain.cargo();
@@ -126,6 +132,7 @@ fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
 }
 
 fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf> {
+    let elf = linked(image);
     let work = target_dir().join("link").join(image.folder);
     if work.exists() {
         fs::remove_dir_all(&work)?;
@@ -183,7 +190,6 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
         fs::write(work.join(name), text)?;
         objects.push(assemble(toolchain, &work, Path::new(name), &features)?);
     }
-    let elf = work.join(format!("{}.elf", image.folder));
     step(
         toolchain
             .linker()

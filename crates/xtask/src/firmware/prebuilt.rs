@@ -86,3 +86,21 @@ fn files(manifest: &Value) -> Result<Vec<&str>> {
         .map(|file| file["file"].as_str().context("a file without a name"))
         .collect()
 }
+
+/// Where in flash each of the files in `folder` belongs.
+///
+/// # Errors
+/// When the manifest there can't be read.
+pub(super) fn offsets(folder: &Path) -> Result<Vec<(usize, String)>> {
+    let manifest = manifest(folder)?;
+    let names = files(&manifest)?.into_iter();
+    let entries = manifest["files"].as_array().into_iter().flatten();
+    names
+        .zip(entries)
+        .map(|(name, entry)| {
+            let offset = entry["offset"].as_u64();
+            let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+            Ok((offset.context("a file without an offset")?, name.to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,229 @@
+//! `fixpoint emulate`: an ESP32-S3 in software, on the terminal or behind a TCP port.
+
+mod report;
+
+use std::io::{ErrorKind, Read, Write, stdin, stdout};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use fixpoint_board::{BootMode, Options, VirtualBoard};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::port;
+
+/// Boots what is in flash, as a board does: UART0 on this terminal, or on a TCP port with --listen.
+///
+/// There are no reset lines over TCP: every new connection finds the board just powered. A blank board
+/// waits in download mode, like one whose BOOT button is held; after it was written to, the next
+/// connection finds it running.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen; port 0 takes any free one. The address is printed.
+    #[arg(long, value_name = "tcp://HOST:PORT")]
+    listen: Option<String>,
+    /// File with the flash's contents: read at the start if it is there, written after every connection.
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
+    /// Start the first connection in download mode, to flash a board that isn't blank.
+    #[arg(long)]
+    download: bool,
+    /// End after that many connections
+    #[arg(long, value_name = "N", requires = "listen")]
+    connections: Option<u32>,
+    /// Print at the end what was executed, by class of instruction
+    #[arg(long)]
+    counts: bool,
+    /// The program's ELF file: print what was executed by function
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
+}
+
+/// How long a board that only waits is left alone.
+const PAUSE: Duration = Duration::from_millis(5);
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let flash = match &args.flash {
+        Some(path) if path.exists() => Some(files::read(path)?),
+        _ => None,
+    };
+    match &args.listen {
+        Some(address) => listen(args, address, flash),
+        None => on_terminal(args, flash),
+    }
+}
+
+fn on_terminal(args: &Args, flash: Option<Vec<u8>>) -> Result<(), Failure> {
+    let flash = flash.ok_or_else(|| {
+        Failure::new("there is no flash to boot from")
+            .help("give a file with --flash, or flash one through --listen first")
+    })?;
+    let boot_mode = match args.download {
+        true => BootMode::HeldInLoader,
+        false => BootMode::NoAutoReset,
+    };
+    let mut line = Line::new(Some(flash), boot_mode);
+    let typed = typed();
+    let mut closed = false;
+    while !closed || !line.board.waits() {
+        let pause = match line.board.waits() {
+            true => PAUSE,
+            false => Duration::ZERO,
+        };
+        match typed.recv_timeout(pause) {
+            Ok(bytes) => line.send(&bytes),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => closed = true,
+        }
+        let mut out = stdout();
+        let shown = out.write_all(&line.receive()).and_then(|()| out.flush());
+        if shown.is_err() {
+            break;
+        }
+    }
+    line.report(args)
+}
+
+/// What comes on standard input, until it is closed.
+fn typed() -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 4 << 10];
+        while let Ok(count @ 1..) = stdin().read(&mut bytes) {
+            if sender.send(bytes[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn listen(args: &Args, address: &str, mut flash: Option<Vec<u8>>) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(format!("can't listen at {address}: {e}"))
+            .help("choose another port with --listen")
+    };
+    let listener = TcpListener::bind(port::listen_address(address)?).map_err(failed)?;
+    println!("tcp://{}", listener.local_addr().map_err(failed)?);
+    std::io::stdout().flush().map_err(failed)?;
+
+    let mut download = args.download;
+    for number in 1.. {
+        let (stream, peer) = listener.accept().map_err(failed)?;
+        let blank = flash
+            .as_ref()
+            .is_none_or(|flash| flash.iter().all(|&byte| byte == 0xFF));
+        let loader = std::mem::take(&mut download) || blank;
+        eprintln!(
+            "{peer} connected; the board {}",
+            if loader {
+                "waits in download mode"
+            } else {
+                "starts from its flash"
+            }
+        );
+        let boot_mode = match loader {
+            true => BootMode::HeldInLoader,
+            false => BootMode::NoAutoReset,
+        };
+        let mut line = Line::new(flash.take(), boot_mode);
+        if let Err(error) = serve(&mut line, stream) {
+            eprintln!("{peer}: {error}");
+        }
+        eprintln!("{peer} is gone; the next connection restarts the board");
+        line.report(args)?;
+        let after = line.board.flash().to_vec();
+        if let Some(path) = &args.flash {
+            files::write(path, &after)?;
+        }
+        flash = Some(after);
+        if args.connections.is_some_and(|limit| number >= limit) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Carries bytes both ways until the connection ends.
+fn serve(line: &mut Line, mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PAUSE))?;
+    let mut bytes = vec![0; 64 << 10];
+    while line.board.connected() {
+        match stream.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => line.send(&bytes[..count]),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                ErrorKind::ConnectionReset => break,
+                _ => return Err(error),
+            },
+        }
+        let reply = line.receive();
+        if !reply.is_empty() {
+            stream.write_all(&reply)?;
+        }
+    }
+    Ok(())
+}
+
+/// A board on which the time of this machine passes.
+struct Line {
+    board: VirtualBoard,
+    last: Instant,
+    /// Time that was spent emulating.
+    busy: Duration,
+}
+
+impl Line {
+    fn new(flash: Option<Vec<u8>>, boot_mode: BootMode) -> Self {
+        let options = Options {
+            boot_mode,
+            ..Options::default()
+        };
+        Self {
+            board: VirtualBoard::new(flash, options),
+            last: Instant::now(),
+            busy: Duration::ZERO,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let start = Instant::now();
+        self.board.write(bytes);
+        self.busy += start.elapsed();
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let passed = self.last.elapsed().as_millis();
+        self.last += Duration::from_millis(passed as u64);
+        let start = Instant::now();
+        let works = !self.board.waits();
+        self.board.tick(u32::try_from(passed).unwrap_or(u32::MAX));
+        let bytes = self.board.read();
+        if works {
+            self.busy += start.elapsed();
+        }
+        bytes
+    }
+
+    fn report(&mut self, args: &Args) -> Result<(), Failure> {
+        if !args.counts && args.elf.is_none() {
+            return Ok(());
+        }
+        let Some(counts) = self.board.take_counts() else {
+            return Ok(());
+        };
+        eprint!("{}", report::classes(&counts, self.busy));
+        if let Some(path) = &args.elf {
+            let file = files::read(path)?;
+            let functions = report::functions(&counts, &file);
+            let functions =
+                functions.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+            eprint!("{functions}");
+        }
+        Ok(())
+    }
+}
