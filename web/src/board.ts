@@ -158,7 +158,7 @@ class Board extends EventTarget {
   async flashAgain(): Promise<void> {
     if (this.busy || !this.#owner) return;
     await this.#session(async () => {
-      await this.#flash();
+      if (!(await this.#updateModel())) await this.#flash();
       await this.#start();
       await this.#run();
     });
@@ -248,6 +248,41 @@ class Board extends EventTarget {
       this.#set({ name: "flashing", progress });
     });
     this.#stopIfCancelled();
+  }
+
+  /**
+   * The model alone, through the runtime that runs on the board, if that is this page's and has room;
+   * false when the loader has to do it. The old model stays in service until the board has checked the new one.
+   */
+  async #updateModel(): Promise<boolean> {
+    const image = session.outcome?.image;
+    const { info } = this;
+    if (!image || !info || info.runtimeId === 0 || info.modelRoom < image.length) return false;
+    const { runtime } = await firmware();
+    const digest = new DataView(runtime.buffer, runtime.byteOffset + runtime.length - 32, 32);
+    if (digest.getUint32(0, true) !== info.runtimeId) return false;
+    this.#set({ name: "flashing", progress: undefined });
+    this.segments = [];
+    this.notes = ["The board runs this runtime: the model goes to it directly."];
+    this.answers = [];
+    this.summary = undefined;
+    this.#segment("model", image.length, "writing");
+    try {
+      await (await this.#ready()).updateModel(image, (event) => {
+        if (event.type !== "updating") return;
+        const [model] = this.segments;
+        if (model) model.done = event.done;
+        this.changed();
+      });
+    } catch (error) {
+      this.#stopIfCancelled();
+      const { code, message } = plainError(error);
+      if (code === "port-lost") throw error;
+      this.notes.push(`${message} Trying the loader.`);
+      return false;
+    }
+    this.#segment("model", image.length, "written");
+    return true;
   }
 
   /** For a cancellation that came too late for the step it was meant for. */

@@ -194,6 +194,11 @@ const service = {
     return (await job((client) => client.describeLayers(), "layers")).layers;
   },
 
+  /** A new model through the running runtime; the board restarts at the end. */
+  async updateModel(image: Uint8Array, report: (event: LinkEvent) => void): Promise<number> {
+    return (await job((client) => client.updateModel(image), "updated", report)).id;
+  },
+
   infer(inputs: Uint8Array[], report: (event: LinkEvent) => void): Promise<Inference> {
     return job((client) => client.infer(inputs), "inference", report);
   },
