@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use fixpoint_flash::{Flasher, Link, Outcome};
+use fixpoint_flash::{Flasher, Link, Outcome, PortTrouble};
 use fixpoint_protocol::host::{self, LinkClient, LinkError};
 use serialport::{SerialPort, SerialPortType};
 
@@ -226,18 +226,18 @@ fn usb_ids(address: &str) -> Option<(u16, u16)> {
 
 fn explain(address: &str, error: &serialport::Error) -> Failure {
     let remedy = match error.kind {
-        serialport::ErrorKind::NoDevice => "check the name and the cable".to_owned(),
         serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => {
-            "on Linux, add yourself to the group that owns it (`sudo usermod -aG dialout $USER`) and log in again".to_owned()
+            PortTrouble::NoPermission.advice().to_owned()
         }
         serialport::ErrorKind::Io(ErrorKind::NotFound) => match serialport::available_ports() {
             Ok(ports) if !ports.is_empty() => {
                 let names: Vec<String> = ports.into_iter().map(|port| port.port_name).collect();
                 format!("ports that are there: {}", names.join(", "))
             }
-            _ => "no serial port is there; plug the board in, with a cable that carries data".to_owned(),
+            _ => PortTrouble::NotFound.advice().to_owned(),
         },
-        _ => "close other programmes that use it (serial monitor, browser page) and try again".to_owned(),
+        // Linux tells a port in use as no device.
+        _ => PortTrouble::Busy.advice().to_owned(),
     };
     Failure::new(format!("{address} can't be opened: {error}")).help(remedy)
 }

@@ -1,6 +1,7 @@
 //! From a closed loader to an attached flash: reset, sync, identity, stub, rate, flash size.
 
 use crate::chip::{self, SecurityInfo};
+use crate::diagnosis;
 use crate::error::FlashError;
 use crate::flasher::{ChipInfo, Link, Options, Phase};
 use crate::line::Line;
@@ -55,23 +56,7 @@ pub(crate) async fn connect(
             heard = (log, bytes);
         }
     }
-    Err(diagnose(heard.0, heard.1))
-}
-
-/// What the bytes say about a board that did not answer SYNC.
-fn diagnose(boot_log: String, bytes: u64) -> FlashError {
-    let readable = boot_log
-        .chars()
-        .filter(|c| c.is_ascii_graphic() || c.is_ascii_whitespace());
-    if bytes == 0 {
-        FlashError::NoAnswer
-    } else if boot_log.contains("waiting for download") || boot_log.contains("(DOWNLOAD") {
-        FlashError::LoaderSilent { boot_log }
-    } else if boot_log.len() >= 8 && readable.count() * 4 >= boot_log.chars().count() * 3 {
-        FlashError::NotInLoader { boot_log }
-    } else {
-        FlashError::Noise { bytes }
-    }
+    Err(diagnosis::no_loader(heard.0, heard.1))
 }
 
 /// What is known before the flash is attached.
@@ -331,27 +316,4 @@ async fn flash_id(loader: &Loader) -> Result<u32, Failure> {
         }
     }
     Err(Failure::Refused(packet::UNSUPPORTED))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_decides_the_advice() {
-        let log = |text: &str| diagnose(text.into(), text.len() as u64).code();
-        assert_eq!(log(""), "no-answer");
-        assert_eq!(
-            log("rst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)"),
-            "not-in-loader"
-        );
-        assert_eq!(
-            log("boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n"),
-            "loader-silent"
-        );
-        assert_eq!(
-            log("\u{FFFD}x\u{FFFD}\u{FFFD}\u{FFFD}\u{1}\u{FFFD}\u{FFFD}\u{FFFD}"),
-            "noise"
-        );
-    }
 }

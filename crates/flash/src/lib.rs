@@ -13,6 +13,7 @@
 mod arrange;
 mod chip;
 mod connect;
+mod diagnosis;
 mod error;
 mod flasher;
 pub mod image;
@@ -29,6 +30,7 @@ mod start;
 mod stub;
 mod write;
 
+pub use diagnosis::{Diagnosis, PortTrouble, other_chip};
 pub use error::FlashError;
 pub use flasher::{
     Action, ChipInfo, Event, Flasher, Link, Options, Outcome, Phase, Progress, SegmentSummary,
