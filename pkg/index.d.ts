@@ -352,6 +352,20 @@ export class Flasher {
   free(): void;
 }
 
+/** What is flashed on a blank board, as files for other people's tools. */
+export interface FlashFiles {
+  /** Text of esp-web-tools' `manifest.json`, which names the parts. */
+  manifest: string;
+  /** One image from offset 0, for `esptool write-flash 0`. */
+  merged: Uint8Array;
+  parts: { path: string; offset: number; bytes: Uint8Array }[];
+}
+
+export function flashFiles(firmware: Firmware, model: Uint8Array | undefined, name: string, version: string): FlashFiles;
+
+/** What a board's text since its reset says it is doing, and what to do; `bytes` came, of any kind. */
+export function diagnose(log: string, bytes: number): { code: string; advice: string };
+
 // --- The link to a running board ------------------------------------------------------------
 
 export interface BoardTensor extends TensorInfo {

@@ -7,10 +7,12 @@ import initialise, {
   Samples,
   Simulator,
   VirtualBoard,
+  diagnose,
+  flashFiles,
   quantize as quantizeWith,
 } from "./dist/fixpoint_wasm.js";
 
-export { Flasher, Link, Model, Quantized, Samples, Simulator, VirtualBoard };
+export { Flasher, Link, Model, Quantized, Samples, Simulator, VirtualBoard, diagnose, flashFiles };
 
 let ready;
 

@@ -208,7 +208,8 @@ fn converse(board: &mut VirtualBoard, job: &mut dyn FnMut(&mut LinkClient)) -> O
 #[test]
 fn the_runtime_answers() {
     // The bytes in the slot begin like a model and are none.
-    let model = bench::model(1, 50_003);
+    let mut model = bench::model(1, 50_003);
+    model[1_000] ^= 1;
     let info = hello(&mut with_the_runtime(Some(&model)).0);
     assert_eq!(info.chip, 9);
     assert!(info.arena_available >= 256 << 10);

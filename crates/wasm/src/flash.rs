@@ -1,10 +1,11 @@
 //! The flashing session.
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use fixpoint_flash as flash;
+use flash::manifest::{self, Manifest};
 use flash::plan::{self, Prebuilt};
 
 use crate::error::{Code, coded};
@@ -127,6 +128,60 @@ impl Flasher {
     pub fn take_events(&mut self) -> Result<JsValue, JsValue> {
         to_js(&self.inner.take_events())
     }
+}
+
+/// Everything a blank board needs, as files for esp-web-tools and esptool: an object with `manifest`
+/// (text of `manifest.json`), `merged` (one image from offset 0) and `parts`.
+#[wasm_bindgen(js_name = flashFiles)]
+pub fn flash_files(
+    firmware: &JsValue,
+    model: Option<Vec<u8>>,
+    name: &str,
+    version: &str,
+) -> Result<JsValue, JsValue> {
+    let (bootloader, table, runtime) = (
+        part(firmware, "bootloader")?,
+        part(firmware, "partitionTable")?,
+        part(firmware, "runtime")?,
+    );
+    let prebuilt = Prebuilt {
+        bootloader: &bootloader,
+        table: &table,
+        runtime: &runtime,
+    };
+    let plan = plan::standard(&prebuilt, model.as_deref()).map_err(|e| coded(Code::Flash, e))?;
+    let parts = manifest::parts(&plan);
+    let merged = manifest::merged(&parts).map_err(|e| coded(Code::Flash, e))?;
+    let files = Array::new();
+    for (path, offset, bytes) in &parts {
+        let file = Object::new();
+        Reflect::set(&file, &"path".into(), &path.into())?;
+        Reflect::set(&file, &"offset".into(), &(*offset).into())?;
+        Reflect::set(&file, &"bytes".into(), &Uint8Array::from(&bytes[..]))?;
+        files.push(&file);
+    }
+    let manifest = Manifest::of(name, version, &parts).to_json();
+    let all = Object::new();
+    Reflect::set(&all, &"manifest".into(), &manifest.into())?;
+    Reflect::set(&all, &"merged".into(), &Uint8Array::from(&merged[..]))?;
+    Reflect::set(&all, &"parts".into(), &files)?;
+    Ok(all.into())
+}
+
+/// What a board's text says it is doing: an object with `code` and `advice`. `bytes`: how many came, of any kind.
+#[wasm_bindgen]
+pub fn diagnose(log: &str, bytes: f64) -> Result<JsValue, JsValue> {
+    let diagnosis = flash::Diagnosis::of(log, bytes as u64);
+    to_js(&Advice {
+        code: diagnosis.code(),
+        advice: diagnosis.advice(),
+    })
+}
+
+#[derive(Serialize)]
+struct Advice {
+    code: &'static str,
+    advice: &'static str,
 }
 
 #[derive(Serialize)]

@@ -20,7 +20,7 @@ mod samples;
 mod simulate;
 
 pub use board::VirtualBoard;
-pub use flash::Flasher;
+pub use flash::{Flasher, diagnose, flash_files};
 pub use link::Link;
 pub use quantize::{Model, Quantized, quantize};
 pub use samples::Samples;
