@@ -258,6 +258,8 @@ class Board extends EventTarget {
     const image = session.outcome?.image;
     const { info } = this;
     if (!image || !info || info.runtimeId === 0 || info.modelRoom < image.length) return false;
+    // The same model again is asked for to have everything compared.
+    if (info.model?.id === new DataView(image.buffer, image.byteOffset).getUint32(12, true)) return false;
     const { runtime } = await firmware();
     const digest = new DataView(runtime.buffer, runtime.byteOffset + runtime.length - 32, 32);
     if (digest.getUint32(0, true) !== info.runtimeId) return false;
