@@ -144,9 +144,14 @@ export interface Options {
   arithmetic: "fixpoint" | "espdl";
   /** Overrides the exponent that calibration gives the input. */
   input_exponent: number | null;
+  /** With `espdl`: the chip that is predicted. */
+  chip: "esp32" | "esp32s2" | "esp32s3" | "esp32c3";
+  /** With `espdl`: what ESP-DL's evaluator computes where the chip differs. */
+  mimic_evaluator: boolean;
 }
 
-export const defaultOptions: Readonly<Options>;
+/** All options: those asked for, and for the rest what is best. */
+export function options(request?: Partial<Options>): Options;
 
 export interface TensorReport {
   name: string;
@@ -212,7 +217,7 @@ export class Quantized {
 export function quantize(
   model: Model,
   samples: Samples,
-  options?: Partial<Options>,
+  request?: Partial<Options>,
   progress?: ProgressListener<"calibrate" | "convert" | "measure">,
 ): Quantized;
 

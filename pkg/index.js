@@ -9,10 +9,22 @@ import initialise, {
   VirtualBoard,
   diagnose,
   flashFiles,
+  options,
   quantize as quantizeWith,
 } from "./dist/fixpoint_wasm.js";
 
-export { Flasher, Link, Model, Quantized, Samples, Simulator, VirtualBoard, diagnose, flashFiles };
+export {
+  Flasher,
+  Link,
+  Model,
+  Quantized,
+  Samples,
+  Simulator,
+  VirtualBoard,
+  diagnose,
+  flashFiles,
+  options,
+};
 
 let ready;
 
@@ -22,15 +34,7 @@ export function init(source) {
   return ready;
 }
 
-export const defaultOptions = Object.freeze({
-  bits: "int8",
-  granularity: "per-tensor",
-  method: "minmax",
-  arithmetic: "fixpoint",
-  input_exponent: null,
-});
-
 /** Quantizes `model` with the ranges seen on `samples`. */
-export function quantize(model, samples, options = {}, progress = () => {}) {
-  return quantizeWith(model, samples, { ...defaultOptions, ...options }, progress);
+export function quantize(model, samples, request = {}, progress = () => {}) {
+  return quantizeWith(model, samples, request, progress);
 }

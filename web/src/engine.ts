@@ -62,8 +62,13 @@ export class Engine {
     return this.#call((remote) => remote.values(which, indexes));
   }
 
-  async quantize(count: number, spread: boolean, options: Options, report: Report): Promise<Result> {
-    const result = await this.#call((remote) => remote.quantize(count, spread, options, report));
+  /** All options: those in `request`, and the best for the rest. */
+  options(request: Partial<Options>): Promise<Options> {
+    return this.#call((remote) => remote.options(request));
+  }
+
+  async quantize(count: number, spread: boolean, request: Partial<Options>, report: Report): Promise<Result> {
+    const result = await this.#call((remote) => remote.quantize(count, spread, request, report));
     this.#image = result.image;
     return result;
   }

@@ -1,6 +1,5 @@
 /** What the page knows, in one place. The steps are views of it. */
 import type { ReactiveController, ReactiveControllerHost } from "lit";
-import { defaultOptions } from "fixpoint";
 import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary } from "fixpoint";
 
 import { Engine } from "./engine.ts";
@@ -60,7 +59,10 @@ export class Session extends EventTarget {
   samples: Partial<Record<Which, SampleState>> = {};
   calibrationCount = 100;
   spread = false;
-  options: Options = { ...defaultOptions };
+  /** What the user chose. */
+  #request: Partial<Options> = {};
+  /** All options, as the engine completes them; undefined until it is there. */
+  options: Options | undefined;
   outcome: Outcome | undefined;
   /** True when something the outcome was made from has changed since. */
   stale = false;
@@ -120,9 +122,17 @@ export class Session extends EventTarget {
     });
   }
 
-  setOptions(options: Partial<Options>): void {
-    this.options = { ...this.options, ...options };
+  async setOptions(request: Partial<Options>): Promise<void> {
+    this.#request = { ...this.#request, ...request };
     this.#touch();
+    await this.completeOptions();
+  }
+
+  /** A failure shows itself in the next thing that needs the engine. */
+  async completeOptions(): Promise<void> {
+    const request = this.#request;
+    const options = await this.engine.options(request).catch(() => undefined);
+    if (options && request === this.#request) this.options = options;
     this.changed();
   }
 
@@ -157,7 +167,7 @@ export class Session extends EventTarget {
       const begun = performance.now();
       const of = set.summary.count;
       const used = Math.min(this.calibrationCount, of);
-      const result = await this.engine.quantize(used, this.spread, this.options, this.#report);
+      const result = await this.engine.quantize(used, this.spread, this.#request, this.#report);
       const calibrated = { count: used, of, spread: this.spread };
       const which = this.testSet;
       let accuracy: Accuracy | undefined;
@@ -231,6 +241,7 @@ export function explain(title: string, error: unknown): Trouble {
 }
 
 export const session = new Session();
+void session.completeOptions();
 
 /** Redraws an element whenever the session changes. */
 export class Watch implements ReactiveController {

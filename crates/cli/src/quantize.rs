@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fixpoint_quant::{Arithmetic, Bits, FloatModel, Granularity, Method, Options, Stage, quantize};
+use fixpoint_quant::{
+    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, Request, Stage, quantize,
+};
 
 use crate::data::{self, PreprocessArgs};
 use crate::failure::Failure;
@@ -22,15 +24,26 @@ pub(crate) struct Args {
     /// Width of weights and activations
     #[arg(long, value_name = "8|16", default_value = "8")]
     bits: BitsArg,
-    /// One weight exponent for each tensor, or for each output channel
+    /// One weight exponent for each tensor, or for each output channel [default: per-channel with
+    /// mse for 8 bits in the fixpoint arithmetic, per-tensor otherwise and with a --method]
     #[arg(long)]
     granularity: Option<GranularityArg>,
-    /// How ranges are chosen from the calibration data
+    /// How ranges are chosen from the calibration data [default: mse for 8 bits in the fixpoint
+    /// arithmetic, minmax otherwise and with a --granularity]
     #[arg(long)]
     method: Option<MethodArg>,
-    /// Whose rounding rules the image uses
+    /// Whose rounding rules the image uses [default: fixpoint]
     #[arg(long)]
     arithmetic: Option<ArithmeticArg>,
+    /// Exponent of the model's input, instead of the calibrated one
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    input_exponent: Option<i8>,
+    /// The chip to predict, with --arithmetic espdl [default: esp32s3]
+    #[arg(long)]
+    chip: Option<ChipArg>,
+    /// With --arithmetic espdl: what ESP-DL's evaluator computes where the chip differs
+    #[arg(long)]
+    mimic_evaluator: bool,
     /// Use at most so many samples
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -42,7 +55,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum BitsArg {
+pub(crate) enum BitsArg {
     #[value(name = "8")]
     Eight,
     #[value(name = "16")]
@@ -71,37 +84,58 @@ enum ArithmeticArg {
     Espdl,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ChipArg {
+    Esp32,
+    Esp32s2,
+    Esp32s3,
+    Esp32c3,
+}
+
+impl From<BitsArg> for Bits {
+    fn from(arg: BitsArg) -> Self {
+        match arg {
+            BitsArg::Eight => Bits::I8,
+            BitsArg::Sixteen => Bits::I16,
+        }
+    }
+}
+
+impl From<ChipArg> for Chip {
+    fn from(arg: ChipArg) -> Self {
+        match arg {
+            ChipArg::Esp32 => Chip::Esp32,
+            ChipArg::Esp32s2 => Chip::Esp32S2,
+            ChipArg::Esp32s3 => Chip::Esp32S3,
+            ChipArg::Esp32c3 => Chip::Esp32C3,
+        }
+    }
+}
+
 impl Args {
     /// What isn't asked for is the library's choice.
     fn options(&self) -> Options {
-        let mut options = Options {
-            bits: match self.bits {
-                BitsArg::Eight => Bits::I8,
-                BitsArg::Sixteen => Bits::I16,
-            },
-            ..Options::default()
-        };
-        if let Some(granularity) = self.granularity {
-            options.granularity = match granularity {
+        let request = Request {
+            bits: Some(self.bits.into()),
+            granularity: self.granularity.map(|granularity| match granularity {
                 GranularityArg::PerTensor => Granularity::PerTensor,
                 GranularityArg::PerChannel => Granularity::PerChannel,
-            };
-        }
-        if let Some(method) = self.method {
-            options.method = match method {
+            }),
+            method: self.method.map(|method| match method {
                 MethodArg::Minmax => Method::MinMax,
                 MethodArg::Entropy => Method::Entropy,
                 MethodArg::Percentile => Method::Percentile,
                 MethodArg::Mse => Method::Mse,
-            };
-        }
-        if let Some(arithmetic) = self.arithmetic {
-            options.arithmetic = match arithmetic {
+            }),
+            arithmetic: self.arithmetic.map(|arithmetic| match arithmetic {
                 ArithmeticArg::Fixpoint => Arithmetic::Fixpoint,
                 ArithmeticArg::Espdl => Arithmetic::Espdl,
-            };
-        }
-        options
+            }),
+            input_exponent: self.input_exponent,
+            chip: self.chip.map(Chip::from),
+            mimic_evaluator: Some(self.mimic_evaluator),
+        };
+        request.options()
     }
 }
 

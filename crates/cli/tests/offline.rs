@@ -249,13 +249,32 @@ fn evaluate_prints_accuracy_of_both_kinds_of_model() {
 }
 
 #[test]
-fn what_is_not_there_yet_exits_with_2_and_writes_nothing() {
-    for method in ["entropy", "percentile", "mse"] {
-        let out = folder(&format!("not-yet-{method}"));
-        let said = failed(&quantize("mlp", &out, &["--method", method]), 2);
-        assert!(said.contains("not there yet"), "{said}");
-        assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "{method}");
+fn options_reach_the_report_and_the_rest_is_the_best_known() {
+    let chosen = |name: &str, more: &[&str]| {
+        let out = folder(name);
+        done(&quantize("mlp", &out, more));
+        json(&fs::read(out.join("report.json")).unwrap())
+    };
+    let report = chosen("options-default", &[]);
+    let options = &report["options"];
+    assert_eq!(options["granularity"], "per-channel");
+    assert_eq!(options["method"], "mse");
+    for method in ["minmax", "entropy", "percentile", "mse"] {
+        let name = format!("options-{method}");
+        let report = chosen(&name, &["--method", method, "--input-exponent", "-4"]);
+        assert_eq!(report["options"]["method"], method);
+        assert_eq!(report["options"]["granularity"], "per-tensor");
+        assert_eq!(report["tensors"]["x"], serde_json::json!([-4]));
     }
+    let said = failed(
+        &quantize("mlp", &folder("options-wrong"), &["--chip", "esp32"]),
+        1,
+    );
+    assert!(said.contains("ESP32-S3"), "{said}");
+}
+
+#[test]
+fn what_is_not_there_yet_exits_with_2_and_writes_nothing() {
     let onnx = fixture("mlp/model.onnx");
     let said = failed(
         &fixpoint(&[

@@ -2,7 +2,7 @@
 //!
 //! Bytes in, floats out: the caller reads files (the page drops them, the command line opens
 //! them) and this crate decodes PNG, JPEG and BMP images, folders and zip archives of them,
-//! `.npy` and `.npz` arrays and MNIST idx files, and brings them to the shape of a model's input.
+//! `.npy` and `.npz` arrays, pickles of arrays and MNIST idx files, and brings them to the shape of a model's input.
 //!
 //! Every step is integer or plain IEEE `f32` arithmetic in a fixed order, so that a page and a
 //! native build make the same samples, bit for bit.
@@ -14,6 +14,7 @@ mod idx;
 mod labels;
 mod load;
 pub mod npy;
+pub mod pickle;
 mod picture;
 mod preprocess;
 mod resample;

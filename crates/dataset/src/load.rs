@@ -10,7 +10,7 @@ use crate::preprocess::{Channels, Layout, Preprocess};
 use crate::resample::Pixels;
 use crate::shape::{InputShape, Plane};
 use crate::unpack::unpack;
-use crate::{LoadOptions, NamedFile, Samples, Skipped, check_amount, idx, labels};
+use crate::{LoadOptions, NamedFile, Samples, Skipped, check_amount, idx, labels, pickle};
 
 /// What there is to read, by kind; paths stay sorted.
 #[derive(Default)]
@@ -94,6 +94,23 @@ fn sort(files: Vec<NamedFile>) -> Sorted {
                 }),
                 Err(e) => sorted.skipped.push(skip(&file.path, e.to_string())),
             }
+        } else if is_pickle(name, &file.bytes) {
+            match pickle::read(&file.bytes).map(pickle::arrays) {
+                Ok(arrays) if arrays.is_empty() => {
+                    let reason = "is a pickle without NumPy arrays".to_owned();
+                    sorted.skipped.push(skip(&file.path, reason));
+                }
+                Ok(arrays) => {
+                    let named = |(stem, array)| Named {
+                        path: format!("{}/{stem}", file.path),
+                        stem,
+                        array,
+                    };
+                    let group = arrays.into_iter().map(named).collect();
+                    sorted.arrays.insert(file.path.clone(), group);
+                }
+                Err(e) => sorted.skipped.push(skip(&file.path, e.to_string())),
+            }
         } else if idx::is_idx(&file.bytes) {
             match idx::read(file.bytes) {
                 Ok(array) => sorted.idx.push((file.path, array)),
@@ -107,6 +124,12 @@ fn sort(files: Vec<NamedFile>) -> Sorted {
         }
     }
     sorted
+}
+
+/// Protocols 2 and later by their first opcode, the older ones, which have none, by name.
+fn is_pickle(name: &str, bytes: &[u8]) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, e)| e.to_lowercase());
+    matches!(bytes, [0x80, 2..=5, ..]) || matches!(extension.as_deref(), Some("pickle" | "pkl"))
 }
 
 /// Why a file that is none of ours can't be used.
@@ -138,7 +161,6 @@ fn unknown(name: &str, bytes: &[u8]) -> &'static str {
         [b'R', b'a', b'r', b'!', ..] | [b'7', b'z', 0xbc, 0xaf, ..] => {
             "is an archive of another kind; use zip"
         }
-        [0x80, 2..=5, ..] => "is a Python pickle, which could run code; save it with numpy.savez",
         [0x89, b'H', b'D', b'F', ..] => "is an HDF5 file; save the arrays with numpy.savez",
         _ if name
             .rsplit_once('.')

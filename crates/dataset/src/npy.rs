@@ -111,7 +111,7 @@ impl Element {
         !matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
         Some(match code {
             "b1" => Self::Bool,
             "u1" => Self::U8,
@@ -228,6 +228,16 @@ impl Array {
                 Element::U64 => u64::from_le_bytes(bytes) as f32,
                 _ => self.integer(bytes) as f32,
             }
+        })
+    }
+
+    /// All elements, last axis fastest, as `f64` (nearest).
+    pub fn doubles(&self) -> impl Iterator<Item = f64> {
+        (0..self.len()).map(|i| match self.element {
+            Element::F64 => f64::from_le_bytes(self.bytes_at(i)),
+            Element::F16 | Element::F32 => self.floats(i, i + 1).next().map_or(0.0, f64::from),
+            Element::U64 => u64::from_le_bytes(self.bytes_at(i)) as f64,
+            _ => self.integer(self.bytes_at(i)) as f64,
         })
     }
 

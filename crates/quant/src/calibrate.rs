@@ -1,4 +1,12 @@
 //! Ranges from the samples, and from them the exponent of every activation.
+//!
+//! The samples run through the float reference once for the ranges and, for every method but
+//! min-max, once more for what the method counts. Nothing is kept of a sample, so the memory needed
+//! doesn't depend on how many there are.
+
+mod entropy;
+mod percentile;
+pub(crate) mod squares;
 
 use std::collections::BTreeMap;
 
@@ -10,11 +18,17 @@ use crate::options::{Method, Options};
 use crate::samples::Samples;
 use crate::scaling;
 
+use entropy::Histogram;
+use percentile::Needs;
+use squares::SquaredErrors;
+
 /// Smallest and largest value of a tensor over the calibration samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Range {
     pub(crate) min: f32,
     pub(crate) max: f32,
+    /// min|x|
+    smallest: f32,
 }
 
 impl Range {
@@ -22,14 +36,22 @@ impl Range {
         let empty = Range {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
+            smallest: f32::INFINITY,
         };
-        (values.iter()).fold(empty, |r, v| r.join(Range { min: *v, max: *v }))
+        (values.iter()).fold(empty, |r, v| {
+            r.join(Range {
+                min: *v,
+                max: *v,
+                smallest: v.abs(),
+            })
+        })
     }
 
     fn join(self, other: Range) -> Range {
         Range {
             min: self.min.min(other.min),
             max: self.max.max(other.max),
+            smallest: self.smallest.min(other.smallest),
         }
     }
 
@@ -44,42 +66,118 @@ pub(crate) fn computed_tensors(graph: &Graph) -> Vec<String> {
     graph.nodes.iter().map(|n| n.output().to_owned()).collect()
 }
 
-/// Runs every sample through the float reference.
-pub(crate) fn ranges(
+/// What calibration found: the range of every tensor, and what the method chose from its values.
+pub(crate) struct Observed {
+    pub(crate) ranges: BTreeMap<String, Range>,
+    /// By tensor: the method's exponent, or why it has none. Empty for min-max.
+    chosen: BTreeMap<String, Result<i32, String>>,
+}
+
+/// Runs every sample through the float reference, twice where the method needs it.
+/// `progress(done, total)` counts runs of samples.
+pub(crate) fn observe(
     graph: &Graph,
     reference: &Reference,
     samples: &Samples<'_>,
+    options: &Options,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<BTreeMap<String, Range>, QuantError> {
+) -> Result<Observed, QuantError> {
     if samples.is_empty() {
         return Err(QuantError::NoSamples);
     }
-    let mut ranges: BTreeMap<String, Range> = BTreeMap::new();
-    let mut take = |name: &str, values: &[f32]| -> Result<(), QuantError> {
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(QuantError::Float(format!(
-                "the tensor '{name}' is not finite for one of the samples. Check the \
-                 normalisation and the weights"
-            )));
+    let runs = match options.method {
+        Method::MinMax => samples.len(),
+        _ => 2 * samples.len(),
+    };
+    let mut done = 0;
+    let mut each_run = |take: &mut dyn FnMut(&str, &[f32])| -> Result<(), QuantError> {
+        for i in 0..samples.len() {
+            progress(done, runs);
+            done += 1;
+            let sample = samples.get(i);
+            let values = reference.run(&sample)?;
+            let inputs = graph.inputs.iter().zip(sample.iter().copied());
+            let computed = (reference.outputs().iter()).zip(values.iter().map(|(_, d)| &d[..]));
+            for (name, data) in inputs.chain(computed) {
+                if data.iter().any(|v| !v.is_finite()) {
+                    return Err(not_finite(name));
+                }
+                take(name, data);
+            }
         }
+        Ok(())
+    };
+    let mut ranges: BTreeMap<String, Range> = BTreeMap::new();
+    each_run(&mut |name, values| {
         let range = Range::of(values);
         let joined = ranges.get(name).map_or(range, |r| r.join(range));
         ranges.insert(name.to_owned(), joined);
-        Ok(())
-    };
-    for i in 0..samples.len() {
-        progress(i, samples.len());
-        let sample = samples.get(i);
-        let values = reference.run(&sample)?;
-        for (name, data) in graph.inputs.iter().zip(&sample) {
-            take(name, data)?;
+    })?;
+    let mut counts: BTreeMap<String, Counts> = (ranges.iter())
+        .filter_map(|(name, range)| Some((name.clone(), Counts::new(*range, options)?)))
+        .collect();
+    if options.method != Method::MinMax {
+        each_run(&mut |name, values| {
+            if let Some(counts) = counts.get_mut(name) {
+                counts.take(values);
+            }
+        })?;
+    }
+    progress(runs, runs);
+    Ok(Observed {
+        chosen: (counts.into_iter())
+            .filter_map(|(name, c)| Some((name, c.exponent().transpose()?)))
+            .collect(),
+        ranges,
+    })
+}
+
+fn not_finite(name: &str) -> QuantError {
+    QuantError::Float(format!(
+        "the tensor '{name}' is not finite for one of the samples. Check the normalisation and the \
+         weights"
+    ))
+}
+
+/// What a method counts of one tensor's values.
+enum Counts {
+    Entropy(Histogram),
+    Percentile(Needs),
+    Mse(SquaredErrors),
+}
+
+impl Counts {
+    /// None where the range alone decides: min-max, and tensors of zeros.
+    fn new(range: Range, options: &Options) -> Option<Counts> {
+        let bits = options.bits;
+        if range.magnitude() == 0.0 {
+            return None;
         }
-        for (name, (_, data)) in reference.outputs().iter().zip(&values) {
-            take(name, data)?;
+        match options.method {
+            Method::MinMax => None,
+            Method::Entropy => Some(Counts::Entropy(Histogram::new(range))),
+            Method::Percentile => Some(Counts::Percentile(Needs::new(bits))),
+            Method::Mse => SquaredErrors::new(range.magnitude(), bits).map(Counts::Mse),
         }
     }
-    progress(samples.len(), samples.len());
-    Ok(ranges)
+
+    fn take(&mut self, values: &[f32]) {
+        match self {
+            Counts::Entropy(c) => c.take(values),
+            Counts::Percentile(c) => c.take(values),
+            Counts::Mse(c) => c.take(values),
+        }
+    }
+
+    fn exponent(&self) -> Result<Option<i32>, String> {
+        match self {
+            Counts::Entropy(c) => (c.threshold())
+                .map(|t| Some(exponent::of_threshold(t)))
+                .map_err(|why| why.to_string()),
+            Counts::Percentile(c) => Ok(c.exponent()),
+            Counts::Mse(c) => Ok(Some(c.exponent())),
+        }
+    }
 }
 
 /// Exponents of all activations by tensor name, and what is odd about them.
@@ -89,18 +187,10 @@ pub(crate) struct Exponents {
 }
 
 /// The toolkit's rules: the input rounds to nearest, what only moves or selects values copies its
-/// input, everything else takes the ceiling, and a fused activation decides for its producer.
-pub(crate) fn exponents(
-    graph: &Graph,
-    ranges: &BTreeMap<String, Range>,
-    options: &Options,
-) -> Result<Exponents, QuantError> {
-    if options.method != Method::MinMax {
-        return Err(QuantError::NotYet(
-            format!("Calibration by {}", options.method.name()),
-            "Use minmax.".to_owned(),
-        ));
-    }
+/// input, everything else takes the ceiling or what the method chose, and a fused activation decides
+/// for its producer. The input's exponent is the method's only under mse.
+pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -> Exponents {
+    let ranges = &observed.ranges;
     let bits = options.bits;
     let mut found = Exponents {
         by_name: BTreeMap::new(),
@@ -114,15 +204,30 @@ pub(crate) fn exponents(
         ));
         exponent::of_zeros(bits)
     };
+    let own = |name: &str, warnings: &mut Vec<String>| match observed.chosen.get(name) {
+        Some(Ok(e)) => *e,
+        failed => {
+            if let Some(Err(why)) = failed {
+                warnings.push(format!(
+                    "'{name}' gets its exponent from its whole range: {} can't be applied because \
+                     {why}.",
+                    options.method.name()
+                ));
+            }
+            exponent::ceil(magnitude(name), bits).unwrap_or_else(|| zero(name, warnings))
+        }
+    };
     let mut warnings = Vec::new();
     found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| {
-        let e = match options.input_exponent {
-            Some(e) if input => Some(i32::from(e)),
-            _ if input => exponent::round(magnitude(name), bits),
-            _ => exponent::ceil(magnitude(name), bits),
-        };
-        e.unwrap_or_else(|| zero(name, &mut warnings))
+        match (input, options.input_exponent, options.method) {
+            (true, Some(e), _) => i32::from(e),
+            (true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
+                exponent::round(magnitude(name), bits)
+                    .unwrap_or_else(|| zero(name, &mut warnings))
+            }
+            _ => own(name, &mut warnings),
+        }
     });
     found.warnings = warnings;
-    Ok(found)
+    found
 }

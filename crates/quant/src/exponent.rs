@@ -1,7 +1,8 @@
 //! From a range to an exponent: the ESP-DL toolkit's rules, exactly.
 //!
 //! With M the largest integer (127 or 32767) and a the largest magnitude of a tensor:
-//! everything but the model's input gets ceil(log2(a / M)), the input round(log2(a / M)).
+//! everything but the model's input gets ceil(log2(a / M)), the input round(log2(a / M)), unless
+//! the calibration method chooses another.
 //! Nothing here takes a logarithm: a is compared with M * 2^e, and both are exact in f64 (a has 24
 //! significant bits, M has 15, and the exponents stay far from the ends of f64's range). So the
 //! same range gives the same exponent on every machine.
@@ -56,6 +57,19 @@ pub(crate) fn round(a: f32, bits: Bits) -> Option<i32> {
     Some(e.max(MIN_EXPONENT))
 }
 
+/// 127 * 2^(1/4): the largest integer an entropy threshold may have.
+const THRESHOLD_MAX: f64 = 151.029_303_605_345_57;
+
+/// ceil(log2(t / 127) - 1/4), for an int8 tensor whose entropy threshold is `t` > 0: values up to
+/// 19 % above the largest integer may be clipped.
+pub(crate) fn of_threshold(t: f64) -> i32 {
+    let mut e = start(t, THRESHOLD_MAX);
+    while t > THRESHOLD_MAX * pow2(e) {
+        e += 1;
+    }
+    e.max(MIN_EXPONENT)
+}
+
 /// The exponent for a tensor that is zero throughout: one that gives it the range [-1, 1).
 pub(crate) fn of_zeros(bits: Bits) -> i32 {
     1 - bits.width() as i32
@@ -95,6 +109,21 @@ mod tests {
         assert_eq!(round(-1.4035, Bits::I8), Some(-6));
         assert_eq!(round(255.0, Bits::I8), Some(1));
         assert_eq!(round(255.0, Bits::I16), Some(-7));
+    }
+
+    #[test]
+    fn thresholds_switch_a_quarter_of_an_octave_above_max() {
+        // The toolkit's switch point, measured by bisection: between these two.
+        for e in [-12, -7, 0, 3] {
+            assert_eq!(of_threshold(151.029_299 * pow2(e)), e);
+            assert_eq!(of_threshold(151.029_315 * pow2(e)), e + 1);
+        }
+        assert_eq!(of_threshold(127.0), 0);
+        // MNIST's, with the exponents the toolkit gave them.
+        assert_eq!(
+            [5.802428, 9.972905, 21.002571].map(of_threshold),
+            [-4, -3, -2]
+        );
     }
 
     #[test]

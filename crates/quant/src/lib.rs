@@ -31,13 +31,16 @@ mod report;
 mod samples;
 mod scaling;
 mod simulate;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod table;
 
 pub use error::{ImportError, QuantError, SimulateError, Unsupported};
 pub use evaluate::{Evaluation, evaluate, evaluate_float};
 pub use inspect::{Inspection, NodeInfo, PassInfo, ValueInfo};
 pub use model::{FloatModel, FloatRunner};
-pub use options::{Arithmetic, Bits, Granularity, Method, Options};
+pub use options::{Arithmetic, Bits, Chip, Granularity, Method, Options, Request};
 pub use quantize::{Progress, Quantized, Stage, quantization_table, quantize};
 pub use report::{LayerReport, Report, TensorReport};
 pub use samples::Samples;

@@ -1,8 +1,9 @@
 //! The integers of a layer with weights: exponents, rounding, bias, and whether its sums fit.
 
+use crate::calibrate::squares;
 use crate::error::QuantError;
 use crate::exponent;
-use crate::options::{Arithmetic, Bits, Granularity, Options};
+use crate::options::{Arithmetic, Bits, Granularity, Method, Options};
 
 /// Per-channel weight exponents of the ESP-DL toolkit never go below this.
 const ESPDL_CHANNEL_FLOOR: i32 = -15;
@@ -34,19 +35,31 @@ pub(crate) struct Integers {
 pub(crate) fn table_weight_exponents(
     weights: &[f32],
     outputs: usize,
-    bits: Bits,
-    granularity: Granularity,
+    options: &Options,
 ) -> Vec<i32> {
-    match granularity {
-        Granularity::PerTensor => {
-            vec![exponent::ceil(largest(weights), bits).unwrap_or(exponent::of_zeros(bits))]
-        }
+    match options.granularity {
+        Granularity::PerTensor => vec![whole_exponent(weights, options)],
         Granularity::PerChannel => rows(weights, outputs)
             .map(|row| {
-                let e = exponent::ceil(largest(row), bits).unwrap_or(ESPDL_CHANNEL_FLOOR);
+                let e = best_exponent(row, options).unwrap_or(ESPDL_CHANNEL_FLOOR);
                 e.max(ESPDL_CHANNEL_FLOOR)
             })
             .collect(),
+    }
+}
+
+/// One exponent for all weights of a layer.
+fn whole_exponent(weights: &[f32], options: &Options) -> i32 {
+    best_exponent(weights, options).unwrap_or(exponent::of_zeros(options.bits))
+}
+
+/// None for zeros. Only mse chooses anything but the exponent that clips nothing.
+fn best_exponent(weights: &[f32], options: &Options) -> Option<i32> {
+    match options.method {
+        Method::Mse => squares::of_values(weights, options.bits),
+        Method::MinMax | Method::Entropy | Method::Percentile => {
+            exponent::ceil(largest(weights), options.bits)
+        }
     }
 }
 
@@ -106,7 +119,7 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
         accumulator_bits: 0,
         warnings: Vec::new(),
     };
-    let whole = table_weight_exponents(p.weights, p.outputs, bits, Granularity::PerTensor)[0];
+    let whole = whole_exponent(p.weights, options);
     // What the chip's vector accumulators hold.
     let wanted = match bits {
         Bits::I8 => 32,
@@ -116,7 +129,7 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
     for (c, row) in rows(p.weights, p.outputs).enumerate() {
         let mut e = match options.granularity {
             Granularity::PerTensor => whole,
-            Granularity::PerChannel => exponent::ceil(largest(row), bits).unwrap_or(whole),
+            Granularity::PerChannel => best_exponent(row, options).unwrap_or(whole),
         };
         loop {
             let weights = round_row(row, e, bits);
@@ -148,7 +161,7 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
 
 fn espdl(p: &Parameters<'_>, options: &Options) -> Integers {
     let bits = options.bits;
-    let exponents = table_weight_exponents(p.weights, p.outputs, bits, options.granularity);
+    let exponents = table_weight_exponents(p.weights, p.outputs, options);
     let per_channel = options.granularity == Granularity::PerChannel;
     // Per tensor the bias is of the activations' type at the output's exponent; per channel it is
     // 16 bits wide at input + weight + 4.
@@ -213,6 +226,7 @@ mod tests {
         Options {
             bits,
             granularity,
+            method: Method::MinMax,
             arithmetic,
             ..Options::default()
         }
@@ -232,10 +246,7 @@ mod tests {
     fn all_zero_channel_has_an_exponent() {
         let weights = [0.0, 0.0, 0.5, -0.25];
         let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
-        assert_eq!(
-            table_weight_exponents(&weights, 2, Bits::I8, Granularity::PerChannel),
-            [-15, -7]
-        );
+        assert_eq!(table_weight_exponents(&weights, 2, &o), [-15, -7]);
         let p = Parameters {
             weights: &weights,
             bias: Some(&[3.0, 0.0]),

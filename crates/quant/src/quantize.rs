@@ -9,7 +9,7 @@ use crate::error::QuantError;
 use crate::float::Reference;
 use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
-use crate::options::{Arithmetic, Bits, Granularity, Options};
+use crate::options::{Arithmetic, Bits, Chip, Granularity, Method, Options};
 use crate::plan::Plan;
 use crate::report::{LayerReport, Report, TensorReport};
 use crate::samples::Samples;
@@ -57,6 +57,23 @@ fn check(options: &Options) -> Result<(), QuantError> {
                 .to_owned(),
         ));
     }
+    if !espdl && (options.chip != Chip::Esp32S3 || options.mimic_evaluator) {
+        return Err(QuantError::Options(
+            "the fixpoint arithmetic is the ESP32-S3's; other chips and the evaluator belong to \
+             the espdl arithmetic."
+                .to_owned(),
+        ));
+    }
+    if options.mimic_evaluator && options.chip != Chip::Esp32S3 {
+        return Err(QuantError::Options(
+            "ESP-DL's evaluator knows the ESP32-S3 only.".to_owned(),
+        ));
+    }
+    if options.method == Method::Entropy && options.bits == Bits::I16 {
+        return Err(QuantError::Options(
+            "entropy is for int8 only; take minmax or mse for int16.".to_owned(),
+        ));
+    }
     Ok(())
 }
 
@@ -73,27 +90,33 @@ pub fn quantize(
     };
     let graph = &model.graph;
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let ranges = calibrate::ranges(graph, &reference, calibration, &mut |done, total| {
-        progress(Progress {
-            stage: Stage::Calibrate,
-            done,
-            total,
-        });
-    })?;
-    let exponents = calibrate::exponents(graph, &ranges, options)?;
+    let observed = calibrate::observe(
+        graph,
+        &reference,
+        calibration,
+        options,
+        &mut |done, total| {
+            progress(Progress {
+                stage: Stage::Calibrate,
+                done,
+                total,
+            });
+        },
+    )?;
+    let exponents = calibrate::exponents(graph, &observed, options);
     progress(Progress {
         stage: Stage::Convert,
         done: 0,
         total: 1,
     });
     let lowered = lower::lower(graph, plan, &exponents.by_name, options)?;
-    let mut report = report(model, plan, &lowered, &exponents, &ranges, options);
+    let mut report = report(model, plan, &lowered, &exponents, &observed.ranges, options);
     // The toolkit's table is the toolkit's whatever the arithmetic.
     let espdl = Options {
         arithmetic: Arithmetic::Espdl,
         ..options.clone()
     };
-    let toolkit = calibrate::exponents(graph, &ranges, &espdl)?;
+    let toolkit = calibrate::exponents(graph, &observed, &espdl);
     report.tensors = table::table(graph, &toolkit.by_name, options);
     report.calibration_samples = calibration.len();
     progress(Progress {
@@ -135,8 +158,8 @@ pub fn quantization_table(
     }
     let graph = &model.graph;
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let ranges = calibrate::ranges(graph, &reference, calibration, &mut |_, _| ())?;
-    let exponents = calibrate::exponents(graph, &ranges, options)?;
+    let observed = calibrate::observe(graph, &reference, calibration, options, &mut |_, _| ())?;
+    let exponents = calibrate::exponents(graph, &observed, options);
     Ok(table::table(graph, &exponents.by_name, options))
 }
 

@@ -53,8 +53,7 @@ pub(crate) fn table(
                 let Some((rows, outputs)) = weight_rows(graph, node) else {
                     continue;
                 };
-                let weights =
-                    table_weight_exponents(&rows, outputs, options.bits, options.granularity);
+                let weights = table_weight_exponents(&rows, outputs, options);
                 let input = activation(node.input(0)).unwrap_or(0);
                 let output = activation(Some(node.output())).unwrap_or(0);
                 if let Some(bias) = node.input(2) {

@@ -5,13 +5,15 @@ mod support;
 use std::path::Path;
 
 use fixpoint_quant::{
-    Arithmetic, Bits, FloatModel, Granularity, Options, Samples, quantization_table,
+    Arithmetic, Bits, FloatModel, Granularity, Method, Options, Samples, quantization_table,
 };
 
-const MODES: [(Bits, Granularity, &str); 3] = [
-    (Bits::I8, Granularity::PerTensor, "int8_per-tensor_minmax"),
-    (Bits::I8, Granularity::PerChannel, "int8_per-channel_minmax"),
-    (Bits::I16, Granularity::PerTensor, "int16_per-tensor_minmax"),
+const MODES: [(Bits, Granularity, Method); 5] = [
+    (Bits::I8, Granularity::PerTensor, Method::MinMax),
+    (Bits::I8, Granularity::PerChannel, Method::MinMax),
+    (Bits::I16, Granularity::PerTensor, Method::MinMax),
+    (Bits::I8, Granularity::PerTensor, Method::Entropy),
+    (Bits::I8, Granularity::PerChannel, Method::Entropy),
 ];
 
 fn compare(
@@ -19,15 +21,17 @@ fn compare(
     calibration: &Samples<'_>,
     path: &dyn Fn(&str) -> std::path::PathBuf,
 ) {
-    for (bits, granularity, mode) in MODES {
+    for (bits, granularity, method) in MODES {
         let options = Options {
             bits,
             granularity,
+            method,
             arithmetic: Arithmetic::Espdl,
             ..Options::default()
         };
+        let mode = format!("{}_{}_{}", bits.name(), granularity.name(), method.name());
         let table = quantization_table(model, calibration, &options).unwrap();
-        let expected = support::exponents(&path(mode));
+        let expected = support::exponents(&path(&mode));
         assert_eq!(table, expected, "{mode}");
     }
 }

@@ -6,7 +6,8 @@ mod onnx;
 mod support;
 
 use fixpoint_quant::{
-    Arithmetic, Bits, FloatModel, Granularity, Options, Quantized, Samples, Simulator, quantize,
+    Arithmetic, Bits, FloatModel, Granularity, Method, Options, Quantized, Samples, Simulator,
+    quantize,
 };
 use onnx::{Net, Random, Value};
 
@@ -243,6 +244,7 @@ fn fixture_nets_equal_the_evaluator() {
                 bits,
                 granularity,
                 arithmetic: Arithmetic::Espdl,
+                method: Method::MinMax,
                 ..Options::default()
             };
             let samples = Samples::single(&calib, elements).unwrap();

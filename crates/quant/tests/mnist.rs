@@ -4,15 +4,17 @@
 mod support;
 
 use fixpoint_quant::{
-    Arithmetic, Bits, FloatModel, Granularity, Options, Quantized, Samples, Simulator, evaluate,
-    evaluate_float, quantize,
+    Arithmetic, Bits, FloatModel, Granularity, Method, Options, Quantized, Samples, Simulator,
+    evaluate, evaluate_float, quantize,
 };
 use support::Mnist;
 
+/// Min-max, as the toolkit by default.
 fn options(bits: Bits, granularity: Granularity, arithmetic: Arithmetic) -> Options {
     Options {
         bits,
         granularity,
+        method: Method::MinMax,
         arithmetic,
         ..Options::default()
     }
@@ -85,51 +87,29 @@ fn accuracy_on_t10k() {
     let model = FloatModel::from_onnx(&mnist.model).unwrap();
     let float = evaluate_float(&model, &samples, labels, &mut |_, _| ()).unwrap();
     assert_eq!((float.n, float.accuracy), (10_000, Some(0.9770)));
-    for (bits, granularity, arithmetic, least, most) in [
-        (
-            Bits::I16,
-            Granularity::PerTensor,
-            Arithmetic::Fixpoint,
-            0.9770,
-            0.9770,
-        ),
-        (
-            Bits::I8,
-            Granularity::PerTensor,
-            Arithmetic::Fixpoint,
-            0.9750,
-            1.0,
-        ),
-        (
-            Bits::I8,
-            Granularity::PerChannel,
-            Arithmetic::Fixpoint,
-            0.9750,
-            1.0,
-        ),
-        (
-            Bits::I16,
-            Granularity::PerTensor,
-            Arithmetic::Espdl,
-            0.9770,
-            0.9770,
-        ),
-        (
-            Bits::I8,
-            Granularity::PerTensor,
-            Arithmetic::Espdl,
-            0.9754,
-            0.9754,
-        ),
-        (
-            Bits::I8,
-            Granularity::PerChannel,
-            Arithmetic::Espdl,
-            0.9760,
-            0.9760,
-        ),
+    use Arithmetic::{Espdl, Fixpoint};
+    use Bits::{I8, I16};
+    use Granularity::{PerChannel, PerTensor};
+    use Method::{Entropy, MinMax, Mse, Percentile};
+    // The espdl rows are the real toolkit's evaluator, to the digit.
+    for (bits, granularity, method, arithmetic, least, most) in [
+        (I16, PerTensor, MinMax, Fixpoint, 0.9770, 0.9770),
+        (I8, PerTensor, MinMax, Fixpoint, 0.9750, 1.0),
+        (I8, PerChannel, MinMax, Fixpoint, 0.9750, 1.0),
+        (I8, PerChannel, Mse, Fixpoint, 0.9760, 1.0),
+        (I8, PerChannel, Percentile, Fixpoint, 0.9750, 1.0),
+        (I8, PerChannel, Entropy, Fixpoint, 0.9750, 1.0),
+        (I16, PerTensor, MinMax, Espdl, 0.9770, 0.9770),
+        (I8, PerTensor, MinMax, Espdl, 0.9754, 0.9754),
+        (I8, PerTensor, Entropy, Espdl, 0.9767, 0.9767),
+        (I8, PerChannel, MinMax, Espdl, 0.9760, 0.9760),
+        (I8, PerChannel, Entropy, Espdl, 0.9766, 0.9766),
     ] {
-        let q = quantized(&mnist, &options(bits, granularity, arithmetic));
+        let options = Options {
+            method,
+            ..options(bits, granularity, arithmetic)
+        };
+        let q = quantized(&mnist, &options);
         let mut simulator = Simulator::new(&q.image).unwrap();
         let e = evaluate(
             &mut simulator,
@@ -141,9 +121,10 @@ fn accuracy_on_t10k() {
         .unwrap();
         let accuracy = e.accuracy.unwrap();
         support::note(&format!(
-            "MNIST {} {} {}: accuracy {accuracy:.4}, agreement {:.4}, image {} B, arena {} B",
+            "MNIST {} {} {} {}: accuracy {accuracy:.4}, agreement {:.4}, image {} B, arena {} B",
             bits.name(),
             granularity.name(),
+            method.name(),
             arithmetic.name(),
             e.agreement.unwrap(),
             q.report.image_bytes,
@@ -179,29 +160,28 @@ fn device_logits_in_espdl_arithmetic() {
 #[test]
 fn evaluator_outputs_in_espdl_arithmetic() {
     let Some(mnist) = Mnist::load() else { return };
-    for (bits, granularity, file, tolerance) in [
-        (
-            Bits::I8,
-            Granularity::PerTensor,
-            "ev_int8_per-tensor_minmax.npy",
-            0,
-        ),
-        (
-            Bits::I8,
-            Granularity::PerChannel,
-            "ev_int8_per-channel_minmax.npy",
-            0,
-        ),
-        (
-            Bits::I16,
-            Granularity::PerTensor,
-            "ev_int16_per-tensor_minmax.npy",
-            6,
-        ),
+    use Bits::{I8, I16};
+    use Granularity::{PerChannel, PerTensor};
+    for (bits, granularity, method, tolerance) in [
+        (I8, PerTensor, Method::MinMax, 0),
+        (I8, PerTensor, Method::Entropy, 0),
+        (I8, PerChannel, Method::MinMax, 0),
+        (I8, PerChannel, Method::Entropy, 0),
+        (I16, PerTensor, Method::MinMax, 6),
     ] {
-        let q = quantized(&mnist, &options(bits, granularity, Arithmetic::Espdl));
+        let options = Options {
+            method,
+            ..options(bits, granularity, Arithmetic::Espdl)
+        };
+        let file = format!(
+            "ev_{}_{}_{}.npy",
+            bits.name(),
+            granularity.name(),
+            method.name()
+        );
+        let q = quantized(&mnist, &options);
         let mut simulator = Simulator::new(&q.image).unwrap();
-        let want = support::npy(&mnist.folder.join(file));
+        let want = support::npy(&mnist.folder.join(&file));
         assert_eq!(want.shape, [10_000, 10]);
         let samples = Samples::single(&mnist.images, 784).unwrap();
         let mut different = 0;

@@ -22,6 +22,6 @@ mod simulate;
 pub use board::VirtualBoard;
 pub use flash::{Flasher, diagnose, flash_files};
 pub use link::Link;
-pub use quantize::{Model, Quantized, quantize};
+pub use quantize::{Model, Quantized, options, quantize};
 pub use samples::Samples;
 pub use simulate::Simulator;

@@ -3,7 +3,7 @@
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-use fixpoint_quant::{self as quant, FloatModel, Options, Progress, QuantError, Stage};
+use fixpoint_quant::{self as quant, FloatModel, Options, Progress, QuantError, Request, Stage};
 
 use crate::error::{Code, coded};
 use crate::plain::{from_js, to_js};
@@ -76,16 +76,30 @@ impl Quantized {
     }
 }
 
-/// Quantizes `model` with the ranges seen on `samples`. `options` is the object of the same name in
-/// report.json; `progress` is called with a stage, the steps done and the steps in all.
+/// All options, as an object like the one of the same name in report.json: those in `request`, and
+/// for the rest what is best.
+#[wasm_bindgen]
+pub fn options(request: JsValue) -> Result<JsValue, JsValue> {
+    to_js(&chosen(request)?)
+}
+
+fn chosen(request: JsValue) -> Result<Options, JsValue> {
+    if request.is_undefined() || request.is_null() {
+        return Ok(Options::default());
+    }
+    Ok(from_js::<Request>(request, "options")?.options())
+}
+
+/// Quantizes `model` with the ranges seen on `samples`. `request` holds any of the options;
+/// `progress` is called with a stage, the steps done and the steps in all.
 #[wasm_bindgen]
 pub fn quantize(
     model: &Model,
     samples: &Samples,
-    options: JsValue,
+    request: JsValue,
     progress: &Function,
 ) -> Result<Quantized, JsValue> {
-    let options: Options = from_js(options, "options")?;
+    let options = chosen(request)?;
     let inner = quant::quantize(
         &model.inner,
         &samples.view()?,

@@ -34,6 +34,7 @@ export async function exponentsAndAccuracyOfTheTutorialModel(p) {
   await p.screenshots("6-mnist-int16");
 
   await p.page.getByLabel("8 bits").check();
+  await p.page.getByLabel("One exponent per layer").check();
   await p.quantize();
   assert.deepEqual(await exponents(p), [-7, -7, -3, -2, -1]);
   assert.ok(parseFloat(await p.text("#accuracy-quantized")) >= 97.5);
@@ -52,6 +53,7 @@ export async function exponentsOfTheFixtures(p) {
     await p.page.getByText(first ? "Drop images, a folder, a zip or arrays here" : "Drop").first().waitFor();
     await p.choose("Calibration images", "Choose files", at(calibration));
     await p.button("Quantize").and(p.page.locator(":enabled")).waitFor();
+    await p.page.getByLabel("One exponent per layer").check();
     for (const bits of ["int8", "int16"]) {
       await p.page.getByLabel(`${bits.slice(3)} bits`).check();
       await p.quantize();

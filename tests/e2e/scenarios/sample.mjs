@@ -26,7 +26,7 @@ export async function quantizeAndRunOnTheVirtualBoard(p) {
 
   const float = parseFloat(await p.text("#accuracy-float"));
   const quantized = parseFloat(await p.text("#accuracy-quantized"));
-  // The float network is right about 95 to 98 times in 100; 8 bits per tensor may cost a few.
+  // The float network is right about 95 to 98 times in 100; 8 bits may cost a few.
   assert.ok(float > 94 && float < 99.5, `float accuracy ${float}`);
   assert.ok(quantized > float - 3, `quantized accuracy ${quantized}, float ${float}`);
   await p.screenshots("3-quantized");

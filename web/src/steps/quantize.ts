@@ -92,26 +92,26 @@ export class QuantizeStep extends PlainElement {
       <fieldset class="stack" ?disabled=${running}>
         <legend class="visually-hidden">Options</legend>
         <div class="form">
-          ${radios("bits", "Width", widths, options.bits)}
-          ${radios("granularity", "Weights", granularities, options.granularity)}
+          ${radios("bits", "Width", widths, options?.bits)}
+          ${radios("granularity", "Weights", granularities, options?.granularity)}
           <div class="field">
             <label for="method">Calibration method</label>
             <select
               id="method"
               @change=${(event: Event) => {
                 const chosen = methods[(event.target as HTMLSelectElement).selectedIndex];
-                if (chosen) session.setOptions({ method: chosen[0] as Options["method"] });
+                if (chosen) void session.setOptions({ method: chosen[0] as Options["method"] });
               }}
             >
-              ${methods.map(([value, label]) => html`<option ?selected=${options.method === value}>${label}</option>`)}
+              ${methods.map(([value, label]) => html`<option ?selected=${options?.method === value}>${label}</option>`)}
             </select>
-            <span class="hint">${methods.find(([value]) => value === options.method)?.[2]}</span>
+            <span class="hint">${methods.find(([value]) => value === options?.method)?.[2]}</span>
           </div>
         </div>
         <details>
           <summary>Advanced</summary>
           <div class="form">
-            ${radios("arithmetic", "Arithmetic", arithmetics, options.arithmetic)}
+            ${radios("arithmetic", "Arithmetic", arithmetics, options?.arithmetic)}
             <div class="field">
               <label for="input-exponent">Input exponent</label>
               <input
@@ -120,10 +120,10 @@ export class QuantizeStep extends PlainElement {
                 min="-24"
                 max="8"
                 placeholder="from calibration"
-                .value=${options.input_exponent === null ? "" : String(options.input_exponent)}
+                .value=${String(options?.input_exponent ?? "")}
                 @change=${(event: Event) => {
                   const { value, valueAsNumber } = event.target as HTMLInputElement;
-                  session.setOptions({ input_exponent: value === "" ? null : Math.round(valueAsNumber) });
+                  void session.setOptions({ input_exponent: value === "" ? null : Math.round(valueAsNumber) });
                 }}
               />
               <span class="hint">Empty: chosen from the images.</span>
@@ -135,7 +135,7 @@ export class QuantizeStep extends PlainElement {
   }
 }
 
-function radios(key: "bits" | "granularity" | "arithmetic", legend: string, choices: readonly Choice[], now: string): TemplateResult {
+function radios(key: "bits" | "granularity" | "arithmetic", legend: string, choices: readonly Choice[], now: string | undefined): TemplateResult {
   return html`
     <fieldset class="choice">
       <legend>${legend}</legend>

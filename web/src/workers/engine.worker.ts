@@ -1,5 +1,5 @@
 /** The heavy half: reads models and samples, quantizes, simulates. Owns one instance of the module. */
-import { Model, Samples, Simulator, init, quantize } from "fixpoint";
+import { Model, Samples, Simulator, init, options, quantize } from "fixpoint";
 import type {
   Evaluation,
   Inspection,
@@ -95,10 +95,14 @@ const service = {
     return indexes.map((index) => set.values(index));
   },
 
-  quantize(count: number, spread: boolean, options: Options, report: (progress: Progress) => void): Result {
+  options(request: Partial<Options>): Options {
+    return options(request);
+  },
+
+  quantize(count: number, spread: boolean, request: Partial<Options>, report: (progress: Progress) => void): Result {
     const chosen = need(samples.calibration, "set of calibration samples").select(count, spread);
     try {
-      const made = quantize(need(model, "model"), chosen, options, paced(report));
+      const made = quantize(need(model, "model"), chosen, request, paced(report));
       const { image, report: written, reportJson, log } = made;
       made.free();
       service.openImage(image);

@@ -119,12 +119,20 @@ impl Context<'_> {
         };
         let bits = self.options.bits;
         let largest = slopes.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        let e = exponent::ceil(largest, bits).unwrap_or(exponent::of_zeros(bits));
+        let mimic = self.options.mimic_evaluator;
+        let e = match exponent::ceil(largest, bits) {
+            Some(e) if !mimic => e,
+            _ => exponent::of_zeros(bits),
+        };
         let Ok(slope_exponent) = i8::try_from(e) else {
             return self.fail(layer, "its slopes are too large.");
         };
         let slopes: Vec<i16> = (slopes.iter())
-            .map(|s| exponent::quantize(*s, e, bits) as i16)
+            .map(|s| match mimic {
+                // The evaluator cuts slopes off at a fixed exponent, whatever the table says.
+                true => (f64::from(*s) * exponent::pow2(-e)) as i16,
+                false => exponent::quantize(*s, e, bits) as i16,
+            })
             .collect();
         Ok(match node.op.as_str() {
             "LeakyRelu" => Activation::LeakyRelu {

@@ -12,7 +12,7 @@ use crate::exponent;
 use crate::graph::Graph;
 use crate::image::{self, Element, EspdlChip, Image, ImageBuilder, Rearrange, Storage, TensorDef};
 use crate::ops::{Binary, Op, Reduction, Window};
-use crate::options::{Arithmetic, Bits, Options};
+use crate::options::{Arithmetic, Bits, Chip, Options};
 use crate::plan::{Kind, Layer, Layout, Plan};
 
 /// An image with what the report tells about each of its ops.
@@ -56,7 +56,10 @@ pub(crate) fn lower(
     };
     let arithmetic = match options.arithmetic {
         Arithmetic::Fixpoint => image::Arithmetic::Fixpoint,
-        Arithmetic::Espdl => image::Arithmetic::Espdl(EspdlChip::S3),
+        Arithmetic::Espdl => image::Arithmetic::Espdl(match options.chip {
+            Chip::Esp32S3 => EspdlChip::S3,
+            Chip::Esp32 | Chip::Esp32S2 | Chip::Esp32C3 => EspdlChip::C,
+        }),
     };
     let mut builder = ImageBuilder::new(&graph.name, arithmetic);
     let mut ids = BTreeMap::new();

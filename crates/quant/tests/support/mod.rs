@@ -65,17 +65,52 @@ pub fn npy(path: &Path) -> Array {
     npy_bytes(&std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
 }
 
+/// The arrays of an .npz, those of text left out.
 pub fn npz(path: &Path) -> BTreeMap<String, Array> {
+    (npz_files(path).into_iter())
+        .filter(|(_, bytes)| !header(bytes).contains("'<U"))
+        .map(|(name, bytes)| (name, npy_bytes(&bytes)))
+        .collect()
+}
+
+/// An array of text in an .npz.
+pub fn strings(path: &Path, name: &str) -> Vec<String> {
+    let bytes = &npz_files(path)[name];
+    let (_, width) = header(bytes).split_once("'<U").unwrap();
+    let width: usize = width.split('\'').next().unwrap().parse().unwrap();
+    let data = &bytes[10 + header(bytes).len()..];
+    (data.chunks_exact(4 * width))
+        .map(|text| {
+            (text.chunks_exact(4))
+                .map(|c| char::from_u32(u32::from_le_bytes(c.try_into().unwrap())).unwrap())
+                .filter(|c| *c != '\0')
+                .collect()
+        })
+        .collect()
+}
+
+/// An array of f64 in an .npz.
+pub fn doubles(path: &Path, name: &str) -> Vec<f64> {
+    let bytes = &npz_files(path)[name];
+    let array = ndarray::ArrayD::<f64>::read_npy(Cursor::new(bytes)).unwrap();
+    array.iter().copied().collect()
+}
+
+/// The text in front of the data of a .npy, version 1.
+fn header(bytes: &[u8]) -> &str {
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    std::str::from_utf8(&bytes[10..10 + length]).unwrap()
+}
+
+fn npz_files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut zip = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
     (0..zip.len())
         .map(|i| {
             let mut file = zip.by_index(i).unwrap();
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).unwrap();
-            (
-                file.name().unwrap().trim_end_matches(".npy").to_owned(),
-                npy_bytes(&bytes),
-            )
+            let name = file.name().unwrap().trim_end_matches(".npy").to_owned();
+            (name, bytes)
         })
         .collect()
 }
