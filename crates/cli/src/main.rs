@@ -7,7 +7,7 @@
 mod data;
 mod emulate;
 mod evaluate;
-mod export;
+mod export_espdl;
 mod export_flash;
 mod failure;
 mod files;
@@ -39,8 +39,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Run a model image exactly as the chip does
     Simulate(simulate::Args),
-    /// Write C++ for ESP-DL (not there yet)
-    ExportEspdl(export::Args),
+    /// Write C++ for ESP-DL v1: coefficients as its toolkit does, and the model's class
+    ExportEspdl(export_espdl::Args),
     /// Measure accuracy; prints JSON
     Evaluate(evaluate::Args),
     /// Write runtime and model to an ESP32-S3, verify them and start it
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Simulate(args) => simulate::run(&args),
-        Command::ExportEspdl(args) => export::run(&args),
+        Command::ExportEspdl(args) => export_espdl::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Flash(args) => flash::run(&args),
         Command::ExportFlash(args) => export_flash::run(&args),

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use fixpoint_dataset::pickle::{self, Scales};
 use fixpoint_quant::{
-    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, Request, Stage, quantize,
+    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, Request, Stage, Table,
+    quantize,
 };
 
 use crate::data::{self, PreprocessArgs};
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// Folder for model.fxp and report.json
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write the quantization table as ESP-DL's toolkit keeps it, too
+    #[arg(long, value_name = "X.pickle")]
+    pickle: Option<PathBuf>,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
@@ -166,6 +171,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         format!("{report}\n").as_bytes(),
     )?;
     files::write(&args.out.join("model.fxp"), &quantized.image)?;
+    if let Some(path) = &args.pickle {
+        files::write(
+            path,
+            &toolkit_table(&model, &Table::from(&quantized.report)),
+        )?;
+    }
     print!("{}", quantized.log);
     if !quantized.log.ends_with('\n') {
         println!();
@@ -174,4 +185,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         note(warning);
     }
     Ok(())
+}
+
+/// The toolkit keeps what belongs to weights as arrays and everything else as numbers.
+fn toolkit_table(model: &FloatModel, table: &Table) -> Vec<u8> {
+    let scales = table.scales();
+    let arrays = model.table_arrays();
+    pickle::write_scales(scales.iter().map(|(name, scales)| {
+        let kept = match scales[..] {
+            [one] if !arrays.contains(name) => Scales::One(one),
+            _ => Scales::Many(scales.clone()),
+        };
+        (name.as_str(), kept)
+    }))
 }

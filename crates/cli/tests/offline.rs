@@ -273,25 +273,77 @@ fn options_reach_the_report_and_the_rest_is_the_best_known() {
     assert!(said.contains("ESP32-S3"), "{said}");
 }
 
-#[test]
-fn what_is_not_there_yet_exits_with_2_and_writes_nothing() {
+fn export(table: &Path, out: &Path, more: &[&str]) -> Output {
     let onnx = fixture("mlp/model.onnx");
+    let mut args: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"export-espdl", &onnx];
+    args.extend([
+        &"--table" as &dyn AsRef<std::ffi::OsStr>,
+        &table,
+        &"--out",
+        &out,
+    ]);
+    args.extend(more.iter().map(|m| m as &dyn AsRef<std::ffi::OsStr>));
+    fixpoint(&args)
+}
+
+/// The toolkit's own files, from its table, from ours and from the pickle that we write.
+#[test]
+fn export_writes_what_the_toolkit_writes() {
+    let out = folder("export");
+    let name = "coef_int8_per_channel_esp32s3";
+    let pickle = out.join("table.pickle");
+    done(&quantize(
+        "mlp",
+        &out,
+        &[
+            "--granularity",
+            "per-channel",
+            "--pickle",
+            pickle.to_str().unwrap(),
+        ],
+    ));
+    let wanted = fs::read(fixture(&format!("mlp/{name}.hpp"))).unwrap();
+    let mut made = Vec::new();
+    for (i, table) in [
+        fixture("mlp/exponents_int8_per-channel_minmax.json"),
+        out.join("report.json"),
+        pickle,
+    ]
+    .iter()
+    .enumerate()
+    {
+        let to = out.join(i.to_string());
+        let log = done(&export(table, &to, &["--chip", "esp32s3", "--name", name]));
+        assert!(
+            log.starts_with("Converting coefficient to int8 per-channel"),
+            "{log}"
+        );
+        assert!(
+            log.contains("Gemm layer name: fc2, output_exponent: "),
+            "{log}"
+        );
+        assert_eq!(fs::read(to.join(format!("{name}.hpp"))).unwrap(), wanted);
+        made.push(fs::read(to.join(format!("{name}.cpp"))).unwrap());
+        assert!(to.join(format!("{name}_model.hpp")).exists());
+        assert!(to.join("app_main.cpp").exists());
+    }
+    assert!(made.iter().all(|cpp| *cpp == made[0]));
+
+    let not_a_table = fixture("mlp/model.onnx");
     let said = failed(
-        &fixpoint(&[
-            &"export-espdl",
-            &onnx,
-            &"--table",
-            &"t.json",
-            &"--chip",
-            &"esp32s3",
-            &"--out",
-            &"d",
-            &"--name",
-            &"n",
-        ]),
+        &export(
+            &not_a_table,
+            &out.join("none"),
+            &["--chip", "esp32", "--name", "n"],
+        ),
+        1,
+    );
+    assert!(said.contains("pickle"), "{said}");
+    assert!(!out.join("none").exists());
+    failed(
+        &export(&not_a_table, &out, &["--chip", "esp8266", "--name", "n"]),
         2,
     );
-    assert!(said.contains("not there yet"), "{said}");
 }
 
 #[test]

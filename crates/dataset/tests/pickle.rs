@@ -39,7 +39,7 @@ fn tables_of_every_protocol_are_read() {
             found,
             [
                 ("b", vec![0.0625]),
-                ("conv/w", vec![0.03125, 2.0f64.powi(-15), 8.0]),
+                ("conv/w", vec![0.03125, 1.0 / 32768.0, 8.0]),
                 ("leaky_alpha", vec![0.001953125]),
                 ("x", vec![0.0078125]),
             ],

@@ -104,6 +104,15 @@ impl FloatModel {
         &self.problems
     }
 
+    /// Names in the quantization table whose entries the ESP-DL toolkit keeps as arrays even when
+    /// they have one element: weights.
+    pub fn table_arrays(&self) -> BTreeSet<String> {
+        (self.graph.nodes.iter())
+            .filter(|n| matches!(n.op.as_str(), "Conv" | "Gemm"))
+            .filter_map(|n| n.input(1).map(str::to_owned))
+            .collect()
+    }
+
     /// Nodes before and after the passes, with what each pass changed.
     pub fn inspect(&self) -> Inspection {
         let nodes: Vec<NodeInfo> = (self.graph.nodes.iter())

@@ -1,12 +1,16 @@
 //! The ESP-DL toolkit's quantization table: exponents of activations, weights and biases by name.
 //! It is the toolkit's whatever the arithmetic, so that an export can be made from any report.
 
+mod saved;
+
 use std::collections::BTreeMap;
 
 use crate::exponent;
 use crate::graph::{Graph, Node};
 use crate::linear::table_weight_exponents;
 use crate::options::{Granularity, Options};
+
+pub use saved::{SavedOptions, SavedTable, Table, TableError};
 
 /// Weights of a Conv or Gemm as rows `[outputs][...]`, and the number of outputs.
 pub(crate) fn weight_rows(graph: &Graph, node: &Node) -> Option<(Vec<f32>, usize)> {

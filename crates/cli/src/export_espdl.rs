@@ -1,0 +1,71 @@
+//! `fixpoint export-espdl`: a model and its table in, C++ for ESP-DL v1 out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fixpoint_dataset::pickle;
+use fixpoint_quant::{FloatModel, SavedTable, Table, export_espdl};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::quantize::{BitsArg, ChipArg};
+use crate::terminal::note;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The model
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Exponents: a report.json, a JSON object of exponents by name, or the toolkit's .pickle
+    #[arg(long, value_name = "report.json|X.pickle")]
+    table: PathBuf,
+    /// The chip to export for
+    #[arg(long, value_name = "CHIP")]
+    chip: ChipArg,
+    /// Width of weights and activations [default: the table's]
+    #[arg(long, value_name = "8|16")]
+    bits: Option<BitsArg>,
+    /// Folder for the C++ files
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the C++ files
+    #[arg(long, value_name = "N")]
+    name: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let bytes = files::read(&args.model)?;
+    let model = FloatModel::from_onnx(&bytes).map_err(|e| Failure::from(e).about(&args.model))?;
+    let table = table(&args.table, &model, args.bits)?;
+    let folder = args.out.to_string_lossy();
+    let export = export_espdl(&model, &table, args.chip.into(), &folder, &args.name)
+        .map_err(|e| Failure::new(e.to_string()))?;
+    fs::create_dir_all(&args.out).map_err(|e| Failure::io("create", &args.out, &e))?;
+    for file in &export.files {
+        files::write(&args.out.join(&file.name), file.contents.as_bytes())?;
+    }
+    print!("{}", export.log);
+    for warning in &export.warnings {
+        note(warning);
+    }
+    Ok(())
+}
+
+/// JSON by its first character, or else a pickle.
+fn table(path: &Path, model: &FloatModel, bits: Option<BitsArg>) -> Result<Table, Failure> {
+    let bytes = files::read(path)?;
+    let bits = bits.map(Into::into);
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let table = if first == Some(&b'{') {
+        let saved: SavedTable = serde_json::from_slice(&bytes).map_err(|e| {
+            Failure::new(format!("{} holds no table: {e}", path.display()))
+                .help("give a report.json of 'fixpoint quantize', or exponents by tensor name")
+        })?;
+        Table::from_saved(saved, model, bits)
+    } else {
+        let scales = pickle::read_scales(&bytes)
+            .map_err(|e| Failure::new(format!("{} {e}", path.display())))?;
+        Table::from_scales(&scales, model, bits)
+    };
+    table.map_err(|e| Failure::new(e.to_string()).about(path))
+}

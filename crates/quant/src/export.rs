@@ -1,0 +1,288 @@
+//! C++ for ESP-DL v1: the coefficient files of its quantization toolkit, byte for byte, and what
+//! the toolkit leaves to be written by hand: the model's class and a program around it.
+//!
+//! Formats and element orders: the toolkit's own output, and the headers of ESP-DL at its last v1
+//! commit (af7808ba).
+
+mod app;
+mod class;
+mod coefficients;
+mod order;
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::graph::{Graph, Node};
+use crate::model::FloatModel;
+use crate::options::{Chip, Granularity};
+use crate::plan::{self, Kind, Layout, Plan};
+use crate::table::{Table, TableError};
+
+/// A text file to be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExportedFile {
+    pub name: String,
+    pub contents: String,
+}
+
+/// What an export makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Export {
+    /// `<name>.cpp` and `<name>.hpp`, `<name>_model.hpp` and `app_main.cpp`; the last two are left
+    /// out, with a warning, when ESP-DL v1 has no layer for an operator.
+    pub files: Vec<ExportedFile>,
+    /// What the toolkit prints.
+    pub log: String,
+    /// Things the user should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a model can't be exported.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ExportError {
+    #[error("The model can't be exported as it is:\n{}", .0.join("\n"))]
+    Model(Vec<String>),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(
+        "'{0}' can't be the name of the files: it is a C++ namespace too. Use letters, digits and _, a letter first."
+    )]
+    Name(String),
+    #[error(
+        "ESP-DL has int16 per tensor only, and this table is per channel. Quantize with --granularity per-tensor."
+    )]
+    Int16PerChannel,
+    #[error(
+        "The nodes '{first}' and '{second}' get the same C++ name '{name}'. Rename one of them in the model."
+    )]
+    SameName {
+        first: String,
+        second: String,
+        name: String,
+    },
+    #[error("Node '{node}' ({op}): {reason}")]
+    Node {
+        node: String,
+        op: String,
+        reason: String,
+    },
+}
+
+impl ExportError {
+    fn node(node: &Node, reason: &str) -> Self {
+        ExportError::Node {
+            node: node.name.clone(),
+            op: node.op.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// A model, its table, and where it goes.
+struct Context<'a> {
+    graph: &'a Graph,
+    plan: &'a Plan,
+    table: &'a Table,
+    chip: Chip,
+    name: &'a str,
+}
+
+impl Context<'_> {
+    /// C++ type of the elements.
+    fn element(&self) -> &'static str {
+        match self.table.bits {
+            crate::Bits::I8 => "int8_t",
+            crate::Bits::I16 => "int16_t",
+        }
+    }
+
+    fn per_channel(&self) -> bool {
+        self.table.granularity == Granularity::PerChannel
+    }
+
+    /// C++ type of biases.
+    fn bias_element(&self) -> &'static str {
+        match self.per_channel() {
+            true => "int16_t",
+            false => self.element(),
+        }
+    }
+
+    /// The activation that is part of the layer of node `i`, which has its own weights.
+    fn activation_of(&self, i: usize) -> Option<&Node> {
+        let linear = matches!(self.graph.nodes[i].op.as_str(), "Conv" | "Gemm");
+        let fused = plan::fused_activation(self.graph, i).filter(|_| linear);
+        fused.map(|a| &self.graph.nodes[a])
+    }
+
+    /// Indices of the nodes that are activations of the node before them.
+    fn fused(&self) -> Vec<usize> {
+        (0..self.graph.nodes.len())
+            .filter_map(|i| plan::fused_activation(self.graph, i))
+            .collect()
+    }
+}
+
+/// Makes the files for `chip`. `folder` is what the log names before the files, as it was given.
+pub fn export_espdl(
+    model: &FloatModel,
+    table: &Table,
+    chip: Chip,
+    folder: &str,
+    name: &str,
+) -> Result<Export, ExportError> {
+    let Some(plan) = &model.plan else {
+        return Err(ExportError::Model(model.problems().to_vec()));
+    };
+    if !is_identifier(name) {
+        return Err(ExportError::Name(name.to_owned()));
+    }
+    if table.bits == crate::Bits::I16 && table.granularity == Granularity::PerChannel {
+        return Err(ExportError::Int16PerChannel);
+    }
+    let context = Context {
+        graph: &model.graph,
+        plan,
+        table,
+        chip,
+        name,
+    };
+    check_names(&context)?;
+    let mut warnings = table.warnings.clone();
+    let (cpp, hpp) = coefficients::files(&context)?;
+    let file = |name: String, contents| ExportedFile { name, contents };
+    let mut files = vec![
+        file(format!("{name}.cpp"), cpp),
+        file(format!("{name}.hpp"), hpp),
+    ];
+    match class::class(&context)? {
+        Ok(class) => {
+            files.push(file(format!("{name}_model.hpp"), class.text));
+            files.push(file(
+                "app_main.cpp".to_owned(),
+                app::program(&context, &class.name)?,
+            ));
+        }
+        Err(why) => warnings.push(format!(
+            "The model's class is not written: {why} The coefficient files are complete."
+        )),
+    }
+    warnings.extend(flatten_warnings(plan));
+    Ok(Export {
+        files,
+        log: log(&context, folder)?,
+        warnings,
+    })
+}
+
+/// What the toolkit prints, with its model information.
+fn log(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
+    let (table, name) = (context.table, context.name);
+    let path = match folder {
+        "" => name.to_owned(),
+        f if f.ends_with('/') => format!("{f}{name}"),
+        f => format!("{f}/{name}"),
+    };
+    let mut text = format!(
+        "Converting coefficient to {} {} quantization for {}\n\
+         Exporting finish, the output files are: {path}.cpp, {path}.hpp\n\n\
+         Quantized model info:\n",
+        table.bits.name(),
+        table.granularity.name(),
+        context.chip.name(),
+    );
+    // Writing to a String never fails.
+    for input in &context.graph.inputs {
+        let e = table.one(input)?;
+        let _ = writeln!(text, "model input name: {input}, exponent: {e}");
+    }
+    let fused = context.fused();
+    for (i, node) in context.graph.nodes.iter().enumerate() {
+        if fused.contains(&i) {
+            continue;
+        }
+        let kind = match order::is_depthwise(context.graph, node) {
+            true => "DepthwiseConv",
+            false => &node.op,
+        };
+        let e = table.one(node.output())?;
+        let _ = writeln!(
+            text,
+            "{kind} layer name: {}, output_exponent: {e}",
+            node.name
+        );
+    }
+    text.push_str("\n\n");
+    Ok(text)
+}
+
+/// The toolkit's rule for names in C++: lower case, anything but letters and digits becomes `_`, and
+/// one more stands before a digit.
+fn mangle(name: &str) -> String {
+    let mut mangled: String = (name.to_lowercase().chars())
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if mangled.starts_with(|c: char| c.is_ascii_digit()) {
+        mangled.insert(0, '_');
+    }
+    mangled
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn check_names(context: &Context<'_>) -> Result<(), ExportError> {
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    let constants = |op: &str| matches!(op, "Conv" | "Gemm" | "Relu" | "LeakyRelu" | "PRelu");
+    for node in context.graph.nodes.iter().filter(|n| constants(&n.op)) {
+        let name = mangle(&node.name);
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
+            return Err(ExportError::SameName {
+                first: (*first).to_owned(),
+                second: node.name.clone(),
+                name,
+            });
+        }
+        seen.push((name, &node.name));
+    }
+    Ok(())
+}
+
+/// ESP-DL keeps images rows first, ONNX channels first, and the toolkit leaves the weights behind a
+/// Flatten in ONNX's order.
+fn flatten_warnings(plan: &Plan) -> Vec<String> {
+    let flattened = |id: &usize| matches!(plan.tensors[*id].layout, Layout::Flat { .. });
+    (plan.layers.iter())
+        .filter(|l| matches!(l.kind, Kind::Compute(crate::ops::Op::Gemm { .. })))
+        .filter(|l| l.inputs.iter().any(flattened))
+        .map(|l| {
+            format!(
+                "'{}' reads a flattened image. Its weights keep ONNX's order (channels, rows, \
+                 columns), as the toolkit leaves them, while ESP-DL flattens rows first: transpose \
+                 the image with {{2, 0, 1}} before it, as the class here does.",
+                l.name
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_c_names_as_the_toolkit_makes_them() {
+        assert_eq!(mangle("A//B__c"), "a__b__c");
+        assert_eq!(mangle("1x1 conv"), "_1x1_conv");
+        assert_eq!(
+            mangle("StatefulPartitionedCall/m"),
+            "statefulpartitionedcall_m"
+        );
+        assert!(is_identifier("mnist_coefficient"));
+        assert!(!is_identifier("my-net") && !is_identifier("") && !is_identifier("2d"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Tables that were kept: from a report or another JSON file, or as the toolkit's scales.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::weight_rows;
+use crate::exponent::{self, pow2};
+use crate::graph::Graph;
+use crate::model::FloatModel;
+use crate::options::{Bits, Granularity};
+use crate::report::Report;
+
+/// A quantization table, and what it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub bits: Bits,
+    pub granularity: Granularity,
+    /// By tensor name; one exponent, or one for each output channel.
+    pub exponents: BTreeMap<String, Vec<i32>>,
+    /// Things the user should know about it, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A table in JSON: a report, or exponents by name alone.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum SavedTable {
+    /// The parts of `report.json` that make a table.
+    Report {
+        options: SavedOptions,
+        tensors: BTreeMap<String, Vec<i32>>,
+    },
+    Exponents(BTreeMap<String, Vec<i32>>),
+}
+
+/// The options of a report that a table needs.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct SavedOptions {
+    pub bits: Bits,
+    pub granularity: Granularity,
+}
+
+/// Why a table can't be used with a model.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum TableError {
+    #[error(
+        "The table has no entry for '{0}'. Make it again from this model: names may have changed."
+    )]
+    Missing(String),
+    #[error("The table has {got} exponents for '{name}', which has {want} output channels.")]
+    Count {
+        name: String,
+        want: usize,
+        got: usize,
+    },
+    #[error(
+        "The scale {scale} of '{name}' is not a power of two between 2^-100 and 2^100, as the ESP-DL toolkit's are."
+    )]
+    Scale { name: String, scale: f64 },
+    #[error(
+        "The table doesn't tell int8 from int16, because the model has no weights but zeros. Say which it is."
+    )]
+    Width,
+}
+
+impl From<&Report> for Table {
+    fn from(report: &Report) -> Self {
+        Table {
+            bits: report.options.bits,
+            granularity: report.options.granularity,
+            exponents: report.tensors.clone(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Table {
+    /// A table from JSON. `bits` is asked only where the file doesn't say.
+    pub fn from_saved(
+        saved: SavedTable,
+        model: &FloatModel,
+        bits: Option<Bits>,
+    ) -> Result<Self, TableError> {
+        match saved {
+            SavedTable::Report { options, tensors } => Ok(Table {
+                bits: options.bits,
+                granularity: options.granularity,
+                exponents: tensors,
+                warnings: Vec::new(),
+            }),
+            SavedTable::Exponents(exponents) => Self::inferred(exponents, &model.graph, bits),
+        }
+    }
+
+    /// A table from the toolkit's scales, which say neither width nor granularity: the model's
+    /// weights do, unless `bits` is given.
+    pub fn from_scales(
+        scales: &BTreeMap<String, Vec<f64>>,
+        model: &FloatModel,
+        bits: Option<Bits>,
+    ) -> Result<Self, TableError> {
+        let mut zeros = Vec::new();
+        let mut exponents = BTreeMap::new();
+        for (name, scales) in scales {
+            let mut list = Vec::with_capacity(scales.len());
+            for &scale in scales {
+                if scale == 0.0 {
+                    zeros.push((name.clone(), list.len()));
+                    list.push(0);
+                    continue;
+                }
+                let exact = (-100..=100).find(|e| pow2(*e) == scale);
+                list.push(exact.ok_or_else(|| TableError::Scale {
+                    name: name.clone(),
+                    scale,
+                })?);
+            }
+            exponents.insert(name.clone(), list);
+        }
+        let mut table = Self::inferred(exponents, &model.graph, bits)?;
+        for (name, at) in zeros {
+            let e = exponent::of_zeros(table.bits);
+            if let Some(list) = table.exponents.get_mut(&name) {
+                list[at] = e;
+            }
+            table.warnings.push(format!(
+                "The scale of '{name}' is 0, as the toolkit writes for what is always zero; 2^{e} \
+                 is used."
+            ));
+        }
+        Ok(table)
+    }
+
+    /// The toolkit's scales: real value = integer * scale.
+    pub fn scales(&self) -> BTreeMap<String, Vec<f64>> {
+        let scale = |list: &Vec<i32>| list.iter().map(|e| pow2(*e)).collect();
+        (self.exponents.iter())
+            .map(|(name, list)| (name.clone(), scale(list)))
+            .collect()
+    }
+
+    fn inferred(
+        exponents: BTreeMap<String, Vec<i32>>,
+        graph: &Graph,
+        bits: Option<Bits>,
+    ) -> Result<Self, TableError> {
+        let bits = match bits {
+            Some(bits) => bits,
+            None => width(&exponents, graph).ok_or(TableError::Width)?,
+        };
+        Ok(Table {
+            bits,
+            granularity: granularity(&exponents, graph),
+            exponents,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The exponent of a tensor that has one.
+    pub(crate) fn one(&self, name: &str) -> Result<i32, TableError> {
+        (self
+            .exponents
+            .get(name)
+            .and_then(|list| list.first())
+            .copied())
+        .ok_or_else(|| TableError::Missing(name.to_owned()))
+    }
+
+    /// The exponents of a tensor that may have one for each of its `outputs`.
+    pub(crate) fn many(&self, name: &str, outputs: usize) -> Result<Vec<i32>, TableError> {
+        let found = self.exponents.get(name);
+        let list = found.ok_or_else(|| TableError::Missing(name.to_owned()))?;
+        let want = match self.granularity {
+            Granularity::PerTensor => 1,
+            Granularity::PerChannel => outputs,
+        };
+        if list.len() != want {
+            return Err(TableError::Count {
+                name: name.to_owned(),
+                want: outputs,
+                got: list.len(),
+            });
+        }
+        Ok(list.clone())
+    }
+}
+
+/// The width of the largest weight as an integer. int8 tables give at most 127, or a few times
+/// that where they clip; int16 ones at least 16384, unless all is zero.
+fn width(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Option<Bits> {
+    let mut largest = 0.0f64;
+    for node in graph.nodes.iter() {
+        let list = node.input(1).and_then(|name| exponents.get(name));
+        let (Some(list), Some((rows, outputs))) = (list, weight_rows(graph, node)) else {
+            continue;
+        };
+        for (row, weights) in rows.chunks(rows.len() / outputs.max(1)).enumerate() {
+            let e = list.get(row % list.len().max(1)).copied().unwrap_or(0);
+            let top = weights.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            largest = largest.max(f64::from(top) * pow2(-e.clamp(-200, 200)));
+        }
+    }
+    match largest {
+        0.0 => None,
+        v if v < 2048.0 => Some(Bits::I8),
+        _ => Some(Bits::I16),
+    }
+}
+
+/// Per channel when a layer of several outputs has several exponents, or when a bias is where only
+/// per-channel tables put it.
+fn granularity(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Granularity {
+    let entry = |name: Option<&str>| name.and_then(|n| exponents.get(n));
+    let per_channel = graph.nodes.iter().any(|node| {
+        if !matches!(node.op.as_str(), "Conv" | "Gemm") {
+            return false;
+        }
+        let several = entry(node.input(1)).is_some_and(|list| list.len() > 1);
+        let (bias, output) = (entry(node.input(2)), entry(Some(node.output())));
+        several
+            || bias
+                .zip(output)
+                .is_some_and(|(b, o)| b.first() != o.first())
+    });
+    match per_channel {
+        true => Granularity::PerChannel,
+        false => Granularity::PerTensor,
+    }
+}
