@@ -16,7 +16,8 @@ export type ErrorCode =
   | "samples"
   | "quantize"
   | "simulate"
-  | "flash";
+  | "flash"
+  | "export";
 
 /** `done` of `total` steps of `stage`. */
 export type ProgressListener<Stage extends string> = (stage: Stage, done: number, total: number) => void;
@@ -220,6 +221,27 @@ export function quantize(
   request?: Partial<Options>,
   progress?: ProgressListener<"calibrate" | "convert" | "measure">,
 ): Quantized;
+
+// --- Exporting ------------------------------------------------------------------------------
+
+export interface EspdlExport {
+  /** Coefficients as ESP-DL's toolkit writes them, the model's class, a program around it. */
+  files: { name: string; contents: string }[];
+  /** What the toolkit prints. */
+  log: string;
+  warnings: string[];
+}
+
+/**
+ * C++ for ESP-DL v1. `table` is a report, an object of exponents by tensor name, or the bytes of the
+ * toolkit's pickle; `name` is a C++ identifier and names the files.
+ */
+export function exportEspdl(
+  model: Model,
+  table: Report | Record<string, number[]> | Uint8Array,
+  chip: Options["chip"],
+  name: string,
+): EspdlExport;
 
 // --- Simulating -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import initialise, {
   Simulator,
   VirtualBoard,
   diagnose,
+  exportEspdl,
   flashFiles,
   options,
   quantize as quantizeWith,
@@ -22,6 +23,7 @@ export {
   Simulator,
   VirtualBoard,
   diagnose,
+  exportEspdl,
   flashFiles,
   options,
 };

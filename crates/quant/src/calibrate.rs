@@ -218,15 +218,16 @@ pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -
         }
     };
     let mut warnings = Vec::new();
-    found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| {
-        match (input, options.input_exponent, options.method) {
-            (true, Some(e), _) => i32::from(e),
-            (true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
-                exponent::round(magnitude(name), bits)
-                    .unwrap_or_else(|| zero(name, &mut warnings))
-            }
-            _ => own(name, &mut warnings),
+    found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| match (
+        input,
+        options.input_exponent,
+        options.method,
+    ) {
+        (true, Some(e), _) => i32::from(e),
+        (true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
+            exponent::round(magnitude(name), bits).unwrap_or_else(|| zero(name, &mut warnings))
         }
+        _ => own(name, &mut warnings),
     });
     found.warnings = warnings;
     found

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::{self, Exponents, Range};
 use crate::error::QuantError;
 use crate::float::Reference;
+use crate::graph::Graph;
 use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
 use crate::options::{Arithmetic, Bits, Chip, Granularity, Method, Options};
@@ -49,7 +50,7 @@ pub struct Quantized {
     pub log: String,
 }
 
-fn check(options: &Options) -> Result<(), QuantError> {
+fn check(graph: &Graph, options: &Options) -> Result<(), QuantError> {
     let espdl = options.arithmetic == Arithmetic::Espdl;
     if espdl && options.bits == Bits::I16 && options.granularity == Granularity::PerChannel {
         return Err(QuantError::Options(
@@ -69,6 +70,20 @@ fn check(options: &Options) -> Result<(), QuantError> {
             "ESP-DL's evaluator knows the ESP32-S3 only.".to_owned(),
         ));
     }
+    let unscaled = |op: &str| matches!(op, "Sub" | "Mul" | "AveragePool" | "GlobalAveragePool");
+    if let Some(node) = graph.nodes.iter().find(|n| unscaled(&n.op))
+        && options.mimic_evaluator
+    {
+        return Err(QuantError::Layer {
+            layer: node.name.clone(),
+            reason: format!(
+                "ESP-DL's evaluator doesn't bring the result of {} back to {}, so that no image \
+                 can hold it. Without --mimic-evaluator the device is predicted.",
+                node.op,
+                options.bits.name()
+            ),
+        });
+    }
     if options.method == Method::Entropy && options.bits == Bits::I16 {
         return Err(QuantError::Options(
             "entropy is for int8 only; take minmax or mse for int16.".to_owned(),
@@ -84,7 +99,7 @@ pub fn quantize(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Quantized, QuantError> {
-    check(options)?;
+    check(&model.graph, options)?;
     let Some(plan) = &model.plan else {
         return Err(QuantError::Model(model.problems().to_vec()));
     };
@@ -152,7 +167,7 @@ pub fn quantization_table(
     calibration: &Samples<'_>,
     options: &Options,
 ) -> Result<BTreeMap<String, Vec<i32>>, QuantError> {
-    check(options)?;
+    check(&model.graph, options)?;
     if model.plan.is_none() {
         return Err(QuantError::Model(model.problems().to_vec()));
     }

@@ -23,6 +23,8 @@ pub(crate) enum Code {
     Simulate,
     /// The images don't make a flash plan.
     Flash,
+    /// The model and the table don't make an export.
+    Export,
 }
 
 impl Code {
@@ -35,6 +37,7 @@ impl Code {
             Code::Quantize => "quantize",
             Code::Simulate => "simulate",
             Code::Flash => "flash",
+            Code::Export => "export",
         }
     }
 }

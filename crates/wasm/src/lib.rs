@@ -12,6 +12,7 @@
 
 mod board;
 mod error;
+mod export;
 mod flash;
 mod link;
 mod plain;
@@ -20,6 +21,7 @@ mod samples;
 mod simulate;
 
 pub use board::VirtualBoard;
+pub use export::export_espdl;
 pub use flash::{Flasher, diagnose, flash_files};
 pub use link::Link;
 pub use quantize::{Model, Quantized, options, quantize};

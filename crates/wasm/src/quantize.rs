@@ -12,7 +12,7 @@ use crate::samples::Samples;
 /// An ONNX model.
 #[wasm_bindgen]
 pub struct Model {
-    inner: FloatModel,
+    pub(crate) inner: FloatModel,
 }
 
 #[wasm_bindgen]

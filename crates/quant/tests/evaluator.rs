@@ -1,0 +1,238 @@
+//! The espdl arithmetic against the toolkit's evaluator, and against a naive oracle where the
+//! evaluator's float32 is not exact.
+
+#[path = "support/onnx.rs"]
+mod onnx;
+#[path = "support/oracle.rs"]
+mod oracle;
+mod support;
+
+use std::path::Path;
+
+use fixpoint_quant::{
+    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, QuantError, Quantized,
+    Samples, Simulator, quantize,
+};
+use oracle::{Oracle, Rules};
+
+const NETS: [&str; 6] = [
+    "mlp",
+    "maxpool_chain",
+    "conv_relu_dw_prelu_fc",
+    "tf2onnx_cnn",
+    "concat3_input",
+    "sub_mul",
+];
+
+const MODES: [(Bits, Granularity, Method); 5] = [
+    (Bits::I8, Granularity::PerTensor, Method::MinMax),
+    (Bits::I8, Granularity::PerTensor, Method::Entropy),
+    (Bits::I8, Granularity::PerChannel, Method::MinMax),
+    (Bits::I8, Granularity::PerChannel, Method::Entropy),
+    (Bits::I16, Granularity::PerTensor, Method::MinMax),
+];
+
+struct Net {
+    model: FloatModel,
+    calib: Vec<f32>,
+    input: Vec<f32>,
+    elements: usize,
+}
+
+impl Net {
+    /// None, with a note, for a net with operators that are still to come.
+    fn load(folder: &Path) -> Option<Net> {
+        let file = folder.join("model.onnx");
+        let model = FloatModel::from_onnx(&std::fs::read(file).unwrap()).unwrap();
+        if !model.problems().is_empty() {
+            let name = folder.file_name().unwrap().display();
+            support::note(&format!("waiting: {name}: {}", model.problems().join(" ")));
+            return None;
+        }
+        // Nets without calib.npy were calibrated with their evaluation input.
+        let calib = ["calib.npy", "input.npy"].map(|f| folder.join(f));
+        let calib = support::npy(calib.iter().find(|p| p.exists()).unwrap()).data;
+        Some(Net {
+            elements: model.inputs()[0].dims.as_ref().unwrap().iter().product(),
+            input: support::npy(&folder.join("input.npy")).data,
+            model,
+            calib,
+        })
+    }
+
+    fn quantized(&self, options: &Options) -> Result<Quantized, QuantError> {
+        let samples = Samples::single(&self.calib, self.elements).unwrap();
+        quantize(&self.model, &samples, options, &mut |_| ())
+    }
+
+    fn integers(&self, options: &Options) -> Result<Vec<i32>, QuantError> {
+        let mut simulator = Simulator::new(&self.quantized(options)?.image).unwrap();
+        Ok((self.input.chunks(self.elements))
+            .flat_map(|x| simulator.run_raw(&[x]).unwrap().remove(0).data)
+            .collect())
+    }
+}
+
+fn options((bits, granularity, method): (Bits, Granularity, Method)) -> Options {
+    Options {
+        bits,
+        granularity,
+        method,
+        arithmetic: Arithmetic::Espdl,
+        ..Options::default()
+    }
+}
+
+fn file(
+    folder: &Path,
+    kind: &str,
+    (bits, granularity, method): (Bits, Granularity, Method),
+    end: &str,
+) -> std::path::PathBuf {
+    folder.join(format!(
+        "{kind}_{}_{}_{}.{end}",
+        bits.name(),
+        granularity.name(),
+        method.name()
+    ))
+}
+
+fn oracle(folder: &Path, mode: (Bits, Granularity, Method), evaluator: bool) -> Oracle {
+    let rules = Rules {
+        bits: mode.0.width(),
+        per_channel: mode.1 == Granularity::PerChannel,
+        evaluator,
+    };
+    let table = support::exponents(&file(folder, "exponents", mode, "json"));
+    Oracle::new(&folder.join("model.onnx"), table, rules)
+}
+
+fn different(got: &[i32], want: impl IntoIterator<Item = i64>, tolerance: i64) -> usize {
+    let mut count = 0;
+    let pairs = got.iter().zip(want).filter(|(a, b)| {
+        count += 1;
+        (i64::from(**a) - b).abs() > tolerance
+    });
+    let different = pairs.count();
+    assert_eq!(count, got.len());
+    different
+}
+
+/// What the evaluator printed: all int8 values, int16 to within its own float32.
+fn compare(folder: &Path) {
+    let Some(net) = Net::load(folder) else { return };
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    for mode in MODES {
+        let want = file(folder, "evaluator", mode, "npy");
+        let mimic = Options {
+            mimic_evaluator: true,
+            ..options(mode)
+        };
+        // The evaluator's Sub and Mul leave the range of the type, which no image can hold.
+        if name == "sub_mul" {
+            let error = net.integers(&mimic).unwrap_err();
+            assert!(error.to_string().contains("evaluator"), "{error}");
+        } else {
+            let got = net.integers(&mimic).unwrap();
+            let want = support::npy(&want).data;
+            let tolerance = if mode.0 == Bits::I16 { 6 } else { 0 };
+            let want = want.iter().map(|v| *v as i64);
+            assert_eq!(different(&got, want, tolerance), 0, "{name} {mode:?}");
+        }
+        if let Ok(log) = std::fs::read_to_string(file(folder, "log", mode, "txt")) {
+            let info = log
+                .split("\n\n")
+                .find(|part| part.starts_with("Quantized model info:"));
+            let printed = net.quantized(&options(mode)).unwrap().log;
+            // The toolkit's entropy logs are empty.
+            assert!(
+                info.is_none_or(|info| printed.trim_end() == info),
+                "{printed}"
+            );
+        }
+        // Device truth, exactly: also int16, and also where the evaluator has its own ways.
+        let got = net.integers(&options(mode)).unwrap();
+        let exact = oracle(folder, mode, false);
+        let want = (net.input.chunks(net.elements)).flat_map(|x| exact.run(x));
+        assert_eq!(different(&got, want, 0), 0, "{name} {mode:?}");
+    }
+}
+
+#[test]
+fn fixture_nets_equal_the_evaluator() {
+    NETS.iter().for_each(|net| compare(&support::fixture(net)));
+}
+
+#[test]
+fn shared_nets_equal_the_evaluator() {
+    if let Some(nets) = support::shared("data/espdl/nets") {
+        NETS.iter().for_each(|net| compare(&nets.join(net)));
+    }
+}
+
+/// The oracle itself against the evaluator, Sub and Mul included: what it says of those that no
+/// device output exists for is what the toolkit computes.
+#[test]
+fn the_oracle_knows_the_evaluator() {
+    let Some(nets) = support::shared("data/espdl/nets") else {
+        return;
+    };
+    for name in NETS {
+        let folder = nets.join(name);
+        for mode in MODES.into_iter().filter(|m| m.0 == Bits::I8) {
+            let want = support::npy(&file(&folder, "evaluator", mode, "npy")).data;
+            let input = support::npy(&folder.join("input.npy"));
+            let elements = input.data.len() / input.shape[0];
+            let oracle = oracle(&folder, mode, true);
+            let got: Vec<i32> = (input.data.chunks(elements))
+                .flat_map(|x| oracle.run(x))
+                .map(|v| v as i32)
+                .collect();
+            assert_eq!(
+                different(&got, want.iter().map(|v| *v as i64), 0),
+                0,
+                "{name} {mode:?}"
+            );
+        }
+    }
+}
+
+/// 64 products of 127 * 127 are 1,032,256: more than the S3's 20 bits hold, and 126 after a shift
+/// by 13.
+#[test]
+fn sums_saturate_on_the_s3_only() {
+    let net = onnx::Net::new(&[1, 64])
+        .weights("w", &[64, 1], vec![127.0 / 128.0; 64])
+        .node("Gemm", &["x", "w"], "y", &[])
+        .output("y");
+    let net = Net {
+        model: FloatModel::from_onnx(&net.encode()).unwrap(),
+        calib: vec![1.0; 64],
+        input: vec![1.0; 64],
+        elements: 64,
+    };
+    for (chip, want) in [(Chip::Esp32S3, 0x7ffff >> 13), (Chip::Esp32C3, 126)] {
+        let options = Options {
+            chip,
+            ..options(MODES[0])
+        };
+        assert_eq!(net.integers(&options), Ok(vec![want]), "{}", chip.name());
+    }
+}
+
+/// Other chips sum in 32 bits and don't saturate; these nets stay below that, so their integers are
+/// the S3's wherever its 20-bit sums did not saturate.
+#[test]
+fn other_chips_give_the_same_where_nothing_saturates() {
+    let net = Net::load(&support::fixture("mlp")).unwrap();
+    let s3 = options(MODES[0]);
+    for chip in [Chip::Esp32, Chip::Esp32S2, Chip::Esp32C3] {
+        let other = Options { chip, ..s3.clone() };
+        assert_eq!(net.integers(&other), net.integers(&s3), "{}", chip.name());
+        let mimic = Options {
+            mimic_evaluator: true,
+            ..other
+        };
+        assert!(matches!(net.integers(&mimic), Err(QuantError::Options(_))));
+    }
+}
