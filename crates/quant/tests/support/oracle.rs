@@ -105,14 +105,19 @@ impl Oracle {
         )]);
         for node in &self.graph.node {
             if !values.contains_key(&node.output[0]) {
-                let (name, value) = self.node(node, &values);
-                values.insert(name, value);
+                let (names, value) = self.node(node, &values);
+                values.extend(names.into_iter().map(|name| (name, value.clone())));
             }
         }
         values.remove(&self.graph.output[0].name).unwrap().data
     }
 
-    fn node(&self, n: &pb::NodeProto, values: &BTreeMap<String, Tensor>) -> (String, Tensor) {
+    /// The tensors that a node writes; all those that run inside a layer with weights.
+    fn node(
+        &self,
+        n: &pb::NodeProto,
+        values: &BTreeMap<String, Tensor>,
+    ) -> (Vec<String>, Tensor) {
         let out = n.output[0].clone();
         let a = &values[&n.input[0]];
         let value = match n.op_type.as_str() {
@@ -165,22 +170,25 @@ impl Oracle {
             }
             other => panic!("the oracle doesn't know {other}"),
         };
-        (out, value)
+        (vec![out], value)
     }
 
     /// A layer with weights, the bias Add of a MatMul and the activation behind it.
-    fn linear(&self, n: &pb::NodeProto, x: &Tensor) -> (String, Tensor) {
+    fn linear(&self, n: &pb::NodeProto, x: &Tensor) -> (Vec<String>, Tensor) {
         let mut out = n.output[0].clone();
+        let mut names = vec![out.clone()];
         let mut bias = n.input.get(2).cloned();
         if n.op_type == "MatMul" {
             let add = self.reader(&out).filter(|n| n.op_type == "Add").unwrap();
             bias = add.input.iter().find(|i| **i != out).cloned();
             out = add.output[0].clone();
+            names.push(out.clone());
         }
         let activation = (self.reader(&out))
             .filter(|n| matches!(n.op_type.as_str(), "Relu" | "LeakyRelu" | "PRelu"));
         if let Some(a) = activation {
             out = a.output[0].clone();
+            names.push(out.clone());
         }
         let (dims, w) = self.constant(&n.input[1]).unwrap();
         let transposed = n.op_type == "Gemm" && int(n, "transB", 0) == 1;
@@ -231,7 +239,7 @@ impl Oracle {
         if n.op_type == "Conv" {
             dims.extend(self.out_size(n, x, &[dims_of(&self.constant(&n.input[1]).unwrap().0)]));
         }
-        (out, Tensor { dims, data })
+        (names, Tensor { dims, data })
     }
 
     fn activate(&self, node: Option<&pb::NodeProto>, t: i64, channel: usize) -> i64 {
