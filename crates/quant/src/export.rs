@@ -14,10 +14,11 @@ use std::fmt::Write;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::fusion::{Role, roles};
 use crate::graph::{Graph, Node};
 use crate::model::FloatModel;
 use crate::options::{Chip, Granularity};
-use crate::plan::{self, Kind, Layout, Plan};
+use crate::plan::{Kind, Layout, Plan};
 use crate::table::{Table, TableError};
 
 /// A text file to be written.
@@ -84,6 +85,7 @@ impl ExportError {
 struct Context<'a> {
     graph: &'a Graph,
     plan: &'a Plan,
+    roles: Vec<Role>,
     table: &'a Table,
     chip: Chip,
     name: &'a str,
@@ -113,14 +115,19 @@ impl Context<'_> {
     /// The activation that is part of the layer of node `i`, which has its own weights.
     fn activation_of(&self, i: usize) -> Option<&Node> {
         let linear = matches!(self.graph.nodes[i].op.as_str(), "Conv" | "Gemm");
-        let fused = plan::fused_activation(self.graph, i).filter(|_| linear);
-        fused.map(|a| &self.graph.nodes[a])
+        match self.roles[i] {
+            Role::Activated(a) if linear => Some(&self.graph.nodes[a]),
+            _ => None,
+        }
     }
 
     /// Indices of the nodes that are activations of the node before them.
     fn fused(&self) -> Vec<usize> {
-        (0..self.graph.nodes.len())
-            .filter_map(|i| plan::fused_activation(self.graph, i))
+        (self.roles.iter())
+            .filter_map(|role| match role {
+                Role::Activated(a) => Some(*a),
+                _ => None,
+            })
             .collect()
     }
 }
@@ -145,6 +152,7 @@ pub fn export_espdl(
     let context = Context {
         graph: &model.graph,
         plan,
+        roles: roles(&model.graph),
         table,
         chip,
         name,

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::{Context, ExportError, coefficients, mangle, order};
 use crate::graph::Node;
 use crate::ops::{Op, Window};
-use crate::plan::{Kind, Layer, Layout, PlanTensor};
+use crate::plan::{Kind, Layer, Layout, Permutation, PlanTensor};
 
 /// A header and the class in it.
 pub(super) struct Class {
@@ -128,7 +128,11 @@ impl Writer<'_> {
         let name = quoted(&layer.name);
         let made = match &layer.kind {
             Kind::Alias => self.reshaped(first, &dims, &shape(out), layer),
-            Kind::Permute { dims: from, perm } => {
+            Kind::Rows | Kind::Table(_) => {
+                let op = node.map_or("it", |n| &n.op);
+                return Ok(Err(format!("ESP-DL v1 has no layer for {op} here.")));
+            }
+            Kind::Permute(Permutation { dims: from, perm }) => {
                 let flat = self.reshaped(first, &dims, from, layer);
                 let to: Vec<usize> = perm.iter().map(|p| from[*p]).collect();
                 let turned = self.transposed(flat, perm, layer);
@@ -181,7 +185,7 @@ impl Writer<'_> {
         let mut template = element.to_owned();
         let mut list = false;
         let (class, header, arguments) = match op {
-            Op::Conv(window) | Op::DepthwiseConv(window) => {
+            Op::Conv { window, .. } | Op::DepthwiseConv(window) => {
                 template = format!("{element}, {}", context.bias_element());
                 let (class, header) = match order::is_depthwise(context.graph, node) {
                     true => ("DepthwiseConv2D", "depthwise_conv2d"),

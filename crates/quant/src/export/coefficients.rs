@@ -216,6 +216,10 @@ pub(super) fn slopes(
             let slopes = context.graph.floats(name).ok_or_else(missing)?;
             Some(("PReLU", slopes.to_vec(), context.table.one(name)?))
         }
-        _ => None,
+        "Relu" => None,
+        op => {
+            let reason = format!("ESP-DL v1 has no {op} inside or behind a layer. Use Relu.");
+            return Err(ExportError::node(node, &reason));
+        }
     })
 }

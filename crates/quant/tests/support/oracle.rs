@@ -113,11 +113,7 @@ impl Oracle {
     }
 
     /// The tensors that a node writes; all those that run inside a layer with weights.
-    fn node(
-        &self,
-        n: &pb::NodeProto,
-        values: &BTreeMap<String, Tensor>,
-    ) -> (Vec<String>, Tensor) {
+    fn node(&self, n: &pb::NodeProto, values: &BTreeMap<String, Tensor>) -> (Vec<String>, Tensor) {
         let out = n.output[0].clone();
         let a = &values[&n.input[0]];
         let value = match n.op_type.as_str() {
