@@ -200,11 +200,11 @@ fn filter_shape(
     })
 }
 
-/// Kind, slopes and exponent of a LeakyRelu or PRelu; None for Relu.
-pub(super) fn slopes(
-    context: &Context<'_>,
-    node: &Node,
-) -> Result<Option<(&'static str, Vec<f32>, i32)>, ExportError> {
+/// Kind, slopes and exponent.
+type Slopes = (&'static str, Vec<f32>, i32);
+
+/// Those of a LeakyRelu or PRelu; None for Relu.
+pub(super) fn slopes(context: &Context<'_>, node: &Node) -> Result<Option<Slopes>, ExportError> {
     Ok(match node.op.as_str() {
         "LeakyRelu" => {
             let exponent = context.table.one(&format!("{}_alpha", node.name))?;

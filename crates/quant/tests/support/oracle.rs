@@ -213,11 +213,17 @@ impl Oracle {
         let bias = bias.and_then(|b| self.constant(&b)).map(|(_, b)| b);
         let bits = self.rules.bits;
         let sum_bits = if bits == 8 { 20 } else { 40 };
+        let channel_of = |j: usize| match n.op_type.as_str() {
+            "Conv" => j / (w.len() / channels),
+            _ if transposed => j / dims[1],
+            _ => j % channels,
+        };
+        let w: Vec<i64> = (w.iter().enumerate())
+            .map(|(j, v)| self.quantize(*v, exponent(channel_of(j)), bits))
+            .collect();
         let one = |(at, terms): (usize, &Vec<(usize, usize)>)| {
             let c = at / spatial;
-            let sum: i64 = (terms.iter())
-                .map(|(i, j)| x.data[*i] * self.quantize(w[*j], exponent(c), bits))
-                .sum();
+            let sum: i64 = (terms.iter()).map(|(i, j)| x.data[*i] * w[*j]).sum();
             let sum = self.clip(sum, sum_bits);
             let shift = eo - ei - exponent(c);
             let b = bias.as_ref().map_or(0.0, |b| b[c]);
