@@ -10,6 +10,7 @@ mod movement;
 mod plain;
 mod reductions;
 mod tables;
+mod vector;
 
 use crate::oracle::{Activation, Chw, Geometry, Nd, Rules};
 use crate::random::Random;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Case> {
     movement::add_to(&mut cases);
     reductions::add_to(&mut cases);
     graphs::add_to(&mut cases);
+    vector::add_to(&mut cases);
     cases
 }
 

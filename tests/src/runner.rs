@@ -6,7 +6,8 @@
 //! and output has a u32 length of its own in front. Every item starts at a multiple of 16.
 
 use core::fmt;
-use fixpoint_runtime::{Block16, ImageError, Model, RunError, run};
+use fixpoint_runtime::accelerator::Accelerator;
+use fixpoint_runtime::{Block16, ImageError, Model, RunError, run_on};
 
 /// First bytes of a vector file.
 pub const MAGIC: [u8; 4] = *b"FXPV";
@@ -105,12 +106,18 @@ pub fn arena_bytes(vectors: &[u8]) -> Option<u32> {
 /// Plays every case and stops at the first failure.
 ///
 /// Each model runs twice on the same inputs, over memory that was dirty before.
-pub fn run_vectors<'a>(vectors: &'a [u8], arena: &mut [Block16]) -> Result<Summary, Failure<'a>> {
+pub fn run_vectors<'a>(
+    vectors: &'a [u8],
+    arena: &mut [Block16],
+    accelerator: &mut dyn Accelerator,
+) -> Result<Summary, Failure<'a>> {
     let broken = Failure {
         case: "",
         reason: Reason::Vectors,
     };
-    arena_bytes(vectors).ok_or(broken)?;
+    let need = arena_bytes(vectors).ok_or(broken)? as usize;
+    // No more than that: every case makes it dirty first.
+    let arena = arena.get_mut(..need.div_ceil(16)).ok_or(broken)?;
     let mut items = Items { rest: vectors };
     let [_, version, cases, _] = items.numbers().ok_or(broken)?;
     if version != 1 {
@@ -124,7 +131,7 @@ pub fn run_vectors<'a>(vectors: &'a [u8], arena: &mut [Block16]) -> Result<Summa
             .and_then(|name| core::str::from_utf8(name).ok());
         let case = name.ok_or(broken)?;
         let image = items.item(image).ok_or(broken)?;
-        match play(&mut items, image, inputs, outputs, arena) {
+        match play(&mut items, image, [inputs, outputs], arena, accelerator) {
             Ok(true) => summary.passed += 1,
             Ok(false) => summary.skipped += 1,
             Err(reason) => return Err(Failure { case, reason }),
@@ -136,9 +143,9 @@ pub fn run_vectors<'a>(vectors: &'a [u8], arena: &mut [Block16]) -> Result<Summa
 fn play(
     items: &mut Items<'_>,
     image: &[u8],
-    inputs: u32,
-    outputs: u32,
+    [inputs, outputs]: [u32; 2],
     arena: &mut [Block16],
+    accelerator: &mut dyn Accelerator,
 ) -> Result<bool, Reason> {
     let model = Model::parse(image).map_err(Reason::Image)?;
     arena.fill(Block16([0xa5; 16]));
@@ -155,7 +162,7 @@ fn play(
     }
     let mut built = true;
     for _ in 0..if model.keeps_inputs() { 2 } else { 1 } {
-        match run(&model, arena, &mut ()) {
+        match run_on(accelerator, &model, arena, &mut ()) {
             Ok(()) => {}
             Err(RunError::ArithmeticNotBuilt) => built = false,
             Err(error) => return Err(Reason::Run(error)),

@@ -13,7 +13,7 @@ fn every_case_has_the_oracles_bits() {
     let vectors = AlignedBytes::new(&cases::encode(&cases));
     let arena = arena_bytes(vectors.as_ref()).expect("vectors");
     let mut arena = AlignedBytes::zeroed(arena as usize);
-    let summary = run_vectors(vectors.as_ref(), arena.blocks_mut())
+    let summary = run_vectors(vectors.as_ref(), arena.blocks_mut(), &mut ())
         .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{} cases, {} bytes", cases.len(), vectors.as_ref().len());
     assert_eq!(summary.passed as usize, cases.len(), "{summary:?}");
@@ -28,7 +28,8 @@ fn a_wrong_expectation_is_found() {
     let name = cases[3].name.clone();
     let vectors = AlignedBytes::new(&cases::encode(&cases));
     let mut arena = AlignedBytes::zeroed(1 << 20);
-    let failure = run_vectors(vectors.as_ref(), arena.blocks_mut()).expect_err("a bit is wrong");
+    let failure =
+        run_vectors(vectors.as_ref(), arena.blocks_mut(), &mut ()).expect_err("a bit is wrong");
     assert_eq!(failure.case, name);
 }
 

@@ -17,7 +17,8 @@ fn every_case_has_the_oracles_bits() {
     let vectors = fixpoint_runtime::memory::bytes(&blocks);
     let arena = arena_bytes(vectors).expect("vectors") as usize;
     let mut arena = vec![Block16::ZERO; arena / 16];
-    let summary = run_vectors(vectors, &mut arena).unwrap_or_else(|failure| panic!("{failure}"));
+    let summary =
+        run_vectors(vectors, &mut arena, &mut ()).unwrap_or_else(|failure| panic!("{failure}"));
     console_log!("{} cases passed", summary.passed);
     assert!(summary.passed > 200 && summary.skipped == 0, "{summary:?}");
 }

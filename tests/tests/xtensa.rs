@@ -1,6 +1,6 @@
-//! The runtime compiled for Xtensa, in the project's emulator and in QEMU, against the same runtime on
-//! the host: every layer of every model below must hash to the same value, and every output must have
-//! the same bytes.
+//! The runtime compiled for Xtensa, in the project's emulator (with the portable kernels, and with the
+//! vector unit's) and in QEMU, against the same runtime on the host: every layer of every model below
+//! must hash to the same value, and every output must have the same bytes.
 //!
 //! `cargo xtask firmware selftest` builds the Xtensa side and runs this; without it (a plain `cargo
 //! test`) there is nothing to run and the test says so.
@@ -22,6 +22,8 @@ mod job;
 
 /// As `firmware/selftest/link.ld` and `start.S` expect it.
 const JOB_ADDRESS: u32 = 0x0100_0000;
+const WISHES_ADDRESS: u32 = 0x00ff_fff0;
+const UNIT: u8 = 1;
 const MEMORY_BYTES: usize = 128 << 20;
 /// Instructions that a job may take in the emulator.
 const PATIENCE: u64 = 100_000_000_000;
@@ -127,24 +129,33 @@ fn prepare(model: &FloatModel, samples: &[f32], options: &Options) -> Vec<u8> {
 fn on_host(bytes: &[u8]) -> String {
     let mut arena = vec![Block16::ZERO; (32 << 20) / 16];
     let mut text = String::new();
-    job::run(AlignedBytes::new(bytes).as_ref(), &mut arena, &mut text).expect("a job of ours");
+    let job = AlignedBytes::new(bytes);
+    job::run(job.as_ref(), &mut arena, &mut (), || (), &mut text).expect("a job of ours");
     text
 }
 
 /// What the program says about the job, both in the emulator and in QEMU.
 fn on_xtensa(elf: &Path, bytes: &[u8]) -> String {
-    let emulated = emulated(elf, bytes);
-    assert_eq!(emulated, in_qemu(elf, bytes), "the emulator, and QEMU");
-    emulated
+    let portable = emulated(elf, bytes, 0);
+    assert_eq!(portable, in_qemu(elf, bytes), "the emulator, and QEMU");
+    let vector = emulated(elf, bytes, UNIT);
+    assert_eq!(
+        vector, portable,
+        "the vector kernels, and the portable ones"
+    );
+    vector
 }
 
-fn emulated(elf: &Path, bytes: &[u8]) -> String {
+fn emulated(elf: &Path, bytes: &[u8], wishes: u8) -> String {
     let file = fs::read(elf).expect("the Xtensa build");
     let program = Elf::parse(&file).expect("an ELF file for Xtensa");
     let mut sim = Sim::load(MEMORY_BYTES, &program).expect("segments in the memory");
     sim.memory
         .place(JOB_ADDRESS, bytes)
         .expect("room for the job");
+    sim.memory
+        .place(WISHES_ADDRESS, &[wishes, 0, 0, 0])
+        .expect("room for a word");
     let start = Instant::now();
     let end = sim.run(PATIENCE);
     let text = String::from_utf8_lossy(&sim.output).into_owned();

@@ -4,6 +4,7 @@ use fixpoint_protocol::{
     BUFFER_BYTES, Cycles, Decoder, Dims, Direction, Element, ErrorCode, Frame, Info, LayerInfo,
     MAX_CYCLES, MAX_DATA, Reply, Request, Sink, Step, TensorInfo, VERSION, Version,
 };
+use fixpoint_runtime::accelerator::Accelerator;
 use fixpoint_runtime::{self as runtime, Arithmetic, Block16, Model, RunError, Storage};
 
 use crate::run::{Clock, Meter};
@@ -55,6 +56,7 @@ struct Station<'a, C> {
     store: Option<&'a mut dyn ModelStore>,
     incoming: Option<Incoming>,
     wants_restart: bool,
+    accelerator: Option<&'a mut dyn Accelerator>,
     // Where the next piece of input is expected: everything before it is staged.
     next_input: u16,
     next_offset: u32,
@@ -125,6 +127,7 @@ impl<'a, C: Clock> Server<'a, C> {
                 store: None,
                 incoming: None,
                 wants_restart: false,
+                accelerator: None,
                 next_input: 0,
                 next_offset: 0,
                 finished: None,
@@ -143,6 +146,11 @@ impl<'a, C: Clock> Server<'a, C> {
     /// chip, and makes a new server from what is in flash then.
     pub fn wants_restart(&self) -> bool {
         self.station.wants_restart
+    }
+
+    /// Runs go to the board's own kernels from now on, where it has some.
+    pub fn accelerate(&mut self, accelerator: &'a mut dyn Accelerator) {
+        self.station.accelerator = Some(accelerator);
     }
 
     /// The model that requests are about, whether or not it can be run here.
@@ -416,7 +424,12 @@ impl<'a, C: Clock> Station<'a, C> {
             self.board.cpu_hz / 4,
             &mut self.layer_cycles[..kept],
         );
-        let outcome = runtime::run(&model, self.arena, &mut meter);
+        let outcome = match &mut self.accelerator {
+            Some(accelerator) => {
+                runtime::run_on(&mut **accelerator, &model, self.arena, &mut meter)
+            }
+            None => runtime::run(&model, self.arena, &mut meter),
+        };
         meter.lap();
         let cycles = meter.total;
         if let Err(error) = outcome {

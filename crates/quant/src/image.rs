@@ -7,6 +7,7 @@
 mod encode;
 mod linear;
 mod plan;
+mod proof;
 mod rearrange;
 mod record;
 

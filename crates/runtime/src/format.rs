@@ -95,9 +95,10 @@
 //! | 12 | u8 | weight layout: 1 blocked |
 //! | 13 | u8 | accumulator: 32, 40 or 64 bits |
 //! | 14 | i8 | the one shift; 0 when shifts are per channel |
-//! | 15 | u8 | zero |
+//! | 15 | u8 | what is proved of 8-bit sums: 0 nothing, 1 whole, 2 rows, 3 vectors; see [`Sums`] |
 //! | 16 | u16 | groups; 1 where the kind has none |
-//! | 18 | u16 | zero |
+//! | 18 | u8 | how many rows or vectors, else zero |
+//! | 19 | u8 | zero |
 //! | 20 | | activation |
 //!
 //! | kind | inputs | body |
@@ -169,6 +170,8 @@
 //! arithmetic wraps if it lied.
 
 use core::ops::RangeInclusive;
+
+pub use crate::accelerator::Sums;
 
 pub use fixpoint_kernels::elementwise::Operation;
 pub use fixpoint_kernels::reduce::Reduction;
@@ -302,6 +305,28 @@ impl Accumulator {
         [Self::Bits32, Self::Bits40, Self::Bits64]
             .into_iter()
             .find(|a| a.bits() == bits)
+    }
+}
+
+impl Sums {
+    /// The numbers that stand for it in an image.
+    pub fn code(self) -> [u8; 2] {
+        match self {
+            Self::Unproved => [0, 0],
+            Self::Whole => [1, 0],
+            Self::Rows(count) => [2, count],
+            Self::Vectors(count) => [3, count],
+        }
+    }
+
+    pub(crate) fn from_code(code: [u8; 2]) -> Option<Self> {
+        match code {
+            [0, 0] => Some(Self::Unproved),
+            [1, 0] => Some(Self::Whole),
+            [2, count @ 1..=u8::MAX] => Some(Self::Rows(count)),
+            [3, count @ 1..=u8::MAX] => Some(Self::Vectors(count)),
+            _ => None,
+        }
     }
 }
 

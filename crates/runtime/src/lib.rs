@@ -13,6 +13,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod accelerator;
 mod bytes;
 pub mod error;
 pub mod format;
@@ -27,4 +28,4 @@ pub use image::{Layer, Model, Tensor};
 #[cfg(feature = "alloc")]
 pub use memory::AlignedBytes;
 pub use memory::Block16;
-pub use run::{Observer, run};
+pub use run::{Observer, run, run_on};

@@ -6,7 +6,9 @@ mod plain;
 
 use crate::bytes::Fields;
 use crate::error::ImageError;
-use crate::format::{ALIGN, Accumulator, Element, OP_HEADER_BYTES, OpKind, Operation, Reduction};
+use crate::format::{
+    ALIGN, Accumulator, Element, OP_HEADER_BYTES, OpKind, Operation, Reduction, Sums,
+};
 use crate::image::{Model, Tensor};
 use crate::memory::{Integer, integers};
 use fixpoint_kernels::fixpoint::Leak;
@@ -93,6 +95,7 @@ pub(crate) struct Linear<'a> {
     pub(crate) shifts: Shifts<'a>,
     pub(crate) accumulator: Accumulator,
     pub(crate) activation: Activation<'a>,
+    pub(crate) sums: Sums,
 }
 
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 mod linear;
 
+use crate::accelerator::{Accelerated, Accelerator};
 use crate::error::{ImageError, RunError};
 use crate::format::{Accumulator, Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
@@ -40,6 +41,20 @@ pub fn run(
     arena: &mut [Block16],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
+    run_on(&mut (), model, arena, observer)
+}
+
+/// [`run`] with a target's own kernels: the same bits.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_on(
+    accelerator: &mut dyn Accelerator,
+    model: &Model<'_>,
+    arena: &mut [Block16],
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
     if model.arithmetic() != Arithmetic::Fixpoint && cfg!(not(feature = "espdl")) {
         return Err(RunError::ArithmeticNotBuilt);
     }
@@ -54,7 +69,7 @@ pub fn run(
         let op = Op::decode(model, index, offset).map_err(RunError::ImageChanged)?;
         offset += op.length;
         observer.layer_start(index.into());
-        let done = execute_op(model, &op, bytes);
+        let done = execute_op(accelerator, model, &op, bytes);
         let output =
             done.and_then(|()| bytes.get(op.output.offset as usize..op.output.end() as usize));
         match output {
@@ -71,10 +86,15 @@ pub fn run(
 }
 
 /// Not generic, so that the kernels are compiled once, here, whatever watches the run.
-fn execute_op(model: &Model<'_>, op: &Op<'_>, arena: &mut [u8]) -> Option<()> {
+fn execute_op(
+    accelerator: &mut dyn Accelerator,
+    model: &Model<'_>,
+    op: &Op<'_>,
+    arena: &mut [u8],
+) -> Option<()> {
     match op.inputs.get(model, 0)?.element {
-        Element::I8 => execute::<i8, 16>(model, op, arena),
-        Element::I16 => execute::<i16, 8>(model, op, arena),
+        Element::I8 => execute::<i8, 16>(accelerator, model, op, arena),
+        Element::I16 => execute::<i16, 8>(accelerator, model, op, arena),
     }
 }
 
@@ -101,9 +121,14 @@ impl<'m> Split<'m> {
 }
 
 /// `None` if a tensor or array isn't where it must be, which a parsed model rules out.
-fn execute<T, const B: usize>(model: &Model<'_>, op: &Op<'_>, arena: &mut [u8]) -> Option<()>
+fn execute<T, const B: usize>(
+    accelerator: &mut dyn Accelerator,
+    model: &Model<'_>,
+    op: &Op<'_>,
+    arena: &mut [u8],
+) -> Option<()>
 where
-    T: number::Element + Integer,
+    T: Accelerated + Integer,
 {
     let (before, rest) = arena.split_at_mut_checked(op.output.offset as usize)?;
     let (output, after) = rest.split_at_mut_checked(op.output.bytes as usize)?;
@@ -125,10 +150,11 @@ where
     match &op.body {
         Body::Conv2d(l, sweep, shape, out) => {
             let task = linear::Convolution::Full(sweep, *shape, *out);
-            task.run::<T, B>(arithmetic, l, a?, y)?;
+            task.run::<T, B>(accelerator, arithmetic, l, a?, y)?;
         }
         Body::DepthwiseConv2d(l, sliding) => {
-            linear::Convolution::Depthwise(sliding).run::<T, B>(arithmetic, l, a?, y)?;
+            let task = linear::Convolution::Depthwise(sliding);
+            task.run::<T, B>(accelerator, arithmetic, l, a?, y)?;
         }
         Body::MatMul(accumulator) => {
             let second = op.inputs.get(model, 1)?;

@@ -116,19 +116,37 @@ fn version(toolchain: &Toolchain) -> Result<String> {
         .to_owned())
 }
 
-/// Runs kernels and runtime, compiled for Xtensa, in the emulator and in QEMU against the host.
+/// Runs kernels and runtime, compiled for Xtensa, in QEMU and in the emulator, against the host and
+/// against the layers' budgets.
 fn selftest() -> Result<()> {
+    on_selftest("firmware: selftest in QEMU and the emulator", "xtensa")?;
+    on_selftest("firmware: budgets of layers", "budgets").map(|_| ())
+}
+
+/// `cargo xtask bench device`: prints what layers cost on the chip.
+///
+/// # Errors
+/// When the firmware can't be built or a layer is over its budget.
+pub(crate) fn bench() -> Result<()> {
+    let log = on_selftest("firmware: measure layers", "budgets")?;
+    let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    let table = text.lines().skip_while(|line| !line.starts_with("layer "));
+    for line in table.take_while(|line| !line.starts_with("test ")) {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Runs one test of the workspace on the selftest's ELF; where its output is.
+fn on_selftest(title: &str, name: &str) -> Result<PathBuf> {
     let toolchain = Toolchain::ready()?;
     let elf = compile::elf(&compile::SELFTEST, &toolchain)?;
     let mut test: Command = run::cargo();
-    // All of the workspace, for the reason that `run::program` gives; one test is named xtensa.
-    test.args(["test", "--workspace", "--test", "xtensa"])
+    // All of the workspace, for the reason that `run::program` gives; one test has that name.
+    test.args(["test", "--workspace", "--test", name])
         .args(["--", "--nocapture"])
         .env("FIXPOINT_SELFTEST", &elf);
     let limit = Duration::from_secs(30 * 60);
-    run::logged_within(
-        "firmware: selftest in the emulator and in QEMU",
-        Some(limit),
-        &mut test,
-    )
+    run::logged_within(title, Some(limit), &mut test)?;
+    Ok(run::log_of(title))
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -38,13 +38,18 @@ pub(crate) fn logged(label: &str, command: &mut Command) -> Result<()> {
     logged_within(label, None, command)
 }
 
+/// Where what is done under `label` is logged.
+pub(crate) fn log_of(label: &str) -> PathBuf {
+    paths::logs().join(format!("{}.log", file_name(label)))
+}
+
 /// [`logged`], ended after `limit` when there is one.
 pub(crate) fn logged_within(
     label: &str,
     limit: Option<Duration>,
     command: &mut Command,
 ) -> Result<()> {
-    let log = paths::logs().join(format!("{}.log", file_name(label)));
+    let log = log_of(label);
     fs::create_dir_all(paths::logs())?;
     let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
     say(format!("{label}  (log: {})", paths::shown(&log)));

@@ -15,6 +15,7 @@ use core::fmt::Write;
 
 use fixpoint_device::{Board, LINES, Server, Version};
 use fixpoint_runtime::Block16;
+use fixpoint_unit::Pie;
 
 use console::{Console, Line, LineSink};
 
@@ -83,6 +84,8 @@ extern "C" fn main() -> ! {
     if let Some(spare) = &mut models.spare {
         server = server.with_store(spare);
     }
+    let mut accelerator = Pie::accelerator();
+    server.accelerate(&mut accelerator);
     let _ = match (server.model(), server.problem()) {
         (Some(model), None) => writeln!(console, "Fixpoint: model {:08x} ready", model.id()),
         (_, problem) => writeln!(console, "Fixpoint: no model to run: {problem:?}"),

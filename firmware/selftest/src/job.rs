@@ -13,7 +13,8 @@
 
 use core::fmt::{self, Write};
 
-use fixpoint_runtime::{Block16, ImageError, Model, Observer, RunError, run as run_model};
+use fixpoint_runtime::accelerator::Accelerator;
+use fixpoint_runtime::{Block16, ImageError, Model, Observer, RunError, run_on};
 
 /// Why a job could not be done.
 #[derive(Debug)]
@@ -48,11 +49,18 @@ impl From<fmt::Error> for JobError {
     }
 }
 
-/// Does the job in `job`, which may be longer than it needs, and writes the text into `text`.
+/// Does the job in `job`, which may be longer than it needs, and writes the text into `text`. `mark`
+/// is called before and after each layer.
 ///
 /// # Errors
 /// See [`JobError`]; any bytes are answered with a text or an error.
-pub fn run(job: &[u8], arena: &mut [Block16], text: &mut impl Write) -> Result<(), JobError> {
+pub fn run(
+    job: &[u8],
+    arena: &mut [Block16],
+    accelerator: &mut dyn Accelerator,
+    mark: fn(),
+    text: &mut impl Write,
+) -> Result<(), JobError> {
     let (header, rest) = job.split_at_checked(16).ok_or(JobError::Malformed)?;
     let &[b'F', b'X', b'J', b'B', ref numbers @ ..] = header else {
         return Err(JobError::Malformed);
@@ -84,10 +92,11 @@ pub fn run(job: &[u8], arena: &mut [Block16], text: &mut impl Write) -> Result<(
         }
         writeln!(text, "case {case}")?;
         let mut hashes = Hashes {
+            mark,
             text,
             failed: false,
         };
-        run_model(&model, arena, &mut hashes).map_err(JobError::Run)?;
+        run_on(accelerator, &model, arena, &mut hashes).map_err(JobError::Run)?;
         if hashes.failed {
             return Err(JobError::Text);
         }
@@ -105,12 +114,18 @@ pub fn run(job: &[u8], arena: &mut [Block16], text: &mut impl Write) -> Result<(
 
 /// Writes a line with the FNV-1a hash of every layer's output.
 struct Hashes<'t, W> {
+    mark: fn(),
     text: &'t mut W,
     failed: bool,
 }
 
 impl<W: Write> Observer for Hashes<'_, W> {
+    fn layer_start(&mut self, _index: usize) {
+        (self.mark)();
+    }
+
     fn layer_done(&mut self, index: usize, output: &[u8]) {
+        (self.mark)();
         let hash = output
             .iter()
             .fold(0xCBF2_9CE4_8422_2325, |hash: u64, &byte| {

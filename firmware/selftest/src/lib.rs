@@ -9,22 +9,31 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
 use fixpoint_runtime::Block16;
+use fixpoint_runtime::accelerator::Accelerator;
 use fixpoint_tests::runner;
+use fixpoint_unit::Pie;
 
 // SAFETY: assembly in `start.S`, call0 ABI, matching signatures.
 unsafe extern "C" {
     fn semihost_write(bytes: *const u8, length: u32);
     fn semihost_exit(code: u32) -> !;
+    fn semihost_mark();
 }
 
 // SAFETY: the linker script defines them; only their addresses mean anything.
 unsafe extern "C" {
     static _job_start: u8;
+    static _wishes: u32;
     static mut _arena_start: Block16;
     static mut _arena_end: Block16;
 }
 
 const JOB_BYTES: usize = 32 << 20;
+
+/// Wish of the host: this core has a vector unit, which is to be used.
+const UNIT: u32 = 1;
+/// Wish of the host: to be told where layers begin and end, by a call of an emulator.
+const MARKS: u32 = 2;
 
 /// QEMU's standard output.
 struct Console;
@@ -35,6 +44,11 @@ impl Write for Console {
         unsafe { semihost_write(text.as_ptr(), text.len() as u32) };
         Ok(())
     }
+}
+
+fn tell_mark() {
+    // SAFETY: changes nothing here.
+    unsafe { semihost_mark() }
 }
 
 fn exit(code: u32) -> ! {
@@ -58,8 +72,16 @@ extern "C" fn main() -> ! {
             ),
         )
     };
+    // SAFETY: a word of RAM that the host may have set; zero otherwise.
+    let wishes = unsafe { (&raw const _wishes).read_volatile() };
+    let mark: fn() = if wishes & MARKS != 0 { tell_mark } else { || () };
+    let (mut pie, mut none) = ((wishes & UNIT != 0).then(Pie::accelerator), ());
+    let accelerator: &mut dyn Accelerator = match &mut pie {
+        Some(pie) => pie,
+        None => &mut none,
+    };
     if job.starts_with(&runner::MAGIC) {
-        match runner::run_vectors(job, arena) {
+        match runner::run_vectors(job, arena, accelerator) {
             Ok(summary) => {
                 let _ = writeln!(
                     Console,
@@ -74,7 +96,7 @@ extern "C" fn main() -> ! {
             }
         }
     }
-    match job::run(job, arena, &mut Console) {
+    match job::run(job, arena, accelerator, mark, &mut Console) {
         Ok(()) => exit(0),
         Err(error) => {
             let _ = writeln!(Console, "error: {error}");

@@ -3,10 +3,10 @@
 
 use super::{
     Accumulator, Activation, Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Linear,
-    Node, Op, Shifts,
+    Node, Op, Shifts, proof,
 };
 use fixpoint_kernels::fixpoint::rounding_constant;
-use fixpoint_runtime::format::SHIFT_RANGE;
+use fixpoint_runtime::format::{SHIFT_RANGE, Sums};
 
 /// A linear op in the image's order and padding.
 pub(super) struct Lowered {
@@ -16,6 +16,7 @@ pub(super) struct Lowered {
     pub(super) activation: Activation,
     pub(super) accumulator: Accumulator,
     pub(super) groups: u16,
+    pub(super) sums: Sums,
 }
 
 /// Lowers the linear part of `node`; `None` if it has none.
@@ -154,6 +155,12 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
             }
         }
     };
+    let each = taps * inner;
+    let in_order: Vec<i16> = (0..channels * each)
+        .map(|at| (at / each, at % each))
+        .map(|(channel, at)| linear.weights[index(channel, at / inner, at % inner)])
+        .collect();
+    let sums = proof::sums(builder, node, accumulator, &in_order, &bias, &shifts);
     let mut activation = linear.activation.clone();
     if let Activation::PRelu { slopes, .. } = &mut activation {
         *slopes = pad(slopes, padded, place);
@@ -168,6 +175,7 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
         activation,
         accumulator,
         groups: header_groups,
+        sums,
     }))
 }
 

@@ -236,9 +236,10 @@ fn linear_part(
     for offset in [weights, bias, shifts] {
         body.extend(offset.to_le_bytes());
     }
-    body.extend([1, linear.accumulator.bits(), shift as u8, 0]);
+    let [sums, parts] = linear.sums.code();
+    body.extend([1, linear.accumulator.bits(), shift as u8, sums]);
     body.extend(linear.groups.to_le_bytes());
-    body.extend([0; 2]);
+    body.extend([parts, 0]);
     activation_part(writer, body, &linear.activation, element);
 }
 

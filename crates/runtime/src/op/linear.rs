@@ -1,7 +1,7 @@
 //! Ops with weights, products of activations, and pools.
 
 use super::{Activation, Body, Checked, Linear, RESERVED, Reader, SHORT, Sliding, taps};
-use crate::format::{Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE};
+use crate::format::{Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
 use fixpoint_kernels::fixpoint::Leak;
 use fixpoint_kernels::linear::{Direction, Sweep};
@@ -215,11 +215,11 @@ impl<'a> Reader<'_, 'a> {
         let accumulator = Accumulator::from_bits(f.u8().ok_or(SHORT)?)
             .ok_or("the accumulator's width is unknown")?;
         let shift = f.i8().ok_or(SHORT)?;
-        if f.u8().ok_or(SHORT)? != 0 {
-            return Err(RESERVED);
-        }
+        let proved = f.u8().ok_or(SHORT)?;
         let groups = u32::from(f.u16().ok_or(SHORT)?);
-        if f.u16().ok_or(SHORT)? != 0 {
+        let sums = Sums::from_code([proved, f.u8().ok_or(SHORT)?])
+            .ok_or("what is proved of the sums is unknown")?;
+        if f.u8().ok_or(SHORT)? != 0 {
             return Err(RESERVED);
         }
         if groups == 0 || (groups > 1 && !size.groups) || !size.channels.is_multiple_of(groups) {
@@ -262,6 +262,7 @@ impl<'a> Reader<'_, 'a> {
             shifts,
             accumulator,
             activation,
+            sums,
         };
         Ok((linear, groups))
     }

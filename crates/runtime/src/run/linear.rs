@@ -1,12 +1,13 @@
 //! Linear ops: which arithmetic, which accumulator, which kernel.
 
+use crate::accelerator::{self, Accelerated, Accelerator, Bias};
 #[cfg(feature = "espdl")]
 use crate::format::EspdlChip;
 use crate::format::{Accumulator, Arithmetic};
 use crate::memory::{Integer, integers};
 use crate::op::{Linear, Sliding};
-use fixpoint_kernels::linear::{Finish, Sweep, conv2d, depthwise_conv2d};
-use fixpoint_kernels::{Hwc, fixpoint, number};
+use fixpoint_kernels::linear::{Direction, Finish, Sweep, conv2d, depthwise_conv2d};
+use fixpoint_kernels::{Hwc, Limits, fixpoint, number};
 
 /// A convolution whose arithmetic is still to be chosen.
 pub(super) enum Convolution<'m> {
@@ -16,8 +17,9 @@ pub(super) enum Convolution<'m> {
 
 impl Convolution<'_> {
     /// `None` if an array isn't what it must be, or the arithmetic is not built.
-    pub(super) fn run<T: number::Element + Integer, const B: usize>(
+    pub(super) fn run<T: Accelerated + Integer, const B: usize>(
         &self,
+        accelerator: &mut dyn Accelerator,
         arithmetic: Arithmetic,
         linear: &Linear<'_>,
         input: &[T],
@@ -30,6 +32,12 @@ impl Convolution<'_> {
                 let leak = linear.activation.leak;
                 let limits = linear.activation.bounds.limits();
                 let shifts = linear.shifts;
+                if leak.is_none()
+                    && let Some(task) = self.task(linear, input, weights, limits)
+                    && T::convolve(accelerator, &task, output)
+                {
+                    return Some(());
+                }
                 if narrow {
                     let finish = fixpoint::Linear {
                         bias: integers::<i32>(linear.bias)?,
@@ -61,6 +69,39 @@ impl Convolution<'_> {
             Arithmetic::Espdl(_) => return None,
         }
         Some(())
+    }
+
+    /// What an accelerator may do.
+    fn task<'t, T: number::Element>(
+        &'t self,
+        linear: &Linear<'t>,
+        input: &'t [T],
+        weights: &'t [T],
+        limits: Limits<T>,
+    ) -> Option<accelerator::Convolution<'t, T>> {
+        let (window, shape, out, depthwise) = match self {
+            Self::Full(sweep, shape, out) => {
+                let plain = sweep.direction == Direction::Forward && sweep.groups == 1;
+                plain.then_some((&sweep.window, *shape, *out, false))?
+            }
+            Self::Depthwise(s) => (&s.window, s.input, s.output, true),
+        };
+        let bias = match linear.accumulator {
+            Accumulator::Bits32 => Bias::Narrow(integers(linear.bias)?),
+            Accumulator::Bits40 | Accumulator::Bits64 => Bias::Wide(integers(linear.bias)?),
+        };
+        Some(accelerator::Convolution {
+            input,
+            shape,
+            window,
+            weights,
+            bias,
+            shifts: linear.shifts,
+            limits,
+            out,
+            depthwise,
+            sums: linear.sums,
+        })
     }
 
     fn call<T, A, F, const B: usize>(

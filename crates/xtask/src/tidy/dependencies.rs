@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::Findings;
 
 /// Our crates, and which of ours each may use outside its tests.
-const OURS: [(&str, &[&str]); 13] = [
+const OURS: [(&str, &[&str]); 14] = [
     ("fixpoint-kernels", &[]),
     ("fixpoint-runtime", &["kernels"]),
     ("fixpoint-protocol", &[]),
     ("fixpoint-device", &["protocol", "runtime"]),
-    ("fixpoint-quant", &["kernels", "runtime"]),
+    ("fixpoint-vector", &["kernels", "runtime"]),
+    ("fixpoint-quant", &["kernels", "runtime", "vector"]),
     ("fixpoint-dataset", &[]),
     ("fixpoint-flash", &["protocol"]),
     ("fixpoint-isa", &[]),
@@ -28,9 +29,10 @@ const OURS: [(&str, &[&str]); 13] = [
 ];
 
 /// The crates that go into the firmware, and the only foreign crates each may use there.
-const ON_THE_DEVICE: [(&str, &[&str]); 4] = [
+const ON_THE_DEVICE: [(&str, &[&str]); 5] = [
     ("fixpoint-kernels", &[]),
     ("fixpoint-runtime", &["crc"]),
+    ("fixpoint-vector", &[]),
     ("fixpoint-protocol", &["crc", "thiserror"]),
     ("fixpoint-device", &[]),
 ];

@@ -1,0 +1,74 @@
+//! Convolutions on a vector unit whose registers have 16 bytes and whose accumulators are sixteen
+//! lanes of 20 bits (8-bit elements) or eight of 40 bits (16-bit elements): the ESP32-S3's, which
+//! multiplies one element by sixteen (eight) weights, adds the products to the lanes and loads the
+//! next weights, all in one instruction.
+//!
+//! This crate cuts a task into [`Run`]s for kernels in assembly ([`Unit`]), and says when their sums
+//! are exact. The same bits as the portable kernels come out; it names no target.
+//!
+//! # One run
+//!
+//! The output channels of one block (sixteen or eight, layout 1 of the image format), for
+//! neighbouring pixels of one row whose windows are clipped alike. Its products are *pieces*:
+//! elements and weights that both lie one after another in memory. For each pixel the kernel loads
+//! the lanes with the biases, adds the pieces' products, and drains the lanes.
+//!
+//! # The drain: a shift for each channel
+//!
+//! The one way from lanes to elements (`SRCMB`) shifts all lanes alike to the right, leaves the
+//! result in the lanes and saturates it to elements beside. Shifts of a block lie close together, so
+//! the lanes are shifted by the smallest of them, then again and again by one, which is exact because
+//! floor(floor(s / 2^a) / 2^b) = floor(s / 2^(a + b)); after each step a mask keeps the elements
+//! whose shift this was. Three instructions a step. A shift beyond a lane's bits is one to its sign.
+//!
+//! # Sums of 8-bit products
+//!
+//! Lanes saturate, at ±(2^19 - 1). An element is in `low..=127`, where `low` is 0 if the tensor is
+//! known not to be negative (it comes from a ReLU) and else -128. So with `P` the sum of the positive
+//! weights of a channel times 127 and of the negative ones times `low`, and `N` the reverse, every
+//! sum of some of the products lies in `-N..=P`, whatever the order and whatever the padding leaves
+//! out. [`prove`] finds the largest part of a channel's products that is safe:
+//!
+//! - all of them: bias - N and bias + P fit a lane ([`Sums::Whole`]);
+//! - else a *part*, `Rows` or `Vectors`: after each part the lanes are *split*. With `a` the smallest
+//!   shift of the block, at most 12, the lanes give `t = floor(s / 2^a)`, which is kept, and go on
+//!   from the rest `s mod 2^a`. A part is safe if `P <= 127 * 2^a` and `N < 2^(a+7)` for it, as then
+//!   `t` is an 8-bit element and the shift gives it without saturation. At the end the lanes are
+//!   loaded with floor(bias / 2^a), all `t` are added by multiplication with one, and the drain
+//!   shifts by what `a` leaves: the sum is `2^a * (lanes) + rest` with `0 <= rest < 2^a`, and no
+//!   shift is smaller than `a`, so the rest decides nothing. The sum starts with bias mod 2^a.
+//!
+//! 16-bit products need no proof beyond an accumulator of 40 bits, which is what these lanes have.
+#![no_std]
+
+mod convolution;
+mod lanes;
+#[cfg(feature = "model")]
+mod model;
+mod proof;
+mod record;
+mod taps;
+mod unit;
+
+#[cfg(doc)]
+use fixpoint_runtime::accelerator::Sums;
+use fixpoint_runtime::accelerator::{Accelerator, Convolution};
+
+#[cfg(feature = "model")]
+pub use model::Model;
+pub use proof::{Channel, prove};
+pub use unit::{Kernel, Piece, Run, Unit};
+
+/// An accelerator over a vector unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vector<U>(pub U);
+
+impl<U: Unit> Accelerator for Vector<U> {
+    fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
+        convolution::convolve(&mut self.0, task, output).is_some()
+    }
+
+    fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
+        convolution::convolve(&mut self.0, task, output).is_some()
+    }
+}

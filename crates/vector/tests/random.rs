@@ -1,0 +1,50 @@
+//! Tasks cut into runs for the unit's model give the bits of the portable kernels.
+#![cfg(feature = "model")]
+
+mod task;
+
+use std::collections::BTreeMap;
+
+use fixpoint_runtime::accelerator::{Accelerator, Sums};
+use fixpoint_vector::{Model, Vector};
+use task::{Random, Task, draw};
+
+#[test]
+fn the_model_has_the_portable_bits() {
+    let mut random = Random(1);
+    let mut unit = Vector(Model);
+    let mut proved = BTreeMap::new();
+    for round in 0..2000 {
+        let drawn = draw(&mut random, round, true);
+        let task = Task::<i8>::new(&mut random, &drawn);
+        let mut output = task.blank();
+        let kind = match task.sums() {
+            Sums::Unproved => "unproved",
+            Sums::Whole => "whole",
+            Sums::Rows(_) => "rows",
+            Sums::Vectors(_) => "vectors",
+        };
+        let done = unit.convolve_i8(&task.task(), output.get_mut());
+        *proved.entry((kind, done)).or_insert(0) += 1;
+        if done {
+            assert_eq!(output.get(), task.expected().get(), "{}", task.name);
+        } else {
+            assert_eq!(output.get(), task.blank().get(), "touched: {}", task.name);
+        }
+    }
+    println!("{proved:?}");
+    for kind in ["whole", "rows", "vectors"] {
+        assert!(proved[&(kind, true)] > 20, "{proved:?}");
+    }
+    for round in 0..1000 {
+        let drawn = draw(&mut random, round, false);
+        let task = Task::<i16>::new(&mut random, &drawn);
+        let mut output = task.blank();
+        assert!(
+            unit.convolve_i16(&task.task(), output.get_mut()),
+            "{}",
+            task.name
+        );
+        assert_eq!(output.get(), task.expected().get(), "{}", task.name);
+    }
+}

@@ -1,0 +1,123 @@
+//! Convolutions in the fixpoint arithmetic whose sums can be proved for a vector unit: whole, in
+//! rows, in vectors, or not at all, over channel counts on both sides of its blocks, and shifts that
+//! differ within a block.
+
+use super::linear::{POINT, lower};
+use super::{Case, SETTINGS, Setting, geometry, window};
+use crate::oracle::{Chw, Geometry, Rules, Tail, convolve};
+use crate::random::Random;
+use fixpoint_quant::image::{Activation, Op};
+use std::format;
+use std::vec::Vec;
+
+const ROUNDS: usize = 24;
+
+pub(super) fn add_to(cases: &mut Vec<Case>) {
+    let mut random = Random(7);
+    for setting in SETTINGS {
+        if setting.rules == Rules::Fixpoint {
+            cases.extend((0..ROUNDS).map(|round| case(&mut random, setting, round)));
+        }
+    }
+}
+
+/// One convolution, after a ReLU by a 1x1 depthwise convolution if the round says so.
+fn case(random: &mut Random, setting: Setting, round: usize) -> Case {
+    let depthwise = round % 4 == 3;
+    let channels = match round % 8 {
+        3 => random.pick(&[16, 32]),
+        _ => random.pick(&[3, 8, 16, 16, 17, 24, 32, 48]),
+    };
+    let outputs = match depthwise {
+        true => channels,
+        false => random.pick(&[5, 16, 16, 19, 32]),
+    };
+    let (h, w) = (random.between(3, 5) as usize, random.between(3, 7) as usize);
+    let g = match round % 8 {
+        0 => POINT,
+        1 | 3 => Geometry {
+            kernel: [3, 3],
+            stride: [1, 1 + round % 2],
+            dilation: [1, 1],
+            pads: [1, 1, 1, 0],
+        },
+        _ => geometry(random, h, w),
+    };
+    let mut input = setting.chw(random, [channels, h, w]);
+    let rectified = round % 3 == 1;
+    let (low, high) = setting.range();
+    if rectified {
+        input.values.iter_mut().for_each(|x| *x = (*x).max(0));
+    }
+    let inner = if depthwise { 1 } else { channels };
+    let taps = g.kernel[0] * g.kernel[1];
+    // From weights whose sums a lane holds to the largest there are.
+    let most = match round % 5 {
+        0 => 1,
+        1 => high / 16,
+        2 => high / 4,
+        _ => high,
+    };
+    let weights: Vec<i64> = (0..outputs * inner * taps)
+        .map(|_| random.between((-most).max(low), most))
+        .collect();
+    let typical = match setting.bits {
+        8 => random.between(6, 12) as i32,
+        _ => random.between(10, 18) as i32,
+    };
+    let per_channel = round.is_multiple_of(2);
+    let spread = if round.is_multiple_of(7) { 14 } else { 4 };
+    let shifts = (0..outputs).map(|_| {
+        typical
+            + if per_channel {
+                random.between(0, spread) as i32
+            } else {
+                0
+            }
+    });
+    let tail = Tail {
+        rules: setting.rules,
+        bits: setting.bits,
+        shifts: shifts.collect(),
+        bias: (0..outputs)
+            .map(|_| random.between(-(1 << typical), 1 << typical) * 8)
+            .collect(),
+        per_channel,
+        relu: round % 2 == 1,
+        clip: None,
+        slopes: None,
+    };
+    let groups = if depthwise { channels } else { 1 };
+    let expected = convolve(&input, &weights, &g, groups, &tail);
+    let linear = lower(random, &weights, inner, taps, depthwise, &tail);
+
+    let mut builder = setting.builder("vector");
+    let first = builder.input(setting.image("x", &input, -3));
+    let relu = Op::Requantize {
+        activation: Activation::Relu,
+    };
+    let x = if rectified {
+        builder.op("relu", relu, &[first], setting.image("r", &input, -3))
+    } else {
+        first
+    };
+    let window = window(&g);
+    let op = if depthwise {
+        Op::DepthwiseConv2d { linear, window }
+    } else {
+        Op::Conv2d {
+            linear,
+            window,
+            groups: 1,
+        }
+    };
+    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
+    builder.output(y);
+    let kind = if depthwise { "depthwise" } else { "conv" };
+    let Chw { c, h, w, .. } = input;
+    let name = format!(
+        "vector {kind} {round} {c}x{h}x{w} to {outputs}, {:?}/{:?}",
+        g.kernel, g.stride
+    );
+    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
+}

@@ -1,0 +1,359 @@
+//! What layers cost on the chip: instructions that the firmware's own code, vector kernels included,
+//! executes in the emulator, for a whole layer with everything around the kernel. More than a budget
+//! allows fails the test.
+//!
+//! `cargo xtask bench device` prints the table; without the Xtensa build this is skipped.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use fixpoint_emulator::Trap;
+use fixpoint_emulator::elf::Elf;
+use fixpoint_emulator::sim::{End, Sim};
+use fixpoint_quant::image::{
+    Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
+};
+use fixpoint_runtime::{AlignedBytes, Block16, Model};
+use fixpoint_tests::random::Random;
+
+#[path = "../../firmware/selftest/src/job.rs"]
+#[expect(unreachable_pub, reason = "public in the library that it belongs to")]
+mod job;
+
+/// As `firmware/selftest` has them.
+const JOB_ADDRESS: u32 = 0x0100_0000;
+const WISHES_ADDRESS: u32 = 0x00ff_fff0;
+const UNIT_AND_MARKS: u8 = 3;
+const MARK: u32 = 100;
+const SIMCALL_BYTES: u32 = 3;
+const MEMORY_BYTES: usize = 128 << 20;
+const HZ: f64 = 240e6;
+
+/// What one layer took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Layer {
+    instructions: u64,
+    cycles: u64,
+}
+
+/// Runs a job with the vector unit: the text, and what each layer took.
+fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
+    let mut sim = Sim::load(MEMORY_BYTES, elf).expect("segments in memory");
+    sim.memory
+        .place(JOB_ADDRESS, job)
+        .expect("room for the job");
+    let wishes = [UNIT_AND_MARKS, 0, 0, 0];
+    sim.memory
+        .place(WISHES_ADDRESS, &wishes)
+        .expect("room for a word");
+    let mut marks = Vec::new();
+    loop {
+        match sim.run(20_000_000_000) {
+            End::Exit(0) => break,
+            End::Stopped(stop)
+                if matches!(stop.trap, Trap::Unsupported { .. }) && sim.core.cpu.a[2] == MARK =>
+            {
+                marks.push((sim.core.executed(), sim.core.cpu.cycles));
+                sim.core.cpu.pc += SIMCALL_BYTES;
+            }
+            end => panic!("{end}\n{}", String::from_utf8_lossy(&sim.output)),
+        }
+    }
+    let layers = marks.chunks_exact(2).map(|pair| Layer {
+        instructions: pair[1].0 - pair[0].0,
+        cycles: pair[1].1 - pair[0].1,
+    });
+    let layers = layers.collect();
+    (String::from_utf8_lossy(&sim.output).into_owned(), layers)
+}
+
+/// A job of one image and one input.
+fn job_of(image: &[u8], inputs: &[u8]) -> Vec<u8> {
+    let word = |n: usize| u32::try_from(n).expect("a small job").to_le_bytes();
+    let mut job = b"FXJB".to_vec();
+    job.extend(word(image.len()));
+    job.extend(word(1));
+    job.extend(word(inputs.len()));
+    job.extend(image);
+    job.resize(16 + image.len().next_multiple_of(16), 0);
+    job.extend(inputs);
+    job
+}
+
+fn on_host(job: &[u8]) -> String {
+    let mut arena = vec![Block16::ZERO; (32 << 20) / 16];
+    let mut text = String::new();
+    job::run(
+        AlignedBytes::new(job).as_ref(),
+        &mut arena,
+        &mut (),
+        || (),
+        &mut text,
+    )
+    .expect("a job of ours");
+    text
+}
+
+/// One layer of a table.
+struct Shape {
+    name: &'static str,
+    element: Element,
+    input: [usize; 3],
+    outputs: usize,
+    window: Window,
+    depthwise: bool,
+    relu: bool,
+    /// Instructions per multiply-accumulate that are aimed at.
+    goal: Option<f64>,
+    /// Most that are allowed: what has been reached, and a little more.
+    limit: Option<f64>,
+    /// Microseconds that others have published for it on this chip at 240 MHz.
+    published: Option<f64>,
+}
+
+fn shapes() -> Vec<Shape> {
+    use Element::{I8, I16};
+    let shape = |name, element, input, outputs, window| Shape {
+        name,
+        element,
+        input,
+        outputs,
+        window,
+        depthwise: false,
+        relu: false,
+        goal: None,
+        limit: None,
+        published: None,
+    };
+    let square = |kernel, stride| Window::new(kernel, kernel).stride(stride, stride);
+    vec![
+        Shape {
+            published: Some(422.0),
+            limit: Some(0.28),
+            ..shape("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
+        },
+        Shape {
+            goal: Some(0.10),
+            limit: Some(0.12),
+            ..shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
+        },
+        Shape {
+            goal: Some(0.10),
+            ..shape("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
+        },
+        Shape {
+            goal: Some(0.10),
+            published: Some(482.0),
+            ..shape("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
+        },
+        Shape {
+            goal: Some(0.10),
+            relu: true,
+            published: Some(974.0),
+            ..shape("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
+        },
+        Shape {
+            goal: Some(0.10),
+            relu: true,
+            ..shape(
+                "conv 3x3 padded",
+                I8,
+                [64, 12, 12],
+                64,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+        Shape {
+            goal: Some(0.20),
+            published: Some(3447.0),
+            ..shape("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
+        },
+        Shape {
+            goal: Some(0.20),
+            limit: Some(0.25),
+            ..shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
+        },
+        Shape {
+            depthwise: true,
+            relu: true,
+            goal: Some(0.30),
+            published: Some(5542.0),
+            limit: Some(0.45),
+            ..shape("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1))
+        },
+        Shape {
+            depthwise: true,
+            relu: true,
+            goal: Some(0.30),
+            limit: Some(1.10),
+            ..shape(
+                "depthwise 3x3 padded",
+                I8,
+                [64, 24, 24],
+                64,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+        shape(
+            "first layer 3x3 s2",
+            I8,
+            [3, 96, 96],
+            8,
+            square(3, 2).pads(0, 0, 1, 1),
+        ),
+        Shape {
+            goal: Some(0.22),
+            limit: Some(0.22),
+            ..shape("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
+        },
+        Shape {
+            goal: Some(0.22),
+            limit: Some(0.25),
+            ..shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
+        },
+        Shape {
+            goal: Some(0.22),
+            relu: true,
+            limit: Some(0.27),
+            ..shape(
+                "conv 3x3 padded",
+                I16,
+                [32, 12, 12],
+                32,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+    ]
+}
+
+impl Shape {
+    /// The image, inputs as stored, and the layer's multiply-accumulates. The layer comes behind a
+    /// ReLU, as in a network. Weights are about normal, of the type's whole range; in 8 bits their
+    /// exponents, one for each channel, spread over four neighbours.
+    fn build(&self, random: &mut Random) -> (Vec<u8>, Vec<u8>, u64) {
+        let [c, h, w] = self.input;
+        let kh = usize::from(self.window.kernel_h);
+        let kw = usize::from(self.window.kernel_w);
+        let (out_h, out_w) = self
+            .window
+            .output(h as u32, w as u32)
+            .expect("a window that fits");
+        let (out_h, out_w) = (out_h as usize, out_w as usize);
+        let inner = if self.depthwise { 1 } else { c };
+        let each = kh * kw * inner;
+        let bits = if self.element == Element::I8 { 8 } else { 16 };
+        let high = (1i64 << (bits - 1)) - 1;
+        let about_normal = |random: &mut Random| -> i16 {
+            let sum: i64 = (0..6).map(|_| random.between(-high, high)).sum();
+            (sum / 4).clamp(-high, high) as i16
+        };
+        let weights = (0..self.outputs * each)
+            .map(|_| about_normal(random))
+            .collect();
+        // Sums of so many products with inputs that are half zeros.
+        let grown = (each as f64).log2() / 2.0;
+        let shift = (bits - 2) as i32 + grown.round() as i32;
+        let shifts = match bits {
+            8 => Shifts::PerChannel(
+                (0..self.outputs)
+                    .map(|_| shift + random.between(-1, 2) as i32)
+                    .collect(),
+            ),
+            _ => Shifts::PerTensor(shift),
+        };
+        let linear = Linear {
+            weights,
+            bias: (0..self.outputs)
+                .map(|_| random.between(-1 << shift, 1 << shift))
+                .collect(),
+            shifts,
+            activation: if self.relu {
+                Activation::Relu
+            } else {
+                Activation::None
+            },
+            accumulator: None,
+        };
+        let tensor = |name: &str, dims: [usize; 3]| TensorDef {
+            name: name.to_owned(),
+            dims: vec![1, dims[0], dims[1], dims[2]],
+            storage: Storage::ChannelsLast,
+            element: self.element,
+            exponent: 0,
+        };
+        let mut builder = ImageBuilder::new("shape", Arithmetic::Fixpoint);
+        let x = builder.input(tensor("x", self.input));
+        let relu = Op::Requantize {
+            activation: Activation::Relu,
+        };
+        let x = builder.op("relu", relu, &[x], tensor("r", self.input));
+        let window = self.window;
+        let op = if self.depthwise {
+            Op::DepthwiseConv2d { linear, window }
+        } else {
+            Op::Conv2d {
+                linear,
+                window,
+                groups: 1,
+            }
+        };
+        let y = builder.op("layer", op, &[x], tensor("y", [self.outputs, out_h, out_w]));
+        builder.output(y);
+        let image = builder.to_bytes().expect("an image");
+        let inputs = (0..c * h * w)
+            .flat_map(|_| {
+                (random.between(-high - 1, high) as i16).to_le_bytes()[..bits / 8].to_vec()
+            })
+            .collect();
+        let macs = (self.outputs * out_h * out_w * each) as u64;
+        (image, inputs, macs)
+    }
+}
+
+#[test]
+fn layers_stay_within_their_instructions() {
+    let Some(elf) = env::var_os("FIXPOINT_SELFTEST").map(PathBuf::from) else {
+        println!("skipped: no Xtensa build; run `cargo xtask bench device`");
+        return;
+    };
+    let file = fs::read(elf).expect("the selftest");
+    let elf = Elf::parse(&file).expect("an ELF of ours");
+    let mut random = Random(11);
+    let mut over = Vec::new();
+    println!(
+        "{:<22} {:<4} {:<18} {:>10} {:>11} {:>9} {:>7} {:>10} {:>10}",
+        "layer", "type", "shape", "MAC", "instr.", "instr/MAC", "goal", "us (est.)", "published"
+    );
+    for shape in shapes() {
+        let (image, inputs, macs) = shape.build(&mut random);
+        let job = job_of(&image, &inputs);
+        let (text, layers) = measured(&elf, &job);
+        assert_eq!(text, on_host(&job), "{}", shape.name);
+        let layer = layers.last().copied().expect("layers");
+        let each = layer.instructions as f64 / macs as f64;
+        let [c, h, w] = shape.input;
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| v.to_string());
+        println!(
+            "{:<22} {:<4} {:<18} {:>10} {:>11} {:>9.4} {:>7} {:>10.0} {:>10}",
+            shape.name,
+            if shape.element == Element::I8 {
+                "i8"
+            } else {
+                "i16"
+            },
+            format!("{c}x{h}x{w} to {}", shape.outputs),
+            macs,
+            layer.instructions,
+            each,
+            number(shape.goal),
+            layer.cycles as f64 / HZ * 1e6,
+            number(shape.published),
+        );
+        if shape.limit.is_some_and(|limit| each > limit) {
+            over.push(format!("{} {:?}: {each:.4}", shape.name, shape.input));
+        }
+        Model::parse(AlignedBytes::new(&image).as_ref()).expect("an image of ours");
+    }
+    assert!(over.is_empty(), "over budget: {over:#?}");
+}
