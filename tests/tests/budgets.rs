@@ -252,8 +252,8 @@ impl Shape {
             .map(|_| about_normal(random))
             .collect();
         // Sums of so many products with inputs that are half zeros.
-        let grown = (each as f64).log2() / 2.0;
-        let shift = (bits - 2) as i32 + grown.round() as i32;
+        let grown = each.ilog2().div_ceil(2);
+        let shift = (bits - 2) as i32 + grown as i32;
         let shifts = match bits {
             8 => Shifts::PerChannel(
                 (0..self.outputs)
