@@ -4,6 +4,11 @@
 //! All instructions read their operands before they write any. When two results go to one register,
 //! the one that the manual's operation names last stays. Selections that the manual doesn't describe
 //! are errors.
+//!
+//! Compared with Espressif's QEMU 9.2.2: 72,000 random cases of one, four or eight instructions, all but
+//! `ee.ldxq.32`, `ee.stxq.32` and `ee.get_gpio_in`. Every difference was settled by the manual or a
+//! chip's measurement and stands at its family under "QEMU differs"; of what is left out of the cases
+//! because of them, nothing was compared.
 
 mod accumulate;
 mod arithmetic;
