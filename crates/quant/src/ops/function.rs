@@ -9,13 +9,11 @@ use crate::graph::{Graph, Node};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Function {
     Abs,
-    Ceil,
     Celu { alpha: f64 },
     Clip { low: f64, high: f64 },
     Elu { alpha: f64 },
     Erf,
     Exp,
-    Floor,
     Gelu { tanh: bool },
     HardSigmoid { alpha: f64, beta: f64 },
     HardSwish,
@@ -26,10 +24,8 @@ pub(crate) enum Function {
     Pow { exponent: f64 },
     Reciprocal,
     Relu,
-    Round,
     Selu { alpha: f64, gamma: f64 },
     Sigmoid,
-    Sign,
     Softplus,
     Softsign,
     Sqrt,
@@ -53,7 +49,6 @@ impl Function {
         let parameter = |name: &str, default: f32| f64::from(node.float(name, default));
         Some(match node.op.as_str() {
             "Abs" => Function::Abs,
-            "Ceil" => Function::Ceil,
             "Celu" => Function::Celu {
                 alpha: parameter("alpha", 1.0),
             },
@@ -66,7 +61,6 @@ impl Function {
             },
             "Erf" => Function::Erf,
             "Exp" => Function::Exp,
-            "Floor" => Function::Floor,
             "Gelu" => Function::Gelu {
                 tanh: node.str("approximate", "none") == "tanh",
             },
@@ -86,13 +80,11 @@ impl Function {
             },
             "Reciprocal" => Function::Reciprocal,
             "Relu" => Function::Relu,
-            "Round" => Function::Round,
             "Selu" => Function::Selu {
                 alpha: parameter("alpha", 1.673_263_2),
                 gamma: parameter("gamma", 1.050_701),
             },
             "Sigmoid" => Function::Sigmoid,
-            "Sign" => Function::Sign,
             "Softplus" => Function::Softplus,
             "Softsign" => Function::Softsign,
             "Sqrt" => Function::Sqrt,
@@ -111,7 +103,6 @@ impl Function {
     pub(crate) fn at(self, x: f64) -> f64 {
         match self {
             Function::Abs => x.abs(),
-            Function::Ceil => x.ceil(),
             Function::Celu { alpha } => x.max(0.0) + (alpha * libm::expm1(x / alpha)).min(0.0),
             // Not f64::clamp, which panics on limits that ONNX allows: the upper one wins.
             Function::Clip { low, high } => x.max(low).min(high),
@@ -119,7 +110,6 @@ impl Function {
             Function::Elu { .. } => x,
             Function::Erf => libm::erf(x),
             Function::Exp => libm::exp(x),
-            Function::Floor => x.floor(),
             Function::Gelu { tanh: false } => {
                 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
             }
@@ -140,12 +130,9 @@ impl Function {
             Function::Pow { exponent } => libm::pow(x, exponent),
             Function::Reciprocal => 1.0 / x,
             Function::Relu => x.max(0.0),
-            Function::Round => x.round_ties_even(),
             Function::Selu { alpha, gamma } if x < 0.0 => gamma * alpha * libm::expm1(x),
             Function::Selu { gamma, .. } => gamma * x,
             Function::Sigmoid => sigmoid(x),
-            Function::Sign if x == 0.0 => 0.0,
-            Function::Sign => 1f64.copysign(x),
             Function::Softplus => softplus(x),
             Function::Softsign => x / (1.0 + x.abs()),
             Function::Sqrt => libm::sqrt(x),
@@ -210,7 +197,6 @@ mod tests {
         near(Function::Softplus, 1.0, 1.313_261_688);
         near(Function::Softplus, 800.0, 800.0);
         near(Function::Mish, 1.0, 0.865_098_388);
-        near(Function::Round, 2.5, 2.0);
         near(Function::ThresholdedRelu { alpha: 1.0 }, 1.0, 0.0);
         near(Function::ThresholdedRelu { alpha: -1.0 }, -0.5, -0.5);
         near(Function::Pow { exponent: 3.0 }, -2.0, -8.0);

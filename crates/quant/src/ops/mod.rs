@@ -155,15 +155,13 @@ fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
 }
 
 /// Operators that are functions of one number; Relu and LeakyRelu have kernels of their own.
-const FUNCTIONS: [&str; 26] = [
+const FUNCTIONS: [&str; 22] = [
     "Abs",
-    "Ceil",
     "Celu",
     "Clip",
     "Elu",
     "Erf",
     "Exp",
-    "Floor",
     "Gelu",
     "HardSigmoid",
     "HardSwish",
@@ -172,10 +170,8 @@ const FUNCTIONS: [&str; 26] = [
     "Neg",
     "Pow",
     "Reciprocal",
-    "Round",
     "Selu",
     "Sigmoid",
-    "Sign",
     "Softplus",
     "Softsign",
     "Sqrt",

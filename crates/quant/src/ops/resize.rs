@@ -13,16 +13,18 @@ struct Axis {
 impl Axis {
     fn place(&self, at: usize, transformation: &str) -> Option<f64> {
         let (x, n, m) = (at as f64, self.input as f64, self.output as f64);
+        // The output's size before it is made whole.
+        let exact = self.scale * n;
         Some(match transformation {
             "asymmetric" => x / self.scale,
             "align_corners" if self.output == 1 => 0.0,
-            "align_corners" => x * (n - 1.0) / (m - 1.0),
+            "align_corners" => x * (n - 1.0) / (exact - 1.0),
             "half_pixel" => (x + 0.5) / self.scale - 0.5,
             "pytorch_half_pixel" if self.output == 1 => 0.0,
             "pytorch_half_pixel" => (x + 0.5) / self.scale - 0.5,
             "half_pixel_symmetric" => {
-                // The output's true size may not be whole; its centre stays the input's centre.
-                let adjustment = m / (self.scale * n);
+                // The centre of what is left of the output stays the input's centre.
+                let adjustment = m / exact;
                 let offset = n / 2.0 * (1.0 - adjustment);
                 offset + (x + 0.5) / self.scale - 0.5
             }

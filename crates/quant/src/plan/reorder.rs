@@ -7,8 +7,11 @@ impl Builder<'_> {
     /// The tensor in the wanted layout: itself, or a reordered copy.
     pub(super) fn reorder(&mut self, id: usize, layout: Layout) -> usize {
         let tensor = self.plan.tensors[id].clone();
-        if tensor.layout == layout || is_image(&tensor.dims) && same_either_way(&tensor.dims) {
+        if tensor.layout == layout {
             return id;
+        }
+        if is_image(&tensor.dims) && same_either_way(&tensor.dims) {
+            return self.relabelled(id, layout);
         }
         let name = match layout {
             Layout::ChannelsLast => format!("{}/channels_last", tensor.name),
@@ -37,6 +40,22 @@ impl Builder<'_> {
             tensor.len()
         ));
         self.permuted(id, steps, &name, tensor.dims.clone(), layout)
+    }
+
+    /// The same bytes, called by the other order: the device takes an op's axes by it.
+    fn relabelled(&mut self, id: usize, layout: Layout) -> usize {
+        let tensor = self.plan.tensors[id].clone();
+        let name = format!("{}/row_major", tensor.name);
+        if layout == Layout::ChannelsLast {
+            return id;
+        }
+        if let Some(&known) = self.by_name.get(&name) {
+            return known;
+        }
+        let (source, dims) = (tensor.source, tensor.dims);
+        let copy = self.inserted(id, Kind::Alias, &name, &source, dims, layout);
+        self.plan.tensors[copy].layout = layout;
+        copy
     }
 
     /// A copy of `id` after the transpositions, called `name`; in between there are tensors of one
