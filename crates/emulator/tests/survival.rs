@@ -139,7 +139,7 @@ fn random_code_on_the_chip() {
 #[test]
 fn damaged_flash() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let mut whole = vec![0xFF; 0x3_0000];
+    let mut whole = vec![0xFF; 0x6_0000];
     for (start, name) in [
         (0, "bootloader.bin"),
         (0x8000, "partition-table.bin"),
@@ -150,7 +150,7 @@ fn damaged_flash() {
     }
     let mut random = Random(3);
     // Headers of the images and the table, then anywhere.
-    let places = [0..64, 0x8000..0x8080, 0x1_0000..0x1_0140, 0..0x2_8000];
+    let places = [0..64, 0x8000..0x8080, 0x1_0000..0x1_0140, 0..0x3_8000];
     for round in 0..400 {
         let mut flash = whole.clone();
         let place = places[round % places.len()].clone();

@@ -89,7 +89,9 @@ pub(crate) fn find_models() -> Models {
         free_entry += (offset % PAGE + size).div_ceil(PAGE);
     }
     let choice = fixpoint_device::choose(slots.iter().flatten().map(|&(_, bytes)| bytes));
-    let spare = choice.spare.and_then(|index| slots.iter().flatten().nth(index));
+    let spare = choice
+        .spare
+        .and_then(|index| slots.iter().flatten().nth(index));
     Models {
         image: choice.image,
         spare: spare.map(|&(slot, _)| Spare {

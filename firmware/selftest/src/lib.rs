@@ -74,7 +74,11 @@ extern "C" fn main() -> ! {
     };
     // SAFETY: a word of RAM that the host may have set; zero otherwise.
     let wishes = unsafe { (&raw const _wishes).read_volatile() };
-    let mark: fn() = if wishes & MARKS != 0 { tell_mark } else { || () };
+    let mark: fn() = if wishes & MARKS != 0 {
+        tell_mark
+    } else {
+        || ()
+    };
     let (mut pie, mut none) = ((wishes & UNIT != 0).then(Pie::accelerator), ());
     let accelerator: &mut dyn Accelerator = match &mut pie {
         Some(pie) => pie,
