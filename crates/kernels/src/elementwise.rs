@@ -31,7 +31,7 @@ pub fn broadcast<T: Copy>(
     a: Operand<'_, T>,
     b: Operand<'_, T>,
     output: &mut [T],
-    f: impl Fn(T, T) -> T,
+    f: &dyn Fn(T, T) -> T,
 ) {
     let (outer, row) = Walk::rows(dims);
     let step = |operand: &Operand<'_, T>| operand.strides[RANK - 1].unsigned_abs() as usize;

@@ -24,7 +24,7 @@ pub struct Leak<'a> {
 /// preloaded with the rounding constant.
 ///
 /// `shift` and `shift - exponent` are at most 62; `value * slope` fits 63 bits.
-#[inline(always)]
+#[inline(never)]
 pub fn leaky(value: i64, shift: i32, slope: i16, exponent: i8) -> i64 {
     if value >= 0 {
         round_half_up_shift(value, shift)
@@ -91,43 +91,42 @@ impl<T: Element> Binary<T> {
     /// differ by at most 46, unless they are multiplied.
     pub fn new(operation: Operation, a: i8, b: i8, out: i8, limits: Limits<T>) -> Self {
         let (a, b, out) = (i32::from(a), i32::from(b), i32::from(out));
-        let low = match operation {
-            Operation::Mul => a + b,
-            _ => a.min(b),
+        let (low, [left_a, left_b]) = match operation {
+            Operation::Mul => (a + b, [0, 0]),
+            _ => {
+                let low = a.min(b);
+                (low, [a, b].map(|e| (e - low).clamp(0, 46).unsigned_abs()))
+            }
         };
         Self {
             operation,
-            left_a: a.saturating_sub(low).clamp(0, 46).unsigned_abs(),
-            left_b: b.saturating_sub(low).clamp(0, 46).unsigned_abs(),
+            left_a,
+            left_b,
             shift: out - low,
             limits,
         }
     }
 
     /// The result for two elements.
-    #[inline(always)]
     pub fn apply(&self, a: T, b: T) -> T {
         let (a, b): (i64, i64) = (a.into(), b.into());
-        let aligned = || (a << self.left_a, b << self.left_b);
+        // Products are not aligned.
+        let (a, b) = (a << self.left_a, b << self.left_b);
         let exact = match self.operation {
+            Operation::Add => a + b,
+            Operation::Sub => a - b,
             Operation::Mul => a * b,
-            Operation::Add => {
-                let (a, b) = aligned();
-                a + b
-            }
-            Operation::Sub => {
-                let (a, b) = aligned();
-                a - b
-            }
-            Operation::Max => {
-                let (a, b) = aligned();
-                a.max(b)
-            }
-            Operation::Min => {
-                let (a, b) = aligned();
-                a.min(b)
-            }
+            Operation::Max => a.max(b),
+            Operation::Min => a.min(b),
         };
+        self.limits.clamp(round_half_up_shift(exact, self.shift))
+    }
+
+    /// [`Self::apply`] where the operation is known to be Add.
+    #[inline(always)]
+    pub fn add(&self, a: T, b: T) -> T {
+        let (a, b): (i64, i64) = (a.into(), b.into());
+        let exact = (a << self.left_a) + (b << self.left_b);
         self.limits.clamp(round_half_up_shift(exact, self.shift))
     }
 }
@@ -142,15 +141,18 @@ pub fn requantize<T: Element>(x: T, shift: i32, limits: Limits<T>) -> T {
 ///
 /// `shift` is between -31 and 46, `count` between 1 and 65536.
 pub fn mean<T: Element>(sum: i32, count: u32, shift: i32) -> T {
-    let (numerator, denominator) = if shift >= 0 {
-        (i64::from(sum), i64::from(count) << shift.min(46))
+    T::saturate(exact_mean(sum, count, shift))
+}
+
+/// The same code for every element type.
+#[inline(never)]
+fn exact_mean(sum: i32, count: u32, shift: i32) -> i64 {
+    let (sum, count) = (i64::from(sum), i64::from(count));
+    if shift >= 0 {
+        div_round_half_up(sum, count << shift.min(46))
     } else {
-        (
-            i64::from(sum) << shift.unsigned_abs().min(31),
-            i64::from(count),
-        )
-    };
-    T::saturate(div_round_half_up(numerator, denominator))
+        div_round_half_up(sum << shift.unsigned_abs().min(31), count)
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ struct Line {
 
 impl Line {
     /// Tap k is at `at * stride + k * dilation - pad`, inside if that is in `0..size`.
-    #[inline(always)]
+    #[inline(never)]
     fn taps(self, at: usize, size: usize) -> Taps {
         let start = at * self.stride;
         let first = self.pad.saturating_sub(start).div_ceil(self.dilation);
@@ -102,6 +102,7 @@ impl Line {
 
     /// The other way round: input i reaches, through tap k, the output at
     /// `i * stride + k * dilation - pad`.
+    #[inline(never)]
     fn taps_transposed(self, at: usize, size: usize) -> Taps {
         let target = at + self.pad;
         let mut taps = Taps {
@@ -226,6 +227,7 @@ pub fn conv2d<T, A, F, const B: usize>(
     A: Accumulator,
     F: Finish<T, A, B>,
 {
+    const { assert!(B == T::LANES) };
     let Sweep {
         window,
         direction,
@@ -246,31 +248,12 @@ pub fn conv2d<T, A, F, const B: usize>(
                 for_each_tap(window, *direction, shape, oy, ox, |tap, position| {
                     let x = &input[position * channels + group * inner..][..inner];
                     let w = &weights[tap * inner * B..][..inner * B];
-                    multiply_accumulate(&mut sums, x, w);
+                    A::add_rows(&mut sums, x, w);
                 });
                 finish.finish(block, &sums, lanes);
             }
         }
     }
-}
-
-/// Sums of products of `x` with each of the `B` columns of `w`, a matrix of `x.len()` rows.
-#[inline(always)]
-pub(crate) fn multiply_accumulate<T: Element, A: Accumulator, const B: usize>(
-    sums: &mut [A; B],
-    x: &[T],
-    w: &[T],
-) {
-    // A copy that never leaves registers: through the reference, every step would store.
-    let mut local = *sums;
-    let (rows, _) = w.as_chunks::<B>();
-    for (x, row) in x.iter().zip(rows) {
-        let x: i16 = (*x).into();
-        for lane in 0..B {
-            local[lane] = local[lane].add_product(x, row[lane].into());
-        }
-    }
-    *sums = local;
 }
 
 /// One filter per channel. Weights `[C/B][KH][KW][B]`, the padding is zero.
@@ -308,9 +291,7 @@ pub fn depthwise_conv2d<T, A, F, const B: usize>(
                 |tap, position| {
                     let x = &input[position * channels + block * B..][..lanes.len()];
                     let w = &weights[tap * B..][..B];
-                    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                        *sum = sum.add_product((*x).into(), (*w).into());
-                    }
+                    A::add_lanes(&mut sums, x, w);
                 },
             );
             finish.finish(block, &sums, lanes);

@@ -1,6 +1,5 @@
 //! Product of two matrices of activations.
 
-use crate::linear::multiply_accumulate;
 use crate::number::{Accumulator, Element};
 use crate::shape::{RANK, Walk, repeated_strides};
 
@@ -36,10 +35,6 @@ pub fn matmul<T: Element, A: Accumulator>(
                 let mut sums = [A::ZERO; LANES];
                 for (k, x) in x.iter().enumerate() {
                     let row = &b[k * columns + block * LANES..][..lanes.len()];
-                    if let Some(row) = row.first_chunk::<LANES>() {
-                        multiply_accumulate(&mut sums, core::slice::from_ref(x), row);
-                        continue;
-                    }
                     for (sum, w) in sums.iter_mut().zip(row) {
                         *sum = sum.add_product((*x).into(), (*w).into());
                     }

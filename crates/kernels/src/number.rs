@@ -12,6 +12,46 @@ pub trait Element: Copy + Default + Ord + Into<i16> + Into<i32> + Into<i64> + 's
 
     /// The low bits of `value`.
     fn wrap(value: i64) -> Self;
+
+    /// Elements in sixteen bytes: `B` of the kernels.
+    const LANES: usize;
+
+    // The innermost loops of `linear` are methods, so that they are compiled with this crate and
+    // not, like generic functions, with whatever calls them: in the firmware the rest is made small.
+
+    /// `sums[lane] += x[k] * w[k][lane]` over all `k`, for [`Self::LANES`] lanes.
+    fn add_rows_i32(sums: &mut [i32], x: &[Self], w: &[Self]);
+
+    /// The same with wide sums.
+    fn add_rows_i64(sums: &mut [i64], x: &[Self], w: &[Self]);
+
+    /// `sums[lane] += x[lane] * w[lane]`, for as many lanes as `x` has.
+    fn add_lanes_i32(sums: &mut [i32], x: &[Self], w: &[Self]);
+
+    /// The same with wide sums.
+    fn add_lanes_i64(sums: &mut [i64], x: &[Self], w: &[Self]);
+}
+
+fn add_rows<T: Element, A: Accumulator, const B: usize>(sums: &mut [A], x: &[T], w: &[T]) {
+    let Some(sums) = sums.first_chunk_mut::<B>() else {
+        return;
+    };
+    // A copy that never leaves registers: through the reference, every step would store.
+    let mut local = *sums;
+    let (rows, _) = w.as_chunks::<B>();
+    for (x, row) in x.iter().zip(rows) {
+        let x: i16 = (*x).into();
+        for lane in 0..B {
+            local[lane] = local[lane].add_product(x, row[lane].into());
+        }
+    }
+    *sums = local;
+}
+
+fn add_lanes<T: Element, A: Accumulator>(sums: &mut [A], x: &[T], w: &[T]) {
+    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+        *sum = sum.add_product((*x).into(), (*w).into());
+    }
 }
 
 impl Element for i8 {
@@ -25,6 +65,24 @@ impl Element for i8 {
     fn wrap(value: i64) -> Self {
         value as i8
     }
+
+    const LANES: usize = 16;
+
+    fn add_rows_i32(sums: &mut [i32], x: &[Self], w: &[Self]) {
+        add_rows::<_, _, 16>(sums, x, w);
+    }
+
+    fn add_rows_i64(sums: &mut [i64], x: &[Self], w: &[Self]) {
+        add_rows::<_, _, 16>(sums, x, w);
+    }
+
+    fn add_lanes_i32(sums: &mut [i32], x: &[Self], w: &[Self]) {
+        add_lanes(sums, x, w);
+    }
+
+    fn add_lanes_i64(sums: &mut [i64], x: &[Self], w: &[Self]) {
+        add_lanes(sums, x, w);
+    }
 }
 
 impl Element for i16 {
@@ -37,6 +95,24 @@ impl Element for i16 {
 
     fn wrap(value: i64) -> Self {
         value as i16
+    }
+
+    const LANES: usize = 8;
+
+    fn add_rows_i32(sums: &mut [i32], x: &[Self], w: &[Self]) {
+        add_rows::<_, _, 8>(sums, x, w);
+    }
+
+    fn add_rows_i64(sums: &mut [i64], x: &[Self], w: &[Self]) {
+        add_rows::<_, _, 8>(sums, x, w);
+    }
+
+    fn add_lanes_i32(sums: &mut [i32], x: &[Self], w: &[Self]) {
+        add_lanes(sums, x, w);
+    }
+
+    fn add_lanes_i64(sums: &mut [i64], x: &[Self], w: &[Self]) {
+        add_lanes(sums, x, w);
     }
 }
 
@@ -73,6 +149,12 @@ pub trait Accumulator: Copy + Into<i64> + 'static {
     /// `self + x * w`; the product of two 16-bit integers fits 32 bits.
     fn add_product(self, x: i16, w: i16) -> Self;
 
+    /// [`Element::add_rows_i32`] for this type.
+    fn add_rows<T: Element>(sums: &mut [Self], x: &[T], w: &[T]);
+
+    /// [`Element::add_lanes_i32`] for this type.
+    fn add_lanes<T: Element>(sums: &mut [Self], x: &[T], w: &[T]);
+
     /// [`floor_shift`], saturating at this type's range.
     fn floor_shift(self, shift: i32) -> Self;
 
@@ -86,6 +168,14 @@ impl Accumulator for i32 {
     #[inline(always)]
     fn add_product(self, x: i16, w: i16) -> Self {
         self.wrapping_add(i32::from(x) * i32::from(w))
+    }
+
+    fn add_rows<T: Element>(sums: &mut [Self], x: &[T], w: &[T]) {
+        T::add_rows_i32(sums, x, w);
+    }
+
+    fn add_lanes<T: Element>(sums: &mut [Self], x: &[T], w: &[T]) {
+        T::add_lanes_i32(sums, x, w);
     }
 
     #[inline(always)]
@@ -110,6 +200,14 @@ impl Accumulator for i64 {
     #[inline(always)]
     fn add_product(self, x: i16, w: i16) -> Self {
         self.wrapping_add(i64::from(i32::from(x) * i32::from(w)))
+    }
+
+    fn add_rows<T: Element>(sums: &mut [Self], x: &[T], w: &[T]) {
+        T::add_rows_i64(sums, x, w);
+    }
+
+    fn add_lanes<T: Element>(sums: &mut [Self], x: &[T], w: &[T]) {
+        T::add_lanes_i64(sums, x, w);
     }
 
     #[inline(always)]
@@ -151,6 +249,8 @@ pub fn rounding_constant(shift: i32) -> i64 {
 }
 
 /// `floor(value / 2^shift + 1/2)`: to nearest, ties towards plus infinity.
+// Once, rather than in every kernel: 64-bit shifts are long on 32-bit chips.
+#[inline(never)]
 pub fn round_half_up_shift(value: i64, shift: i32) -> i64 {
     if shift > 62 {
         // Every |value| < 2^62 rounds to zero; no operand here is larger.

@@ -36,6 +36,23 @@ pub fn reduce<T: Element>(
     output: &mut [T],
     finish: &dyn Fn(i32, u32) -> T,
 ) {
+    let mut output = output.iter_mut();
+    let get = |at: usize| input[at].into();
+    values(reduction, dims, reduced, &get, &mut |value, count| {
+        if let Some(y) = output.next() {
+            *y = finish(value, count);
+        }
+    });
+}
+
+/// The same code for every element type.
+fn values(
+    reduction: Reduction,
+    dims: [u32; RANK],
+    reduced: [bool; RANK],
+    get: &dyn Fn(usize) -> i32,
+    put: &mut dyn FnMut(i32, u32),
+) {
     let only = |wanted: bool| {
         let mut part = [1; RANK];
         for axis in 0..RANK {
@@ -52,12 +69,9 @@ pub fn reduce<T: Element>(
     );
     let count = only(true).iter().product();
     let step = reduction.step();
-    for (start, y) in kept.zip(output) {
-        let all = taken.clone().map(|offset| {
-            let element: i32 = input[(start + offset) as usize].into();
-            element
-        });
-        *y = finish(all.reduce(step).unwrap_or_default(), count);
+    for start in kept {
+        let all = taken.clone().map(|offset| get((start + offset) as usize));
+        put(all.reduce(step).unwrap_or_default(), count);
     }
 }
 

@@ -62,15 +62,28 @@ pub fn softmax<T: Element>(
     let groups = input.chunks_exact(length * inner);
     for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
         for lane in 0..inner {
-            let x = || x[lane..].iter().step_by(inner).copied();
-            let largest: i32 = x().max().unwrap_or_default().into();
-            let power = |x: T| exp_minus(largest.abs_diff(x.into()), exponent);
-            let sum: u64 = x().map(|x| u64::from(power(x))).sum();
-            for (y, x) in y[lane..].iter_mut().step_by(inner).zip(x()) {
-                let numerator = u64::from(power(x)) << scale;
-                *y = T::saturate(((numerator + sum / 2) / sum) as i64);
-            }
+            let get = |i: usize| x[lane + i * inner].into();
+            group(length, exponent, scale, &get, &mut |i, probability| {
+                y[lane + i * inner] = T::saturate(probability);
+            });
         }
+    }
+}
+
+/// One group. The same code for every element type.
+fn group(
+    length: usize,
+    exponent: i8,
+    scale: u32,
+    get: &dyn Fn(usize) -> i32,
+    put: &mut dyn FnMut(usize, i64),
+) {
+    let largest = (0..length).map(get).max().unwrap_or_default();
+    let power = |i: usize| u64::from(exp_minus(largest.abs_diff(get(i)), exponent));
+    let sum: u64 = (0..length).map(power).sum();
+    for i in 0..length {
+        let numerator = power(i) << scale;
+        put(i, ((numerator + sum / 2) / sum) as i64);
     }
 }
 

@@ -124,7 +124,7 @@
 //!
 //! *Binary*: along each axis an operand has the output's size, or 1 and is repeated. *MatMul*:
 //! `(.., M, K)` by `(.., K, N)` gives `(.., M, N)` in stored dimensions, operands repeated along the
-//! first four axes as in Binary; exponents may differ, sums are exact and shifted once.
+//! first four axes as in Binary; exponents may differ, sums are exact and shifted once. K is at most 65536 for i8.
 //!
 //! *Rearrange*: the output is counted through six axes of the sizes given, the last fastest, whose
 //! product is its number of elements. The element at `i0..i5` is the input's at

@@ -72,7 +72,8 @@ pub(crate) enum Body<'a> {
     },
     Reduce(Reduction, [bool; RANK]),
     ArgMax(Along, bool),
-    MatMul(Accumulator),
+    /// Sums of 32 bits for i8, of 64 bits for i16.
+    MatMul,
     ResizeLinear(Hwc, &'a [Between], &'a [Between]),
 }
 
@@ -238,7 +239,7 @@ impl Body<'_> {
                 u64::from(positions.h) * u64::from(positions.w) * taps(&sweep.window) * each
             }
             Body::DepthwiseConv2d(_, s) => u64::from(output.elements()) * taps(&s.window),
-            Body::MatMul(_) => u64::from(output.elements()) * u64::from(inner),
+            Body::MatMul => u64::from(output.elements()) * u64::from(inner),
             _ => 0,
         }
     }

@@ -4,7 +4,7 @@ mod linear;
 
 use crate::accelerator::{Accelerated, Accelerator};
 use crate::error::{ImageError, RunError};
-use crate::format::{Accumulator, Arithmetic, Element, Operation, Reduction};
+use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
 use crate::memory::{self, Block16, Integer, integers, integers_mut};
 use crate::op::{Activation, Along, Body, Bounds, Op};
@@ -156,24 +156,18 @@ where
             let task = linear::Convolution::Depthwise(sliding);
             task.run::<T, B>(accelerator, arithmetic, l, a?, y)?;
         }
-        Body::MatMul(accumulator) => {
+        Body::MatMul => {
             let second = op.inputs.get(model, 1)?;
             let (a, b) = (a?, split.view::<T>(&second)?);
             let shift = up - i32::from(second.exponent);
             let finish = |sum| T::saturate(round_half_up_shift(sum, shift));
-            let product = match accumulator {
-                Accumulator::Bits32 => matmul::matmul::<T, i32>,
+            // One of the two for each T; a branch that the compiler takes out.
+            let product = match size_of::<T>() {
+                1 => matmul::matmul::<T, i32>,
                 _ => matmul::matmul::<T, i64>,
             };
-            product(
-                a,
-                first.stored(),
-                b,
-                second.stored(),
-                y,
-                out.stored(),
-                &finish,
-            );
+            let (dims, b_dims) = (first.stored(), second.stored());
+            product(a, dims, b, b_dims, y, out.stored(), &finish);
         }
         Body::MaxPool(s) => pool::max_pool(a?, s.input, &s.window, y, s.output),
         Body::AveragePool(s, count_include_pad) => {
@@ -366,13 +360,28 @@ impl<T: number::Element> Operands<'_, T> {
         match arithmetic {
             Arithmetic::Fixpoint => {
                 let binary = fixpoint::Binary::new(operation, ea, eb, ey, limits);
-                self.apply(y, out, |a, b| binary.apply(a, b));
+                let plain = self.a.1.stored() == self.b.1.stored();
+                match (operation, self.a.0, self.b.0) {
+                    (Operation::Add, Some(a), Some(b)) if plain => {
+                        elementwise::binary(a, b, y, |a, b| binary.add(a, b));
+                    }
+                    (Operation::Add, Some(other), None) | (Operation::Add, None, Some(other))
+                        if plain =>
+                    {
+                        let swap = self.b.0.is_none();
+                        elementwise::binary_in_place(y, other, |y, other| match swap {
+                            true => binary.add(other, y),
+                            false => binary.add(y, other),
+                        });
+                    }
+                    _ => self.apply(y, out, &|a, b| binary.apply(a, b)),
+                }
             }
             #[cfg(feature = "espdl")]
             Arithmetic::Espdl(_) => {
                 use fixpoint_kernels::espdl;
                 let binary = espdl::Binary::new(operation, ea, eb, ey, limits);
-                self.apply(y, out, |a, b| binary.apply(a, b));
+                self.apply(y, out, &|a, b| binary.apply(a, b));
             }
             #[cfg(not(feature = "espdl"))]
             Arithmetic::Espdl(_) => return None,
@@ -380,23 +389,13 @@ impl<T: number::Element> Operands<'_, T> {
         Some(())
     }
 
-    fn apply(&self, y: &mut [T], out: &Tensor<'_>, f: impl Fn(T, T) -> T) {
+    fn apply(&self, y: &mut [T], out: &Tensor<'_>, f: &dyn Fn(T, T) -> T) {
         let dims = out.stored();
-        let (dims_a, dims_b) = (self.a.1.stored(), self.b.1.stored());
-        if (dims_a, dims_b) == (dims, dims) {
-            return match (self.a.0, self.b.0) {
-                (Some(a), Some(b)) => elementwise::binary(a, b, y, f),
-                (None, Some(b)) => elementwise::binary_in_place(y, b, f),
-                (Some(a), None) => elementwise::binary_in_place(y, a, |y, a| f(a, y)),
-                (None, None) => elementwise::unary_in_place(y, |x| f(x, x)),
-            };
-        }
-        let operand = |values, own| Operand {
+        let operand = |(values, tensor): (Option<_>, Tensor<'_>)| Operand {
             values,
-            strides: repeated_strides(own, dims),
+            strides: repeated_strides(tensor.stored(), dims),
         };
-        let (a, b) = (operand(self.a.0, dims_a), operand(self.b.0, dims_b));
-        elementwise::broadcast(dims, a, b, y, f);
+        elementwise::broadcast(dims, operand(self.a), operand(self.b), y, f);
     }
 }
 

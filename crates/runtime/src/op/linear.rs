@@ -13,8 +13,8 @@ pub(super) const MAX_POOL_AREA: u64 = 1 << 16;
 /// Bytes of a linear part.
 const LINEAR_BYTES: usize = 32;
 
-/// Largest matrix product of 8-bit elements whose sums fit 32 bits.
-const MAX_INNER_I8: u64 = 1 << 16;
+/// Most products of 8-bit elements whose sums fit 32 bits with room to spare.
+const MAX_INNER_I8: u32 = 1 << 16;
 
 /// How many weights and outputs a linear op has.
 struct Size {
@@ -131,10 +131,10 @@ impl<'a> Reader<'_, 'a> {
         if self.model.arithmetic() != Arithmetic::Fixpoint {
             return Err("products of matrices exist in the fixpoint arithmetic only");
         }
-        Ok(Body::MatMul(match a.element {
-            Element::I8 if u64::from(inner) <= MAX_INNER_I8 => Accumulator::Bits32,
-            _ => Accumulator::Bits64,
-        }))
+        if a.element == Element::I8 && inner > MAX_INNER_I8 {
+            return Err("more than 65536 products become one");
+        }
+        Ok(Body::MatMul)
     }
 
     pub(super) fn average_pool(
