@@ -213,7 +213,7 @@ pub struct Sweep {
 ///
 /// # Panics
 ///
-/// If a slice is shorter than its shape says.
+/// If `B` is not [`Element::LANES`], or a slice is shorter than its shape says.
 pub fn conv2d<T, A, F, const B: usize>(
     input: &[T],
     shape: Hwc,
@@ -227,7 +227,7 @@ pub fn conv2d<T, A, F, const B: usize>(
     A: Accumulator,
     F: Finish<T, A, B>,
 {
-    const { assert!(B == T::LANES) };
+    assert!(B == T::LANES);
     let Sweep {
         window,
         direction,

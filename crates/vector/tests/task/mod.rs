@@ -32,7 +32,7 @@ pub(crate) struct Elements<T> {
     kind: std::marker::PhantomData<T>,
 }
 
-impl<T: Wide> Elements<T> {
+impl<T: Element> Elements<T> {
     pub(crate) fn new(values: &[i16]) -> Self {
         let width = size_of::<T>();
         let mut blocks = vec![Block16::ZERO; (values.len() * width).div_ceil(16)];
@@ -56,12 +56,6 @@ impl<T: Wide> Elements<T> {
         &mut elements[..self.count]
     }
 }
-
-pub(crate) trait Wide: Element {
-    const LANES: usize = 16 / size_of::<Self>();
-}
-impl Wide for i8 {}
-impl Wide for i16 {}
 
 /// A task with memory of its own.
 pub(crate) struct Task<T> {
@@ -95,7 +89,7 @@ pub(crate) struct Draw {
     pub(crate) limits: (i16, i16),
 }
 
-impl<T: Wide> Task<T> {
+impl<T: Element> Task<T> {
     pub(crate) fn new(random: &mut Random, draw: &Draw) -> Self {
         let (shape, window) = (draw.shape, draw.window);
         let (h, w) = window.output(shape.h, shape.w).expect("a window that fits");
