@@ -52,4 +52,7 @@ pub struct PassInfo {
     pub description: String,
     /// One line for every change it made.
     pub changes: Vec<String>,
+    /// Nodes in the graph when it began and when it was done.
+    pub nodes_before: usize,
+    pub nodes_after: usize,
 }

@@ -60,6 +60,8 @@ impl FloatModel {
                               the exponent."
                     .into(),
                 changes: plan.fused.clone(),
+                nodes_before: graph.nodes.len(),
+                nodes_after: graph.nodes.len() - plan.fused.len(),
             });
             passes.push(PassInfo {
                 name: "layout".into(),
@@ -67,6 +69,8 @@ impl FloatModel {
                               pointless move nothing."
                     .into(),
                 changes: plan.layout_notes.clone(),
+                nodes_before: graph.nodes.len() - plan.fused.len(),
+                nodes_after: graph.nodes.len() - plan.fused.len(),
             });
         }
         let values = |names: &[String]| -> Vec<ValueInfo> {

@@ -49,6 +49,14 @@ fn identities_go() {
     let seen = same(&net, &[1, 2, 6, 6]);
     assert_eq!(ops(&seen), ["Conv", "Relu"]);
     assert_eq!(changes(&seen, "eliminate_identity").len(), 3);
+    let counts = |pass: &str| {
+        let pass = seen.passes.iter().find(|p| p.name == pass).unwrap();
+        (pass.nodes_before, pass.nodes_after)
+    };
+    assert_eq!(counts("eliminate_identity"), (5, 2));
+    assert_eq!(counts("fold_constants"), (2, 2));
+    assert_eq!(counts("fuse_activation"), (2, 1));
+    assert_eq!(counts("layout"), (1, 1));
     assert_eq!(seen.outputs[0].name, "y");
 }
 

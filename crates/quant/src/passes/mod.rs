@@ -93,6 +93,7 @@ pub(crate) fn run(graph: &mut Graph) -> Vec<PassInfo> {
     PASSES
         .iter()
         .map(|pass| {
+            let nodes_before = graph.nodes.len();
             let changes = (pass.run)(graph);
             if !changes.is_empty() {
                 infer_shapes(graph);
@@ -101,6 +102,8 @@ pub(crate) fn run(graph: &mut Graph) -> Vec<PassInfo> {
                 name: pass.name.to_owned(),
                 description: pass.description.to_owned(),
                 changes,
+                nodes_before,
+                nodes_after: graph.nodes.len(),
             }
         })
         .collect()
