@@ -46,6 +46,8 @@ export interface PassInfo {
   description: string;
   /** One line for every change. */
   changes: string[];
+  nodes_before: number;
+  nodes_after: number;
 }
 
 export interface Inspection {
@@ -242,6 +244,12 @@ export function exportEspdl(
   chip: Options["chip"],
   name: string,
 ): EspdlExport;
+
+/** The quantization table of a report as ESP-DL's toolkit keeps it: a pickled dictionary of scales. */
+export function tablePickle(model: Model, report: Report): Uint8Array;
+
+/** A zip of text files, such as {@link exportEspdl}'s. */
+export function zipFiles(files: { name: string; contents: string }[]): Uint8Array;
 
 // --- Simulating -----------------------------------------------------------------------------
 
@@ -482,7 +490,20 @@ export interface VirtualBoardOptions {
   /** 9: ESP32-S3. */
   chipId?: number;
   securityFlags?: number;
+  /** An odd number of set bits: flash encryption is on. */
+  flashCryptCnt?: number;
+  faults?: VirtualBoardFault[];
 }
+
+/** Something going wrong; bytes are counted from 0 over the board's life. */
+export type VirtualBoardFault =
+  | { fault: "flip-to-board" | "flip-to-host"; at: number; mask: number }
+  | { fault: "drop-to-board" | "drop-to-host"; at: number }
+  /** The cable is pulled after so many bytes from the host. */
+  | { fault: "disconnect-after"; bytes: number }
+  /** The chip never answers. */
+  | { fault: "mute" }
+  | { fault: "stub-does-not-start" };
 
 /** An ESP32-S3 in software, behind a serial line: ROM loader, flash, and what boots from it. */
 export class VirtualBoard {

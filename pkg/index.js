@@ -12,6 +12,8 @@ import initialise, {
   flashFiles,
   options,
   quantize as quantizeWith,
+  tablePickle,
+  zipFiles,
 } from "./dist/fixpoint_wasm.js";
 
 export {
@@ -26,6 +28,8 @@ export {
   exportEspdl,
   flashFiles,
   options,
+  tablePickle,
+  zipFiles,
 };
 
 let ready;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use fixpoint_dataset::pickle::{self, Scales};
+use fixpoint_dataset::pickle;
 use fixpoint_quant::{
     Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, Request, Stage, Table,
     quantize,
@@ -174,7 +174,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.pickle {
         files::write(
             path,
-            &toolkit_table(&model, &Table::from(&quantized.report)),
+            &pickle::write_table(
+                &Table::from(&quantized.report).scales(),
+                &model.table_arrays(),
+            ),
         )?;
     }
     print!("{}", quantized.log);
@@ -185,17 +188,4 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         note(warning);
     }
     Ok(())
-}
-
-/// The toolkit keeps what belongs to weights as arrays and everything else as numbers.
-fn toolkit_table(model: &FloatModel, table: &Table) -> Vec<u8> {
-    let scales = table.scales();
-    let arrays = model.table_arrays();
-    pickle::write_scales(scales.iter().map(|(name, scales)| {
-        let kept = match scales[..] {
-            [one] if !arrays.contains(name) => Scales::One(one),
-            _ => Scales::Many(scales.clone()),
-        };
-        (name.as_str(), kept)
-    }))
 }

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::npy::{Array, NpyError};
 
 pub(crate) use arrays::arrays;
-pub use write::{Scales, write_scales};
+pub use write::{Scales, write_scales, write_table};
 
 /// What a pickle holds.
 #[derive(Debug, Clone, PartialEq)]

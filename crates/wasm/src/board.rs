@@ -24,6 +24,35 @@ struct Options {
     boot_mode: Option<BootMode>,
     chip_id: Option<u32>,
     security_flags: Option<u32>,
+    flash_crypt_cnt: Option<u8>,
+    faults: Vec<Fault>,
+}
+
+/// `VirtualBoardFault` of the package.
+#[derive(Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+enum Fault {
+    FlipToBoard { at: u64, mask: u8 },
+    DropToBoard { at: u64 },
+    FlipToHost { at: u64, mask: u8 },
+    DropToHost { at: u64 },
+    DisconnectAfter { bytes: u64 },
+    Mute,
+    StubDoesNotStart,
+}
+
+impl From<Fault> for board::Fault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::FlipToBoard { at, mask } => board::Fault::FlipToBoard { at, mask },
+            Fault::DropToBoard { at } => board::Fault::DropToBoard { at },
+            Fault::FlipToHost { at, mask } => board::Fault::FlipToHost { at, mask },
+            Fault::DropToHost { at } => board::Fault::DropToHost { at },
+            Fault::DisconnectAfter { bytes } => board::Fault::DisconnectAfter { bytes },
+            Fault::Mute => board::Fault::Mute,
+            Fault::StubDoesNotStart => board::Fault::StubDoesNotStart,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +95,8 @@ impl VirtualBoard {
             },
             chip_id: chosen.chip_id.unwrap_or(usual.chip_id),
             security_flags: chosen.security_flags.unwrap_or(usual.security_flags),
+            flash_crypt_cnt: chosen.flash_crypt_cnt.unwrap_or(usual.flash_crypt_cnt),
+            faults: chosen.faults.into_iter().map(board::Fault::from).collect(),
             ..usual
         };
         Ok(VirtualBoard {

@@ -1,7 +1,11 @@
-//! C++ for ESP-DL out of a model and its table.
+//! What ESP-DL users take away: C++ out of a model and its table, the table itself, an archive.
+
+use std::io::{Cursor, Write};
 
 use js_sys::Uint8Array;
+use serde::Deserialize;
 use wasm_bindgen::prelude::*;
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use fixpoint_dataset::pickle;
 use fixpoint_quant::{self as quant, Chip, SavedTable, Table};
@@ -35,4 +39,36 @@ pub fn export_espdl(
     let table = table.map_err(|e| failed(&e))?;
     let export = quant::export_espdl(&model.inner, &table, chip, "", name);
     to_js(&export.map_err(|e| failed(&e))?)
+}
+
+/// The quantization table of a report as the toolkit keeps it.
+#[wasm_bindgen(js_name = tablePickle)]
+pub fn table_pickle(model: &Model, report: JsValue) -> Result<Vec<u8>, JsValue> {
+    let saved: SavedTable = from_js(report, "report")?;
+    let table = Table::from_saved(saved, &model.inner, None).map_err(|e| coded(Code::Export, e))?;
+    Ok(pickle::write_table(
+        &table.scales(),
+        &model.inner.table_arrays(),
+    ))
+}
+
+#[derive(Deserialize)]
+struct TextFile {
+    name: String,
+    contents: String,
+}
+
+/// A zip of text files, the same bytes for the same files.
+#[wasm_bindgen(js_name = zipFiles)]
+pub fn zip_files(files: JsValue) -> Result<Vec<u8>, JsValue> {
+    let files: Vec<TextFile> = from_js(files, "files")?;
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for TextFile { name, contents } in files {
+        zip.start_file(name, SimpleFileOptions::default())
+            .and_then(|()| Ok(zip.write_all(contents.as_bytes())?))
+            .map_err(|e| coded(Code::Export, format!("The zip can't be written: {e}")))?;
+    }
+    zip.finish()
+        .map(Cursor::into_inner)
+        .map_err(|e| coded(Code::Export, format!("The zip can't be written: {e}")))
 }

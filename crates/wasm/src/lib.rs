@@ -21,7 +21,7 @@ mod samples;
 mod simulate;
 
 pub use board::VirtualBoard;
-pub use export::export_espdl;
+pub use export::{export_espdl, table_pickle, zip_files};
 pub use flash::{Flasher, diagnose, flash_files};
 pub use link::Link;
 pub use quantize::{Model, Quantized, options, quantize};

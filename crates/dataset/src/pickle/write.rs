@@ -1,5 +1,7 @@
 //! The toolkit's table as a pickle of protocol 2.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// Scales of one tensor, as the toolkit stores them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scales {
@@ -7,6 +9,19 @@ pub enum Scales {
     One(f64),
     /// An array, of one number or one for each output channel: weights, and biases per channel.
     Many(Vec<f64>),
+}
+
+/// The whole table from scales by name. The toolkit keeps what belongs to weights, named in `arrays`,
+/// as arrays, and everything else as numbers where one is enough.
+#[must_use]
+pub fn write_table(scales: &BTreeMap<String, Vec<f64>>, arrays: &BTreeSet<String>) -> Vec<u8> {
+    write_scales(scales.iter().map(|(name, scales)| {
+        let kept = match scales[..] {
+            [one] if !arrays.contains(name) => Scales::One(one),
+            _ => Scales::Many(scales.clone()),
+        };
+        (name.as_str(), kept)
+    }))
 }
 
 /// A dictionary of `numpy.float64` and `numpy.ndarray`, in the order given. Any Python with any
