@@ -7,6 +7,7 @@ import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, plural, shape } from "../format.ts";
 import { Watch, session } from "../session.ts";
+import { passTable, problemNotice } from "./passes.ts";
 
 export class ModelStep extends PlainElement {
   constructor() {
@@ -60,7 +61,6 @@ export class ModelStep extends PlainElement {
 
 function summary(fileName: string, fileBytes: number, inspection: Inspection): TemplateResult {
   const { nodes, original, parameters, macs, inputs, outputs, problems, passes } = inspection;
-  const changes = passes.flatMap((pass) => pass.changes);
   return html`
     <dl class="facts">
       <div><dt>File</dt><dd>${fileName}</dd><dd>${bytes(fileBytes)}</dd></div>
@@ -70,35 +70,17 @@ function summary(fileName: string, fileBytes: number, inspection: Inspection): T
       <div><dt>Multiply-adds</dt><dd>${count(macs)}</dd><dd>for one image</dd></div>
       <div><dt>Nodes</dt><dd>${count(nodes.length)}</dd><dd>of ${count(original.length)} in the file</dd></div>
     </dl>
-    ${problems.length > 0
-      ? html`<div class="notice bad" role="alert">
-          <strong>This model can't be quantized as it is</strong>
-          <ul>
-            ${problems.map((problem) => html`<li>${problem}</li>`)}
-          </ul>
-        </div>`
-      : nothing}
+    ${problemNotice(inspection)}
     ${inputs.length > 1
       ? html`<div class="notice warn">
           <strong>This model has ${inputs.length} inputs</strong>
           The page feeds models with one input. Use the command line for this one.
         </div>`
       : nothing}
-    <details>
+    ${passTable(passes)}
+    <details ?open=${problems.length > 0}>
       <summary>Network, ${plural(nodes.length, "node")}</summary>
-      <div class="stack">
-        ${nodeTable(nodes)}
-        ${changes.length > 0
-          ? html`<div class="small">
-              <h3>What was simplified on reading</h3>
-              <ul class="plain-list quiet">
-                ${passes
-                  .filter((pass) => pass.changes.length > 0)
-                  .map((pass) => html`<li>${pass.description}: ${pass.changes.join("; ")}</li>`)}
-              </ul>
-            </div>`
-          : nothing}
-      </div>
+      ${nodeTable(nodes)}
     </details>
   `;
 }
