@@ -5,13 +5,22 @@
  * worker held is given to its successor again before the next call, so that nothing the user
  * dropped is lost.
  */
-import type { Evaluation, Inspection, NamedFile, Options, Preprocess, RawOutput, SamplesSummary } from "fixpoint";
+import type {
+  Evaluation,
+  Inspection,
+  NamedFile,
+  Options,
+  Preprocess,
+  RawOutput,
+  Report,
+  SamplesSummary,
+} from "fixpoint";
 
 import { module } from "./module.ts";
 import { CodedError, connect, type Remote } from "./rpc.ts";
 import type { EngineService, Progress, Result, TestCase, Which } from "./workers/engine.worker.ts";
 
-type Report = (progress: Progress) => void;
+type Listener = (progress: Progress) => void;
 
 interface Loaded {
   files: NamedFile[];
@@ -46,7 +55,7 @@ export class Engine {
     files: NamedFile[],
     dims: number[],
     preprocess: Preprocess,
-    report: Report,
+    report: Listener,
   ): Promise<SamplesSummary> {
     const summary = await this.#call((remote) => remote.loadSamples(which, files, dims, preprocess, report));
     this.#samples.set(which, { files, dims, preprocess });
@@ -67,17 +76,26 @@ export class Engine {
     return this.#call((remote) => remote.options(request));
   }
 
-  async quantize(count: number, spread: boolean, request: Partial<Options>, report: Report): Promise<Result> {
+  async quantize(count: number, spread: boolean, request: Partial<Options>, report: Listener): Promise<Result> {
     const result = await this.#call((remote) => remote.quantize(count, spread, request, report));
     this.#image = result.image;
     return result;
   }
 
-  evaluateFloat(which: Which, report: Report): Promise<Evaluation> {
+  /** An ESP-DL v1 project of the open model, zipped. */
+  exportEspdl(report: Report, chip: Options["chip"], name: string): Promise<{ zip: Uint8Array; warnings: string[] }> {
+    return this.#call((remote) => remote.exportEspdl(report, chip, name));
+  }
+
+  tablePickle(report: Report): Promise<Uint8Array> {
+    return this.#call((remote) => remote.tablePickle(report));
+  }
+
+  evaluateFloat(which: Which, report: Listener): Promise<Evaluation> {
     return this.#call((remote) => remote.evaluateFloat(which, report));
   }
 
-  evaluateQuantized(which: Which, reference: number[], report: Report): Promise<Evaluation> {
+  evaluateQuantized(which: Which, reference: number[], report: Listener): Promise<Evaluation> {
     return this.#call((remote) => remote.evaluateQuantized(which, reference, report));
   }
 

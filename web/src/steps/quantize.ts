@@ -1,11 +1,13 @@
 /** Step 3: options, progress, and what came out. */
 import { html, nothing, type TemplateResult } from "lit";
-import type { LayerReport, Options, Report } from "fixpoint";
+import type { Options } from "fixpoint";
 
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
-import { bytes, count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
+import { bytes, count, percent, plural } from "../format.ts";
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
+import "./downloads.ts";
+import { layerView } from "./layers.ts";
 
 /** What the firmware leaves for activations, as on the virtual board, and the size of a model slot. */
 const chip = { arena: 256 * 1024, modelPartition: 0x180000 } as const;
@@ -20,10 +22,10 @@ const granularities: readonly Choice[] = [
   ["per-channel", "One exponent per channel", "more accurate for convolutions"],
 ];
 const methods: readonly Choice[] = [
-  ["minmax", "Whole range", "nothing seen in calibration is clipped"],
+  ["minmax", "Min-max", "the whole range; nothing seen in calibration is clipped"],
   ["entropy", "Entropy", "clips rare extremes, least information lost"],
   ["percentile", "Percentile", "clips the most extreme values"],
-  ["mse", "Least squares", "smallest mean squared error"],
+  ["mse", "Least squares (MSE)", "smallest mean squared error"],
 ];
 const arithmetics: readonly Choice[] = [
   ["fixpoint", "Fixpoint", "exact sums, one rounding; what the board runs"],
@@ -202,19 +204,8 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
             </ul>
           </div>`
         : nothing}
-      ${layerTable(report)}
-      <div class="row">
-        <button type="button" @click=${() => save("model.fxp", outcome.image, "application/octet-stream")}>
-          Download model.fxp
-        </button>
-        <button type="button" @click=${() => save("report.json", outcome.reportJson, "application/json")}>
-          Download report.json
-        </button>
-      </div>
-      <details>
-        <summary>ESP-DL log</summary>
-        <pre class="log" tabindex="0" aria-label="Log in the style of ESP-DL's toolkit">${outcome.log}</pre>
-      </details>
+      ${layerView(report)}
+      <fx-downloads></fx-downloads>
     </div>
   `;
 }
@@ -252,74 +243,6 @@ function accuracyFacts(accuracy: Accuracy | undefined): TemplateResult | typeof 
       </div>
     </dl>
   `;
-}
-
-function layerTable(report: Report): TemplateResult {
-  return html`
-    <p class="small quiet" id="layers-note">
-      Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR and saturation over
-      ${plural(report.measured_samples, "image")}.
-    </p>
-    <div class="scroll" tabindex="0" role="group" aria-label="Layers">
-      <table id="layers" aria-describedby="layers-note">
-        <thead>
-          <tr>
-            <th scope="col">Layer</th>
-            <th scope="col">Type</th>
-            <th scope="col">Output</th>
-            <th scope="col" class="n">Output exponent</th>
-            <th scope="col" class="n">Weight exponent</th>
-            <th scope="col" class="n">Range seen</th>
-            <th scope="col" class="n">Saturation</th>
-            <th scope="col" class="n">SQNR (dB)</th>
-            <th scope="col" class="n">Sum (bits)</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${report.inputs.map(
-            (input) => html`<tr data-layer=${input.name}>
-              <th scope="row">${input.name}</th>
-              <td>input</td>
-              <td>${shape(input.dims)}</td>
-              <td class="n exponent">${input.exponent}</td>
-              <td class="n"></td>
-              <td class="n">${real(input.range[0])} to ${real(input.range[1])}</td>
-              <td class="n"></td>
-              <td class="n"></td>
-              <td class="n"></td>
-            </tr>`,
-          )}
-          ${report.layers.map(layerRow)}
-        </tbody>
-      </table>
-    </div>
-  `;
-}
-
-const layerRow = (layer: LayerReport): TemplateResult => html`
-  <tr data-layer=${layer.name}>
-    <th scope="row">${layer.name}</th>
-    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}${layer.inserted ? html` <span class="quiet">(reordering)</span>` : nothing}</td>
-    <td>${shape(layer.output_dims)}</td>
-    <td class="n exponent">${layer.output_exponent}</td>
-    <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
-      ${exponents(layer.weight_exponents)}
-    </td>
-    <td class="n">${real(layer.range[0])} to ${real(layer.range[1])}</td>
-    <td class="n">${layer.saturation === 0 ? "0" : percent(layer.saturation, 3)}</td>
-    <td class="n">${decibel(layer.sqnr_db)}</td>
-    <td class="n">${layer.accumulator_bits ?? ""}</td>
-  </tr>
-`;
-
-function save(fileName: string, content: Uint8Array | string, type: string): void {
-  const address = URL.createObjectURL(new Blob([content as BlobPart], { type }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = fileName;
-  link.click();
-  // The download has begun by then; the address would keep the bytes for the page's lifetime.
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
 customElements.define("fx-quantize-step", QuantizeStep);

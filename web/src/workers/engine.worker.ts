@@ -1,5 +1,5 @@
 /** The heavy half: reads models and samples, quantizes, simulates. Owns one instance of the module. */
-import { Model, Samples, Simulator, init, options, quantize } from "fixpoint";
+import { Model, Samples, Simulator, exportEspdl, init, options, quantize, tablePickle, zipFiles } from "fixpoint";
 import type {
   Evaluation,
   Inspection,
@@ -117,6 +117,15 @@ const service = {
     const ready = new Simulator(image);
     simulator?.free();
     simulator = ready;
+  },
+
+  exportEspdl(report: Report, chip: Options["chip"], name: string): { zip: Uint8Array; warnings: string[] } {
+    const { files, warnings } = exportEspdl(need(model, "model"), report, chip, name);
+    return { zip: zipFiles(files), warnings };
+  },
+
+  tablePickle(report: Report): Uint8Array {
+    return tablePickle(need(model, "model"), report);
   },
 
   evaluateFloat(which: Which, report: (progress: Progress) => void): Evaluation {

@@ -1,0 +1,90 @@
+/** The layers of a quantized model: chart, advice and table. */
+import { html, nothing, type TemplateResult } from "lit";
+import type { LayerReport, Report } from "fixpoint";
+
+import { type Advice, advise } from "../advice.ts";
+import { layerChart } from "../elements/chart.ts";
+import { decibel, exponents, percent, plural, real, shape } from "../format.ts";
+
+export function layerView(report: Report): TemplateResult {
+  const advice = advise(report);
+  const marked = new Map(advice.map((found) => [found.index, found] as const));
+  return html`
+    <div class="insight">
+      <figure>
+        <figcaption class="small quiet">SQNR in dB (points) and saturation (bars) of layers 1 to ${report.layers.length}</figcaption>
+        ${layerChart(report.layers, new Set(marked.keys()))}
+      </figure>
+      <div class="stack">
+        <h4>${advice.length > 0 ? "Where accuracy is lost" : "No layer stands out"}</h4>
+        ${advice.length > 0
+          ? html`<ol class="advice" id="advice">
+              ${advice.map(
+                ({ index, layer, text }) => html`<li>
+                  <span class="number">${index + 1}</span> <strong>${layer.name}</strong> ${text}
+                </li>`,
+              )}
+            </ol>`
+          : html`<p class="small quiet" id="advice">
+              None saturates, and none loses 3 dB or more down to a level that matters.
+            </p>`}
+      </div>
+    </div>
+    <p class="small quiet" id="layers-note">
+      Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR (signal to quantization
+      noise, all layers before included) and saturation over ${plural(report.measured_samples, "image")}.
+    </p>
+    <div class="scroll" tabindex="0" role="group" aria-label="Layers">
+      <table id="layers" aria-describedby="layers-note">
+        <thead>
+          <tr>
+            <th scope="col" class="n">No.</th>
+            <th scope="col">Layer</th>
+            <th scope="col">Type</th>
+            <th scope="col">Output</th>
+            <th scope="col" class="n">Output exponent</th>
+            <th scope="col" class="n">Weight exponent</th>
+            <th scope="col" class="n">Range seen</th>
+            <th scope="col" class="n">Saturation</th>
+            <th scope="col" class="n">SQNR (dB)</th>
+            <th scope="col" class="n">Sum (bits)</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${report.inputs.map(
+            (input) => html`<tr data-layer=${input.name}>
+              <td></td>
+              <th scope="row">${input.name}</th>
+              <td>input</td>
+              <td>${shape(input.dims)}</td>
+              <td class="n exponent">${input.exponent}</td>
+              <td class="n"></td>
+              <td class="n">${real(input.range[0])} to ${real(input.range[1])}</td>
+              <td class="n"></td>
+              <td class="n"></td>
+              <td class="n"></td>
+            </tr>`,
+          )}
+          ${report.layers.map((layer, i) => layerRow(layer, i, marked.get(i)))}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+const layerRow = (layer: LayerReport, i: number, found: Advice | undefined): TemplateResult => html`
+  <tr data-layer=${layer.name} class=${found ? "poor" : ""}>
+    <td class="n">${i + 1}</td>
+    <th scope="row">${layer.name}${found ? html` <span class="mark"><span aria-hidden="true">■</span><span class="visually-hidden">loses accuracy</span></span>` : nothing}</th>
+    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}${layer.inserted ? html` <span class="quiet">(reordering)</span>` : nothing}</td>
+    <td>${shape(layer.output_dims)}</td>
+    <td class="n exponent">${layer.output_exponent}</td>
+    <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
+      ${exponents(layer.weight_exponents)}
+    </td>
+    <td class="n">${real(layer.range[0])} to ${real(layer.range[1])}</td>
+    <td class="n">${layer.saturation === 0 ? "0" : percent(layer.saturation, 3)}</td>
+    <td class="n">${decibel(layer.sqnr_db)}</td>
+    <td class="n">${layer.accumulator_bits ?? ""}</td>
+  </tr>
+`;
