@@ -7,6 +7,7 @@
     const { VirtualBoard, init } = await import("/package/index.js");
     await init();
     board ??= new VirtualBoard(undefined, globalThis.scriptedBoard ?? {});
+    return { VirtualBoard };
   };
 
   class ScriptedPort extends EventTarget {
@@ -60,16 +61,17 @@
     async forget() {}
     /** The cable is pulled. */
     unplug() {
-      this.connected = false;
       clearInterval(this.#timer);
       this.#controller?.error(new DOMException("The device has been lost.", "NetworkError"));
       this.readable = this.writable = null;
       this.dispatchEvent(new Event("disconnect", { bubbles: true }));
     }
     #pump() {
+      if (!this.readable) return;
       board.tick(performance.now());
       const bytes = board.read();
       if (bytes.length > 0) this.#controller?.enqueue(bytes);
+      if (!board.connected) this.unplug();
     }
   }
 
@@ -86,5 +88,15 @@
     }
   })();
   Object.defineProperty(navigator, "serial", { value: serial });
-  globalThis.scripted = { log, port };
+  globalThis.scripted = {
+    log,
+    port,
+    /** Puts a board with these options in place of the one there was; `keep`: with its flash. */
+    async board(options, keep) {
+      const { VirtualBoard } = await load();
+      const flash = keep ? board?.flash : undefined;
+      board?.free();
+      board = new VirtualBoard(flash, options);
+    },
+  };
 })();

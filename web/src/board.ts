@@ -5,8 +5,9 @@
 import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, RawOutput } from "fixpoint";
 
 import { firmware } from "./firmware.ts";
-import { percent } from "./format.ts";
+import { duration, percent } from "./format.ts";
 import { module } from "./module.ts";
+import { type Pace, PaceMeter } from "./pace.ts";
 import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
 import { PortOwner, type SerialLike, browserSerial, filters, linkKind, requestError } from "./serial.ts";
 import { type Trouble, explain, session } from "./session.ts";
@@ -31,7 +32,7 @@ export interface Answer {
   simulator: number;
   /** Every integer of every output is the same. */
   equal: boolean;
-  /** Milliseconds on the chip; undefined on a virtual board, whose time means nothing. */
+  /** Milliseconds on the chip; on a virtual board the emulator's estimate of them. */
   milliseconds: number | undefined;
   layerCycles: number[];
 }
@@ -39,7 +40,7 @@ export interface Answer {
 export type Phase =
   | { name: "idle" }
   | { name: "connecting" }
-  | { name: "flashing"; progress: FlashProgress | undefined }
+  | { name: "flashing"; progress: FlashProgress | undefined; pace: Pace | undefined }
   | { name: "starting" }
   | { name: "running"; done: number; total: number }
   | { name: "ready" };
@@ -60,6 +61,8 @@ class Board extends EventTarget {
   summary: FlashSummary | undefined;
   answers: Answer[] = [];
   console = "";
+  /** The last failure's kind: a word of the flasher, the link or the page. */
+  failure: string | undefined;
   trouble: Trouble | undefined;
 
   readonly #virtual = new VirtualSerial();
@@ -115,9 +118,10 @@ class Board extends EventTarget {
       case "connecting":
         return "Connecting to the board";
       case "flashing": {
-        const { progress } = phase;
+        const { progress, pace } = phase;
         if (!progress || progress.totalBytes === 0) return "Flashing";
-        return `Flashing, ${percent(progress.doneBytes / progress.totalBytes, 0)}`;
+        const left = pace ? `, ${duration(pace.secondsLeft)} left` : "";
+        return `Flashing, ${percent(progress.doneBytes / progress.totalBytes, 0)}${left}`;
       }
       case "starting":
         return "The board restarts";
@@ -221,7 +225,8 @@ class Board extends EventTarget {
   async #flash(): Promise<void> {
     const image = session.outcome?.image;
     if (!image || !this.#port) throw new CodedError("no-model", "There is no quantized model.\nQuantize one in step 3 first.");
-    this.#set({ name: "flashing", progress: undefined });
+    this.#set({ name: "flashing", progress: undefined, pace: undefined });
+    const meter = new PaceMeter();
     this.segments = [];
     this.notes = [];
     this.answers = [];
@@ -245,7 +250,9 @@ class Board extends EventTarget {
         else if (event.type === "segment-skipped") this.#segment(event.name, event.bytes, "kept");
       }
       this.#count(progress);
-      this.#set({ name: "flashing", progress });
+      const { phase, elapsedMs, doneBytes, skippedBytes, totalBytes } = progress;
+      const pace = phase === "writing" ? meter.at(elapsedMs, doneBytes - skippedBytes, totalBytes - skippedBytes) : undefined;
+      this.#set({ name: "flashing", progress, pace });
     });
     this.#stopIfCancelled();
   }
@@ -316,7 +323,7 @@ class Board extends EventTarget {
     this.#set({ name: "starting" });
     const worker = await this.#ready();
     this.info = await worker.hello();
-    if (this.info.problem) throw new CodedError("no-model", this.info.problem);
+    if (this.info.problem) throw new CodedError("link-no-model", this.info.problem);
     this.layers = await worker.layers();
   }
 
@@ -333,8 +340,8 @@ class Board extends EventTarget {
       const test = await session.engine.testCase(which, i, set.summary.labels?.[i] ?? null);
       const { outputs, cycles, layerCycles } = await worker.infer(test.inputs, () => {});
       const decoded = await Promise.all(outputs.map((bytes, k) => session.engine.decodeOutput(k, bytes)));
-      const measured = !this.virtual && cycles > 0 && hertz > 0;
-      this.answers = [...this.answers, compare(test, decoded, measured ? (1000 * cycles) / hertz : undefined, layerCycles)];
+      const timed = cycles > 0 && hertz > 0;
+      this.answers = [...this.answers, compare(test, decoded, timed ? (1000 * cycles) / hertz : undefined, layerCycles)];
       this.#stopIfCancelled();
     }
   }
@@ -373,13 +380,14 @@ class Board extends EventTarget {
   /** A failure becomes a notice. The port stays open when it still can be used. */
   async #session(work: () => Promise<void>): Promise<void> {
     this.trouble = undefined;
+    this.failure = undefined;
     this.#cancelled = false;
     try {
       await work();
       this.#set({ name: "ready" });
     } catch (error) {
       const { code } = plainError(error);
-      const title = failures[this.phase.name];
+      const title = code === "link-no-model" ? "The board was flashed, but can't run the model" : failures[this.phase.name];
       this.phase = { name: this.info && code !== "port-lost" ? "ready" : "idle" };
       // A failed flash leaves the port in an unknown state: the next attempt opens it afresh.
       if (this.phase.name === "idle") {
@@ -393,6 +401,7 @@ class Board extends EventTarget {
 
   #fail(title: string, error: unknown): void {
     this.trouble = explain(title, error);
+    this.failure = plainError(error).code;
     this.changed();
   }
 }

@@ -31,6 +31,13 @@ export function milliseconds(ms: number): string {
   return `${Math.round(ms)} ms`;
 }
 
+/** A time to wait, no finer than one can count along. */
+export function duration(seconds: number): string {
+  if (seconds < 1.5) return "about 1 s";
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  return `about ${Math.round(seconds / 60)} min`;
+}
+
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
 /** One exponent, or the span of them when channels have their own. */

@@ -4,9 +4,10 @@ import type { FlashPhase } from "fixpoint";
 
 import "../elements/thumbnail.ts";
 import { type Answer, type SegmentState, board } from "../board.ts";
+import { type Press, pressDrawing } from "../elements/buttons.ts";
 import { trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
-import { bytes, count, milliseconds, percent, plural } from "../format.ts";
+import { bytes, count, duration, milliseconds, percent, plural } from "../format.ts";
 import { Watch, session } from "../session.ts";
 import { name } from "./data.ts";
 
@@ -19,6 +20,15 @@ const phases: Record<FlashPhase, string> = {
   verifying: "Verifying what was written",
   restarting: "Restarting the board",
   done: "Flashed",
+};
+
+/** The failures whose advice is to press buttons. */
+const presses: Record<string, Press> = {
+  "no-answer": "loader",
+  "not-in-loader": "loader",
+  "link-silent": "restart",
+  "link-download-mode": "restart",
+  "link-lost": "restart",
 };
 
 /** Written bytes are only right once all of them have been read back. */
@@ -51,6 +61,7 @@ export class BoardStep extends PlainElement {
     const espdl = outcome?.report.options.arithmetic === "espdl";
     const ready = outcome !== undefined && !espdl && session.busy === undefined;
     const virtual = board.virtual && (busy || connected);
+    const press = board.failure === undefined ? undefined : presses[board.failure];
     return html`
       <section class="step" id="step-board" aria-labelledby="board-title" data-state=${board.done ? "done" : "open"}>
         <div class="numeral" aria-hidden="true">4</div>
@@ -133,12 +144,13 @@ export class BoardStep extends PlainElement {
               </div>
             </div>
           </details>
-          ${trouble(board.trouble)}
+          ${trouble(board.trouble)} ${press ? pressDrawing(press) : nothing}
           ${virtual
             ? html`<div class="notice warn small">
                 <strong>This is a virtual board</strong>
-                An ESP32-S3 in software, in this page: its loader, its flash and the runtime behind it. The answers are
-                computed by the code that runs on the chip; nothing here is a measurement of a chip's speed.
+                An ESP32-S3 in software, in this page. It takes the flashed bytes through its loader, then boots that very
+                image and runs it, instruction by instruction. The answers are the chip's; times are the emulator's
+                estimates, not measurements.
               </div>`
             : nothing}
           ${phase.name === "connecting" ? bar("Opening the port") : nothing}
@@ -167,12 +179,18 @@ export class BoardStep extends PlainElement {
     const progress = board.phase.name === "flashing" ? board.phase.progress : board.summary?.progress;
     const label = progress ? phases[progress.phase] : "Starting";
     const running = board.phase.name === "flashing";
+    const pace = board.phase.name === "flashing" ? board.phase.pace : undefined;
     return html`
       <div class="stack panel">
         ${running
-          ? bar(label, progress && progress.totalBytes > 0 ? progress.doneBytes : undefined, progress?.totalBytes)
+          ? bar(
+              label,
+              progress && progress.totalBytes > 0 ? progress.doneBytes : undefined,
+              progress?.totalBytes,
+              pace ? `${bytes(pace.bytesPerSecond)}/s, ${duration(pace.secondsLeft)} left` : "",
+            )
           : board.summary
-            ? html`<p class="verdict good">✓ Flashed and verified</p>`
+            ? html`<p class="verdict good">✓ Flashed and verified${onlyModel() ? ", the model alone: everything else was there" : ""}</p>`
             : html`<p class="verdict bad">✗ Not finished: flash again, what is right already is skipped</p>`}
         <ul class="segments">
           ${board.segments.map(
@@ -243,10 +261,10 @@ export class BoardStep extends PlainElement {
           ${all ? "✓" : "✗"} Equal bit for bit with the simulator: ${equal} of ${answers.length}
         </strong>
         ${judged.length > 0 ? `${right} of ${judged.length} answers are right. ` : ""}
-        ${virtual
-          ? "Latency is not shown: a virtual board has none."
-          : mean === undefined
-            ? ""
+        ${mean === undefined
+          ? ""
+          : virtual
+            ? `About ${milliseconds(mean)} for one image on a chip: the emulator's estimate, not a measurement.`
             : `${milliseconds(mean)} for one image on the chip, on average.`}
       </div>
       <div class="scroll" tabindex="0" role="group" aria-label="Answers of the board">
@@ -258,7 +276,7 @@ export class BoardStep extends PlainElement {
               <th scope="col">${virtual ? "Virtual board" : "Board"}</th>
               <th scope="col">Simulator</th>
               <th scope="col">Bits</th>
-              ${virtual ? nothing : html`<th scope="col" class="n">Latency</th>`}
+              <th scope="col" class="n">${virtual ? "Estimated latency" : "Latency"}</th>
             </tr>
           </thead>
           <tbody>
@@ -266,7 +284,7 @@ export class BoardStep extends PlainElement {
           </tbody>
         </table>
       </div>
-      ${virtual ? nothing : this.#profile(answers.at(-1))}
+      ${this.#profile(answers.at(-1))}
     `;
   }
 
@@ -297,9 +315,7 @@ export class BoardStep extends PlainElement {
             ? html`<span class="verdict good">✓ equal</span>`
             : html`<span class="verdict bad">✗ different</span>`}
         </td>
-        ${board.virtual
-          ? nothing
-          : html`<td class="n">${answer.milliseconds === undefined ? "" : milliseconds(answer.milliseconds)}</td>`}
+        <td class="n">${answer.milliseconds === undefined ? "" : milliseconds(answer.milliseconds)}</td>
       </tr>
     `;
   }
@@ -311,10 +327,12 @@ export class BoardStep extends PlainElement {
     const macs = session.outcome?.report.layers.map((layer) => layer.macs) ?? [];
     return html`
       <details>
-        <summary>Cycles of each layer</summary>
+        <summary>${board.virtual ? "Estimated cycles" : "Cycles"} of each layer</summary>
         <div class="scroll" tabindex="0" role="group" aria-label="Cycles of each layer">
           <table>
-            <caption>The last test image, counted by the chip.</caption>
+            <caption>
+              The last test image, ${board.virtual ? "estimated by the emulator from the instructions it ran" : "counted by the chip"}.
+            </caption>
             <thead>
               <tr>
                 <th scope="col">Layer</th>
@@ -345,7 +363,7 @@ export class BoardStep extends PlainElement {
 
   #console(): TemplateResult {
     return html`
-      <details>
+      <details ?open=${board.trouble !== undefined && board.failure !== "cancelled"}>
         <summary>Console</summary>
         <pre
           class="console"
@@ -388,9 +406,15 @@ const unsupported = html`
   </div>
 `;
 
-const bar = (label: string, done?: number, total?: number): TemplateResult => html`
+/** The runtime was current: nothing but the model went over the wire. */
+function onlyModel(): boolean {
+  const written = board.segments.filter(({ state }) => state === "written");
+  return written.length > 0 && written.length < board.segments.length && written.every(({ name }) => name === "model");
+}
+
+const bar = (label: string, done?: number, total?: number, note = ""): TemplateResult => html`
   <div class="work">
-    <div class="line"><span>${label}</span></div>
+    <div class="line"><span>${label}</span><span class="number">${note}</span></div>
     ${done === undefined || !total
       ? html`<progress aria-label=${label}></progress>`
       : html`<progress aria-label=${label} max=${total} .value=${done}></progress>`}
