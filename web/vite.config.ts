@@ -35,6 +35,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 400,
+    rolldownOptions: {
+      input: { index: "index.html", embed: "src/embed.ts" },
+      // Other pages name this one: its address has to stay.
+      output: { entryFileNames: ({ name }) => (name === "embed" ? "embed.js" : "assets/[name]-[hash].js") },
+    },
   },
   // The prebuilt firmware and the package live beside this folder.
   server: { fs: { allow: [".."] }, strictPort: true },

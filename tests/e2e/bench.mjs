@@ -21,7 +21,21 @@ export function needs(path, what) {
 }
 
 // The page lives in a folder of its own, as on a project's web space: absolute addresses would fail.
-const mounts = { "/tools/fixpoint/": join(root, "web/dist"), "/package/": join(root, "pkg") };
+// `/strict/` adds a site's own policy to the page's; `/docs/` is a site that embeds the page.
+const dist = join(root, "web/dist");
+const strict = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; style-src 'self'; img-src 'self' data: blob:";
+const mounts = {
+  "/tools/fixpoint/": { folder: dist, headers: () => ({ "access-control-allow-origin": "*" }) },
+  "/strict/": { folder: dist, headers: () => ({ "content-security-policy": strict }) },
+  "/package/": { folder: join(root, "pkg") },
+  "/docs/samples/": { folder: join(root, "web/public/samples") },
+  "/docs/": {
+    folder: fileURLToPath(new URL("pages", import.meta.url)),
+    headers: (page) => ({
+      "content-security-policy": `default-src 'none'; script-src ${page}; frame-src ${page}; connect-src 'self'; img-src data:`,
+    }),
+  },
+};
 const types = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -48,6 +62,8 @@ export class Bench {
     this.server = server;
     this.browser = browser;
     this.origin = `http://127.0.0.1:${server.address().port}`;
+    // The same server, and to a browser another site.
+    this.otherOrigin = `http://localhost:${server.address().port}`;
   }
 
   /** Runs a scenario on a page of its own; anything on the console's error channel fails it. */
@@ -63,11 +79,12 @@ export class Bench {
     });
     page.on("pageerror", (error) => problems.push(`page error: ${error.stack ?? error.message}`));
     page.on("request", (request) => {
-      const { url } = { url: request.url() };
-      if (!url.startsWith(this.origin) && !/^(blob|data):/.test(url)) problems.push(`outside request: ${url}`);
+      const url = request.url();
+      const ours = [this.origin, this.otherOrigin].some((origin) => url.startsWith(`${origin}/`));
+      if (!ours && !/^(blob|data):/.test(url)) problems.push(`outside request: ${url}`);
     });
     try {
-      await scenario(new Page(page, this.origin, problems));
+      await scenario(new Page(page, this, problems));
       assert.deepEqual(problems, [], "errors in the browser");
     } catch (error) {
       if (!(error instanceof Skipped)) {
@@ -90,13 +107,19 @@ export class Bench {
 
 async function answer(request, response) {
   const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-  const mount = Object.keys(mounts).find((prefix) => path.startsWith(prefix));
-  const file = mount && normalize(join(mounts[mount], path.slice(mount.length) || "index.html"));
+  const prefix = Object.keys(mounts).find((start) => path.startsWith(start));
+  const mount = mounts[prefix];
+  const file = mount && normalize(join(mount.folder, path.slice(prefix.length) || "index.html"));
+  const page = `http://127.0.0.1:${request.socket.localPort}`;
   try {
-    if (!file?.startsWith(mounts[mount] + sep)) throw new Error("outside");
+    if (!file?.startsWith(mount.folder + sep)) throw new Error("outside");
     if (!(await stat(file)).isFile()) throw new Error("no file");
-    response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream" });
-    response.end(await readFile(file));
+    const bytes = await readFile(file);
+    response.writeHead(200, {
+      "content-type": types[extname(file)] ?? "application/octet-stream",
+      ...mount.headers?.(page),
+    });
+    response.end(prefix === "/docs/" ? bytes.toString().replaceAll("{{page}}", page) : bytes);
   } catch {
     response.writeHead(404).end();
   }
@@ -104,9 +127,10 @@ async function answer(request, response) {
 
 /** The page's verbs, in the words of its buttons. */
 export class Page {
-  constructor(page, origin, problems) {
+  constructor(page, { origin, otherOrigin }, problems) {
     this.page = page;
     this.origin = origin;
+    this.otherOrigin = otherOrigin;
     this.problems = problems;
   }
 

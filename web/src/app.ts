@@ -1,5 +1,5 @@
 /** `<fx-app>`: masthead, rail, the four steps. */
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 
 import "./elements/dropzone.ts";
 import "./elements/status.ts";
@@ -8,7 +8,9 @@ import "./steps/data.ts";
 import "./steps/model.ts";
 import "./steps/quantize.ts";
 import { board } from "./board.ts";
+import { trouble } from "./elements/notice.ts";
 import { PlainElement } from "./elements/plain.ts";
+import { embedded, joinFrame, shows } from "./framed.ts";
 import { Watch, session, stations } from "./session.ts";
 
 export class App extends PlainElement {
@@ -29,37 +31,48 @@ export class App extends PlainElement {
     });
   }
 
+  override firstUpdated(): void {
+    joinFrame();
+  }
+
   override render(): TemplateResult {
-    const rail = [...stations(), { id: "step-board", name: "Board", state: board.station, done: board.done }];
+    const rail = [...stations(), { step: "board", name: "Board", state: board.station, done: board.done } as const];
     return html`
-      <header class="page masthead">
-        <h1>${mark} Fixpoint</h1>
-        <p>
-          From an ONNX file to an ESP32-S3 that runs it. Quantize with exponents you can see, flash over USB, and compare
-          the board's answers with the simulator, bit for bit. Nothing leaves this computer.
-        </p>
-      </header>
+      ${embedded
+        ? nothing
+        : html`<header class="page masthead">
+            <h1>${mark} Fixpoint</h1>
+            <p>
+              From an ONNX file to an ESP32-S3 that runs it. Quantize with exponents you can see, flash over USB, and
+              compare the board's answers with the simulator, bit for bit. Nothing leaves this computer.
+            </p>
+          </header>`}
       <nav class="rail" aria-label="Steps">
         <ol class="page">
-          ${rail.map(
-            ({ id, name, state, done }) => html`<li>
-              <a href=${`#${id}`} data-state=${done ? "done" : "open"}>
-                <span class="name">${name}</span>
-                <span class="state">${done ? html`<span aria-hidden="true">✓ </span>` : ""}${state}</span>
-              </a>
-            </li>`,
-          )}
+          ${rail
+            .filter(({ step }) => shows(step))
+            .map(
+              ({ step, name, state, done }) => html`<li>
+                <a href=${`#step-${step}`} data-state=${done ? "done" : "open"}>
+                  <span class="name">${name}</span>
+                  <span class="state">${done ? html`<span aria-hidden="true">✓ </span>` : ""}${state}</span>
+                </a>
+              </li>`,
+            )}
         </ol>
       </nav>
       <main class="page">
-        <fx-model-step></fx-model-step>
-        <fx-data-step></fx-data-step>
-        <fx-quantize-step></fx-quantize-step>
-        <fx-board-step></fx-board-step>
+        ${embedded ? html`<h1 class="visually-hidden">Fixpoint</h1>` : nothing}
+        ${shows("model") ? html`<fx-model-step></fx-model-step>` : trouble(session.trouble.model)}
+        ${shows("data") ? html`<fx-data-step></fx-data-step>` : trouble(session.trouble.calibration)}
+        ${shows("quantize") ? html`<fx-quantize-step></fx-quantize-step>` : nothing}
+        ${shows("board") ? html`<fx-board-step></fx-board-step>` : nothing}
       </main>
-      <footer class="page colophon">
-        <p>Fixpoint is open source, MIT or Apache-2.0. Models and images are processed on this computer only.</p>
-      </footer>
+      ${embedded
+        ? nothing
+        : html`<footer class="page colophon">
+            <p>Fixpoint is open source, MIT or Apache-2.0. Models and images are processed on this computer only.</p>
+          </footer>`}
       <fx-status text=${this.#spoken()}></fx-status>
     `;
   }

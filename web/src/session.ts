@@ -98,6 +98,12 @@ export class Session extends EventTarget {
     });
   }
 
+  /** The page around could not give what it promised. */
+  refuse(message: string): void {
+    this.trouble.model = { title: "The model of this page can't be loaded", lines: [message] };
+    this.changed();
+  }
+
   async openSamples(which: Which, source: string, files: NamedFile[]): Promise<void> {
     await this.#doing(which, "These files give no samples", async () => {
       await this.#load(which, source, files);
@@ -261,24 +267,24 @@ export class Watch implements ReactiveController {
 }
 
 /** The state of each step in a few words, for the rail. */
-export function stations(): { id: string; name: string; state: string; done: boolean }[] {
+export function stations(): { step: "model" | "data" | "quantize"; name: string; state: string; done: boolean }[] {
   const { model, samples, outcome, stale } = session;
   const calibration = samples.calibration?.summary.count;
   return [
     {
-      id: "step-model",
+      step: "model",
       name: "Model",
       state: model ? model.fileName : "none yet",
       done: model !== undefined && model.inspection.problems.length === 0,
     },
     {
-      id: "step-data",
+      step: "data",
       name: "Images",
       state: calibration === undefined ? "none yet" : count(calibration),
       done: calibration !== undefined,
     },
     {
-      id: "step-quantize",
+      step: "quantize",
       name: "Quantize",
       state: outcome ? (stale ? "out of date" : plural(outcome.report.layers.length, "layer")) : "not yet",
       done: outcome !== undefined && !stale,
