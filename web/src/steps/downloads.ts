@@ -34,7 +34,6 @@ export class Downloads extends PlainElement {
     if (!outcome) return nothing;
     // These are made of the model that is open now, which may not be the one of the results.
     const closed = stale || busy !== undefined;
-    const name = this.#name ?? identifier(outcome.report.model);
     return html`
       <h3 id="downloads-title">Files</h3>
       <div class="row" role="group" aria-labelledby="downloads-title">
@@ -70,7 +69,7 @@ export class Downloads extends PlainElement {
                 autocomplete="off"
                 spellcheck="false"
                 pattern="[A-Za-z_][A-Za-z0-9_]*"
-                .value=${name}
+                .value=${this.#named(outcome)}
                 @change=${(event: Event) => {
                   const input = event.target as HTMLInputElement;
                   input.setCustomValidity("");
@@ -81,7 +80,7 @@ export class Downloads extends PlainElement {
             </div>
           </div>
           <div class="row">
-            <button type="button" ?disabled=${closed} @click=${() => this.#project(outcome, name)}>
+            <button type="button" ?disabled=${closed} @click=${() => this.#project(outcome)}>
               Download ESP-DL project
             </button>
             <button type="button" @click=${() => save("table.json", table(outcome), "application/json")}>
@@ -106,7 +105,14 @@ export class Downloads extends PlainElement {
     `;
   }
 
-  async #project({ report }: Outcome, name: string): Promise<void> {
+  /** What the user wrote, or else close to the model's own name. */
+  #named({ report }: Outcome): string {
+    return this.#name ?? identifier(report.model);
+  }
+
+  async #project(outcome: Outcome): Promise<void> {
+    const { report } = outcome;
+    const name = this.#named(outcome);
     await this.#making("No project was made", async () => {
       const { zip, warnings } = await session.engine.exportEspdl(report, this.#chip, name);
       this.notes = warnings;
