@@ -270,7 +270,7 @@ class Board extends EventTarget {
     const { runtime } = await firmware();
     const digest = new DataView(runtime.buffer, runtime.byteOffset + runtime.length - 32, 32);
     if (digest.getUint32(0, true) !== info.runtimeId) return false;
-    this.#set({ name: "flashing", progress: undefined });
+    this.#set({ name: "flashing", progress: undefined, pace: undefined });
     this.segments = [];
     this.notes = ["The board runs this runtime: the model goes to it directly."];
     this.answers = [];

@@ -48,11 +48,17 @@ impl FloatModel {
             }
         }
         if let Some(plan) = &plan {
+            // Each layer stands for one node, with the nodes that run inside it; a node may become
+            // several layers.
+            let layers: BTreeSet<_> = plan.layers.iter().filter_map(|l| l.node).collect();
+            let with_activations = layers.len() + plan.fused.len();
             passes.push(PassInfo {
                 name: "fuse_functions".into(),
                 description: "Functions of one number in a row, or side by side, become one table."
                     .into(),
                 changes: plan.tables.clone(),
+                nodes_before: graph.nodes.len(),
+                nodes_after: with_activations,
             });
             passes.push(PassInfo {
                 name: "fuse_activation".into(),
@@ -60,8 +66,8 @@ impl FloatModel {
                               the exponent."
                     .into(),
                 changes: plan.fused.clone(),
-                nodes_before: graph.nodes.len(),
-                nodes_after: graph.nodes.len() - plan.fused.len(),
+                nodes_before: with_activations,
+                nodes_after: layers.len(),
             });
             passes.push(PassInfo {
                 name: "layout".into(),
@@ -69,8 +75,8 @@ impl FloatModel {
                               pointless move nothing."
                     .into(),
                 changes: plan.layout_notes.clone(),
-                nodes_before: graph.nodes.len() - plan.fused.len(),
-                nodes_after: graph.nodes.len() - plan.fused.len(),
+                nodes_before: layers.len(),
+                nodes_after: layers.len(),
             });
         }
         let values = |names: &[String]| -> Vec<ValueInfo> {
