@@ -26,6 +26,7 @@ export async function exponentsAndAccuracyOfTheTutorialModel(p) {
   ));
   await p.page.getByText("Accuracy is measured on 10,000 images").waitFor();
 
+  await p.page.getByLabel("Calibration method").selectOption({ label: "Min-max" });
   await p.page.getByLabel("16 bits").check();
   await p.quantize();
   assert.deepEqual(await exponents(p), [-15, -15, -11, -11, -9]);
