@@ -1,5 +1,7 @@
 //! Where a target may do some of the work its own way, with the same bits.
 
+use core::ops::Range;
+
 use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
 
 /// Faster kernels of a target. Each method does the whole task and answers `true`, or leaves the
@@ -24,8 +26,9 @@ impl Accelerator for () {}
 
 /// What `fixpoint_kernels::linear` computes in the fixpoint arithmetic: Conv2D, DepthwiseConv2D, and
 /// FullyConnected as a Conv2D of one position. Layouts are those of [`crate::format`]; slices are as
-/// long as the shapes say.
-#[derive(Clone, Copy, Debug)]
+/// long as the shapes say. A task may be a part of a layer, some rows of its output: what is done of one
+/// layer in parts, on two cores or one after another, has the same bits.
+#[derive(Clone, Debug)]
 pub struct Convolution<'a, T> {
     pub input: &'a [T],
     pub shape: Hwc,
@@ -35,7 +38,11 @@ pub struct Convolution<'a, T> {
     pub bias: Bias<'a>,
     pub shifts: Shifts<'a>,
     pub limits: Limits<T>,
+    /// The shape of the layer's whole output.
     pub out: Hwc,
+    /// The rows of it that are to be computed, in `0..out.h`. The output given with the task has these
+    /// rows and no other.
+    pub rows: Range<u32>,
     pub depthwise: bool,
     pub sums: Sums,
 }

@@ -27,7 +27,7 @@ pub(crate) fn convolve<T: Lanes>(
     task: &Convolution<'_, T>,
     output: &mut [T],
 ) -> Option<()> {
-    let task = &one_row(task);
+    let task = &one_row(task, output.len())?;
     let plan = Plan::new(task, output)?;
     plan.check(task)?;
     let mut record = Record::EMPTY;
@@ -42,23 +42,23 @@ pub(crate) fn convolve<T: Lanes>(
 }
 
 /// Pixels of a 1x1 window without strides and padding lie one after another: they are one row.
-fn one_row<'a, T: Copy>(task: &Convolution<'a, T>) -> Convolution<'a, T> {
-    let mut task = *task;
-    if *task.window == Window::new(1, 1)
-        && let Some(w) = task.shape.h.checked_mul(task.shape.w)
-    {
-        task.shape = Hwc {
-            h: 1,
-            w,
-            ..task.shape
-        };
-        task.out = Hwc {
-            h: 1,
-            w,
-            ..task.out
-        };
+/// `None` if the rows are not those of the output, which has `outputs` elements.
+fn one_row<'a, T: Clone>(task: &Convolution<'a, T>, outputs: usize) -> Option<Convolution<'a, T>> {
+    let mut task = task.clone();
+    let (first, end) = (task.rows.start, task.rows.end);
+    let count = end.checked_sub(first)?;
+    let row = task.out.w.checked_mul(task.out.c)?;
+    let right = end <= task.out.h && row.checked_mul(count)? as usize == outputs;
+    right.then_some(())?;
+    if *task.window == Window::new(1, 1) {
+        let before = first.checked_mul(task.shape.w)?.checked_mul(task.shape.c)?;
+        task.input = task.input.get(before as usize..)?;
+        let w = count.checked_mul(task.shape.w)?;
+        let row = |c| Hwc { h: 1, w, c };
+        (task.shape, task.out) = (row(task.shape.c), row(task.out.c));
+        task.rows = 0..1;
     }
-    task
+    Some(task)
 }
 
 /// What all runs of a task share. Sizes and steps in bytes unless they count something.
@@ -202,7 +202,8 @@ impl Plan {
         run.pixel_step = run.x_step - 2 * rows_apart as i32 - 2 * run.tap_step;
 
         let inner = Taps::inner_columns(window, task.shape, task.out);
-        for oy in 0..task.out.h as usize {
+        let first_row = task.rows.start as usize;
+        for oy in first_row..task.rows.end as usize {
             let rows = Taps::rows(window, task.shape, oy);
             let mut ox = 0;
             while ox < task.out.w as usize {
@@ -211,7 +212,7 @@ impl Plan {
                     true => inner.end,
                     false => ox + 1,
                 };
-                let place = (oy * task.out.w as usize + ox) * self.channels + first;
+                let place = ((oy - first_row) * task.out.w as usize + ox) * self.channels + first;
                 let span = ((end - ox - 1) * self.channels).checked_add(lanes)?;
                 let pixels = output.get_mut(place..)?.get_mut(..span)?;
                 run.y = pixels.as_mut_ptr().cast();

@@ -99,6 +99,7 @@ impl Convolution<'_> {
             shifts: linear.shifts,
             limits,
             out,
+            rows: 0..out.h,
             depthwise,
             sums: linear.sums,
         })

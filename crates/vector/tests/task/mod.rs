@@ -191,9 +191,19 @@ impl<T: Element> Task<T> {
             shifts: self.shifts(),
             limits: self.limits,
             out: self.out,
+            rows: 0..self.out.h,
             depthwise: self.depthwise,
             sums: self.sums,
         }
+    }
+
+    /// Elements of an output row.
+    pub(crate) fn row(&self) -> usize {
+        (self.out.w * self.out.c) as usize
+    }
+
+    pub(crate) fn rows(&self) -> u32 {
+        self.out.h
     }
 
     pub(crate) fn sums(&self) -> Sums {
