@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixpoint_isa::{Class, DecodeError, Instruction, Loop, Op, decode};
+use fixpoint_isa::{Arithmetic, Class, DecodeError, Instruction, Loop, Memory, Op, decode};
 
 use crate::counts::Counts;
 use crate::cpu::ends_block;
@@ -30,6 +30,8 @@ pub(crate) struct Block {
     pub(crate) executed: u64,
     /// Executions that ended with a jump.
     pub(crate) taken: u64,
+    /// Whether going back to its start does nothing but look at memory.
+    pub(crate) polls: bool,
 }
 
 /// All blocks of one core.
@@ -115,6 +117,7 @@ impl Blocks {
             cycles,
             executed: 0,
             taken: 0,
+            polls: polls(&self.code[first..]),
         });
         self.by_start.insert(start, number);
         Ok(number)
@@ -183,6 +186,30 @@ impl Blocks {
         self.settle();
         std::mem::take(&mut self.counts)
     }
+}
+
+/// Whether `code` only loads words, from places that it doesn't change, and branches on what it found.
+/// As long as it goes back to its start and finds the same words, nothing happens.
+fn polls(code: &[Instruction]) -> bool {
+    let Some((last, loads)) = code.split_last() else {
+        return false;
+    };
+    let mut loaded = 0u16;
+    for instruction in loads {
+        match instruction.op {
+            Op::Memory(Memory::L32i | Memory::L32iN | Memory::L32ai) => {
+                let [into, from, ..] = instruction.reg;
+                if loaded >> (from & 15) & 1 == 1 || into == from {
+                    return false;
+                }
+                loaded |= 1 << (into & 15);
+            }
+            Op::Memory(Memory::Memw | Memory::Extw)
+            | Op::Arithmetic(Arithmetic::Nop | Arithmetic::NopN) => {}
+            _ => return false,
+        }
+    }
+    loaded != 0 && last.op.row().class == Class::Branch
 }
 
 fn add(counts: &mut Counts, start: u32, instructions: u64, cycles: u64) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fixpoint_isa::Op;
+use fixpoint_isa::{Class, Op};
 
 use crate::blocks::Blocks;
 use crate::counts::Counts;
@@ -18,6 +18,9 @@ pub enum Pause {
     Waiting,
     /// [`Bus::event`].
     Event,
+    /// It reads the same words again and again and goes on when one of them changes
+    /// ([`Core::polled`]); only if [`Core::stops_polling`].
+    Polling,
 }
 
 /// What could not be emulated, and where.
@@ -41,6 +44,8 @@ pub struct Core {
     pub cpu: Cpu,
     blocks: Blocks,
     executed: u64,
+    /// Whether a loop that only looks at memory pauses the core.
+    pub stops_polling: bool,
 }
 
 impl Core {
@@ -49,6 +54,7 @@ impl Core {
             cpu,
             blocks: Blocks::new(),
             executed: 0,
+            stops_polling: false,
         }
     }
 
@@ -81,14 +87,19 @@ impl Core {
             if self.cpu.waiting {
                 return Ok(Pause::Waiting);
             }
-            if let Err((pc, trap)) = self.block(bus) {
-                self.cpu.pc = pc;
-                let Trap::Exception { cause, address } = trap else {
-                    return Err(Stop { pc, trap });
-                };
-                // So that faulting for ever ends as well.
-                self.executed += 1;
-                self.cpu.raise(cause, address);
+            match self.block(bus) {
+                Ok(false) => {}
+                Ok(true) => return Ok(Pause::Polling),
+                Err((pc, trap)) => {
+                    self.cpu.pc = pc;
+                    let Trap::Exception { cause, address } = trap else {
+                        return Err(Stop { pc, trap });
+                    };
+                    // So that faulting for ever ends as well.
+                    self.executed += 1;
+                    self.cpu.cycles += 1;
+                    self.cpu.raise(cause, address);
+                }
             }
             if bus.event() {
                 return Ok(Pause::Event);
@@ -97,17 +108,17 @@ impl Core {
         Ok(Pause::Budget)
     }
 
-    /// Executes the block at `pc`.
+    /// Executes the block at `pc`; whether it would only do the same again.
     ///
     /// # Errors
     /// The trap, and the instruction that it belongs to.
     #[inline]
-    fn block<B: Bus>(&mut self, bus: &mut B) -> Result<(), (u32, Trap)> {
+    fn block<B: Bus>(&mut self, bus: &mut B) -> Result<bool, (u32, Trap)> {
         let start = self.cpu.pc;
         let number = self.blocks.at(bus, start).map_err(|trap| (start, trap))?;
         let (block, code) = self.blocks.block(number);
         let Some((last, straight)) = code.split_last() else {
-            return Ok(());
+            return Ok(false);
         };
         let cpu = &mut self.cpu;
         for (done, instruction) in straight.iter().enumerate() {
@@ -118,12 +129,14 @@ impl Core {
         cpu.pc = block.end.wrapping_sub(u32::from(last.length));
         let before = cpu.cycles;
         cpu.cycles += u64::from(block.cycles);
+        let mut polls = false;
         match cpu.execute(bus, last) {
             Ok(Next::Fall) => cpu.pc = wrap(cpu, block.end),
             Ok(Next::To(target)) => {
                 cpu.pc = target;
                 cpu.cycles += cost::TAKEN;
                 block.taken += 1;
+                polls = block.polls && target == start;
             }
             Err(trap) => {
                 cpu.cycles = before;
@@ -141,7 +154,20 @@ impl Core {
             let end = cpu.lend;
             self.blocks.end_at(end);
         }
-        Ok(())
+        Ok(polls && self.stops_polling)
+    }
+
+    /// The words that the loop at `pc` reads, when [`Pause::Polling`] was told.
+    pub fn polled<B: Bus>(&mut self, bus: &mut B) -> Vec<u32> {
+        let Ok(number) = self.blocks.at(bus, self.cpu.pc) else {
+            return Vec::new();
+        };
+        let (_, code) = self.blocks.block(number);
+        let cpu = &self.cpu;
+        code.iter()
+            .filter(|i| i.op.row().class == Class::Load)
+            .map(|i| cpu.get(i.reg[1]).wrapping_add_signed(i.imm[0]))
+            .collect()
     }
 
     /// Of block `number`, `done` instructions were executed and the next one trapped.

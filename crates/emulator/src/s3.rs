@@ -4,6 +4,7 @@
 
 mod memory;
 mod peripherals;
+mod second;
 mod soc;
 mod spi;
 mod uart;
@@ -19,6 +20,7 @@ use crate::{Core, Pause, Stop};
 use memory::Memory;
 use peripherals::Peripherals;
 pub use peripherals::Reset;
+use second::Second;
 use soc::Soc;
 
 /// PRID of core 0 and core 1.
@@ -27,9 +29,10 @@ const PRIDS: [u32; 2] = [0xCDCD, 0xABAB];
 const BOOTLOADER_STACK: u32 = 0x3FCE_B900;
 /// PS as the bootloader leaves it: user mode, windows enabled, interrupts not masked.
 const BOOTLOADER_PS: u32 = 0x6_0020;
-/// Instructions between two looks at the watchdogs, and that one core is ahead of the other.
+/// Instructions between two looks at the watchdogs.
 const STRETCH: u64 = 100_000;
-const STRETCH_OF_TWO: u64 = 500;
+/// Instructions of one core between two looks at the other, while both work.
+const STRETCH_OF_TWO: u64 = 100;
 /// Instructions between two polls of a program that only waits.
 const POLLING: u64 = 100;
 
@@ -40,6 +43,8 @@ pub struct Options {
     pub psram_bytes: u32,
     /// Whether a host takes what the USB Serial/JTAG controller sends.
     pub usb_host: bool,
+    /// Core 1 never leaves its ROM, as if it were broken.
+    pub core_1_broken: bool,
 }
 
 /// Why [`Machine::run`] came back.
@@ -66,11 +71,25 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What core 1 does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// Nothing: it is held.
+    Held,
+    Works,
+    /// It looks at the same words of memory again and again. Nothing is executed until one of them is
+    /// written; its time passes with core 0's.
+    Polls,
+}
+
 /// An ESP32-S3 that runs an application.
+///
+/// The core that is behind in cycles goes on next, so that both are at the same time within
+/// a hundred instructions, and every run is the same.
 #[derive(Clone, Debug)]
 pub struct Machine {
     cores: [Core; 2],
-    core_1_runs: bool,
+    core_1: Activity,
     soc: Soc,
     /// Cycles of core 0 up to which `now_ns` was counted.
     counted_cycles: u64,
@@ -106,10 +125,10 @@ impl Machine {
         memory.forget_code();
         Ok(Self {
             cores: [Core::new(cpu), Core::new(Cpu::new(0, PRIDS[1]))],
-            core_1_runs: false,
+            core_1: Activity::Held,
             soc: Soc {
                 memory,
-                peripherals: Peripherals::new(options.usb_host),
+                peripherals: Peripherals::new(options.usb_host, Second::new(options.core_1_broken)),
                 called: false,
             },
             counted_cycles: 0,
@@ -125,42 +144,93 @@ impl Machine {
             if left == 0 {
                 return Outcome::Budget;
             }
-            let stretch = match self.core_1_runs {
-                true => STRETCH_OF_TWO,
-                false => STRETCH,
-            };
-            if let Some(outcome) = self.stretch(left.min(stretch)) {
+            if let Some(outcome) = self.stretch(left) {
                 return outcome;
             }
         }
     }
 
     fn stretch(&mut self, budget: u64) -> Option<Outcome> {
-        let waits = match self.core(0, budget) {
+        let [first, second] = &self.cores;
+        let behind = second.cpu.cycles < first.cpu.cycles;
+        let done = match self.core_1 {
+            Activity::Works if behind => self.run_core_1(),
+            // Not less, whatever the budget: it must not change who goes on when.
+            Activity::Works => self.core(0, STRETCH_OF_TWO),
+            _ => self.core(0, budget.min(STRETCH)),
+        };
+        let waits = match done {
             Ok(pause) => pause == Pause::Waiting,
             Err(outcome) => return Some(outcome),
         };
-        if self.core_1_runs
-            && let Err(outcome) = self.core(1, budget)
-        {
-            return Some(outcome);
-        }
         if let Some(reset) = self.keep_time() {
             return Some(Outcome::Reset(reset));
         }
         self.soc.called = false;
-        if let Some(start) = self.soc.peripherals.core_1_start.take() {
-            self.cores[1] = Core::new(Cpu::new(start, PRIDS[1]));
-            self.core_1_runs = true;
+        if std::mem::take(&mut self.soc.peripherals.second.touched) {
+            self.control_core_1();
         }
-        (waits || self.only_polls()).then_some(Outcome::Idle)
+        if std::mem::take(&mut self.soc.memory.polled_written) {
+            self.wake_core_1();
+        }
+        let idle = waits || self.only_polls();
+        (idle && self.core_1 != Activity::Works).then_some(Outcome::Idle)
+    }
+
+    /// Core 1 is behind: it goes on until it isn't, or waits for core 0. The answer is for core 0.
+    fn run_core_1(&mut self) -> Result<Pause, Outcome> {
+        match self.core(1, STRETCH_OF_TWO)? {
+            Pause::Polling => {
+                let words = self.cores[1].polled(&mut self.soc);
+                if self.soc.memory.watch(&words) {
+                    self.core_1 = Activity::Polls;
+                }
+            }
+            // Nothing interrupts it.
+            Pause::Waiting => self.core_1 = Activity::Polls,
+            Pause::Budget | Pause::Event => {}
+        }
+        Ok(Pause::Budget)
+    }
+
+    fn wake_core_1(&mut self) {
+        if self.core_1 == Activity::Polls {
+            let now = self.cores[0].cpu.cycles;
+            let core = &mut self.cores[1].cpu;
+            core.cycles = core.cycles.max(now);
+            self.core_1 = Activity::Works;
+        }
+    }
+
+    /// Registers that hold core 1 or let it go were written.
+    fn control_core_1(&mut self) {
+        let second = &mut self.soc.peripherals.second;
+        let now = self.cores[0].cpu.cycles;
+        if let Some((address, stack, ps)) = second.enters() {
+            let mut cpu = Cpu::new(address, PRIDS[1]);
+            cpu.a[1] = stack;
+            cpu.ps.write(ps);
+            cpu.cycles = now;
+            self.cores[1].cpu = cpu;
+            self.cores[1].stops_polling = true;
+        }
+        match (second.runs(), self.core_1) {
+            (true, Activity::Held) => {
+                self.core_1 = Activity::Polls;
+                self.wake_core_1();
+            }
+            (true, _) => {}
+            (false, _) => self.core_1 = Activity::Held,
+        }
     }
 
     fn core(&mut self, number: usize, budget: u64) -> Result<Pause, Outcome> {
+        self.soc.memory.turn_to(number);
         let pause = self.cores[number].run(&mut self.soc, budget);
         if self.soc.memory.code_changed {
             self.soc.memory.forget_code();
             self.cores.iter_mut().for_each(Core::forget_code);
+            self.wake_core_1();
         }
         pause.map_err(|stop| Outcome::Stopped { core: number, stop })
     }

@@ -92,7 +92,7 @@ impl Sim {
                     self.memory.code.fill(false);
                     self.core.forget_code();
                 }
-                Ok(Pause::Budget | Pause::Waiting) => return End::Unfinished,
+                Ok(Pause::Budget | Pause::Waiting | Pause::Polling) => return End::Unfinished,
                 Err(Stop {
                     trap: Trap::Simcall,
                     ..

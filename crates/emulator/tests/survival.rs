@@ -116,6 +116,7 @@ fn random_code_on_the_chip() {
         let options = Options {
             psram_bytes: 0x1_0000,
             usb_host: random.below(2) == 0,
+            core_1_broken: false,
         };
         let Ok(mut machine) = Machine::new(&flash, &application, options) else {
             continue;

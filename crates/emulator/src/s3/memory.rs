@@ -58,8 +58,28 @@ const FETCH: u32 = 4;
 /// On the instruction bus: data only as aligned words.
 const WORDS: u32 = 8;
 
-/// Code is watched for changes in pieces of this size.
+/// Memory is watched for changes in pieces of this size.
 const CODE_PAGE: usize = 4096;
+/// Code was fetched from a piece.
+const CODE: u8 = 1;
+/// A core waits for a word in it to be written.
+const POLLED: u8 = 2;
+
+const OPEN: Buses = Buses {
+    data: true,
+    code: true,
+};
+const SHUT: Buses = Buses {
+    data: false,
+    code: false,
+};
+
+/// A core's two ways to what the MMU maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Buses {
+    pub(super) data: bool,
+    pub(super) code: bool,
+}
 
 /// All memories in one piece, and the map of it.
 #[derive(Clone, Debug)]
@@ -70,9 +90,18 @@ pub(super) struct Memory {
     /// For every page from [`MAP_START`]: where it lies in `bytes`, and flags. Zero: nothing is there.
     map: Vec<u32>,
     mmu: [u32; MMU_ENTRIES],
-    /// Pieces of `bytes` that code was fetched from.
-    code: Vec<bool>,
+    /// The map of the other core: what isn't before the caches' buses is the same.
+    other_map: Vec<u32>,
+    /// Whose map is in use.
+    core: usize,
+    /// By core: whether its buses to the data cache and to the instruction cache are open.
+    buses: [Buses; 2],
+    /// What is known of pieces of `bytes`: [`CODE`], [`POLLED`].
+    code: Vec<u8>,
     pub(super) code_changed: bool,
+    /// Places in `bytes` of words that a core waits for, and whether one of them was written.
+    polled: Vec<usize>,
+    pub(super) polled_written: bool,
     /// Sectors of flash, by their offset, that were written and not yet told of.
     written: BTreeSet<u32>,
 }
@@ -88,11 +117,18 @@ impl Memory {
         bytes.resize((FLASH + flash_bytes) as usize, 0xFF);
         bytes.resize((FLASH + flash_bytes + psram_bytes) as usize, 0);
         let mut memory = Self {
-            code: vec![false; bytes.len() / CODE_PAGE + 1],
+            code: vec![0; bytes.len() / CODE_PAGE + 1],
             bytes,
             flash_bytes,
             psram_bytes,
             map: vec![0; ((MAP_END - MAP_START) >> PAGE_BITS) as usize],
+            other_map: vec![0; ((MAP_END - MAP_START) >> PAGE_BITS) as usize],
+            core: 0,
+            // The bootloader opens those of its own core. What it does to the other's is its own
+            // affair (in ESP-IDF it depends on how it was built): they are shut, as after a reset.
+            buses: [OPEN, SHUT],
+            polled: Vec::new(),
+            polled_written: false,
             mmu: [MMU_INVALID; MMU_ENTRIES],
             code_changed: false,
             written: BTreeSet::new(),
@@ -115,14 +151,60 @@ impl Memory {
     }
 
     fn show(&mut self, address: u32, place: u32, bytes: u32, flags: u32) {
+        self.show_to([0, 1], address, place, bytes, flags);
+    }
+
+    fn show_to<const N: usize>(
+        &mut self,
+        cores: [usize; N],
+        address: u32,
+        place: u32,
+        bytes: u32,
+        flags: u32,
+    ) {
         for offset in (0..bytes).step_by(PAGE as usize) {
-            let page = (address + offset - MAP_START) >> PAGE_BITS;
-            self.map[page as usize] = if flags == 0 {
-                0
-            } else {
-                (place + offset) | flags
-            };
+            let page = ((address + offset - MAP_START) >> PAGE_BITS) as usize;
+            for core in cores {
+                let map = match core == self.core {
+                    true => &mut self.map,
+                    false => &mut self.other_map,
+                };
+                map[page] = match flags {
+                    0 => 0,
+                    _ => (place + offset) | flags,
+                };
+            }
         }
+    }
+
+    /// From now on it is `core` that loads, stores and fetches.
+    pub(super) fn turn_to(&mut self, core: usize) {
+        if self.core != core {
+            std::mem::swap(&mut self.map, &mut self.other_map);
+            self.core = core;
+        }
+    }
+
+    /// Opens and shuts the buses of `core` to the caches.
+    pub(super) fn set_buses(&mut self, core: usize, buses: Buses) {
+        if self.buses[core & 1] == buses {
+            return;
+        }
+        self.buses[core & 1] = buses;
+        for index in 0..MMU_ENTRIES {
+            self.map_entry(index, [core & 1]);
+        }
+        self.code_changed = true;
+    }
+
+    /// Whether the other core has something at `address`, and this one's bus is shut.
+    pub(super) fn is_shut(&self, address: u32) -> bool {
+        let page = (address.wrapping_sub(MAP_START) >> PAGE_BITS) as usize;
+        self.map.get(page) == Some(&0) && self.other_map.get(page).is_some_and(|entry| *entry != 0)
+    }
+
+    pub(super) fn buses(&self, core: usize) -> Buses {
+        self.buses[core & 1]
     }
 
     pub(super) fn mmu_entry(&self, index: usize) -> Option<u32> {
@@ -132,6 +214,14 @@ impl Memory {
     /// Writes an entry of the MMU table, which both cores share; data and code see the same pages.
     pub(super) fn set_mmu_entry(&mut self, index: usize, value: u32) -> Option<()> {
         *self.mmu.get_mut(index)? = value;
+        self.map_entry(index, [0, 1]);
+        self.code_changed = true;
+        Some(())
+    }
+
+    /// Shows `cores` what the entry says.
+    fn map_entry<const N: usize>(&mut self, index: usize, cores: [usize; N]) {
+        let value = self.mmu[index];
         let offset = u64::from(value & MMU_PAGE_NUMBER) * u64::from(MMU_PAGE);
         let (start, size, flags) = match value & MMU_PSRAM {
             0 => (FLASH, self.flash_bytes, LOAD),
@@ -144,10 +234,13 @@ impl Memory {
         };
         let code = if valid { flags | FETCH | WORDS } else { 0 };
         let address = index as u32 * MMU_PAGE;
-        self.show(DATA_CACHE + address, place, MMU_PAGE, flags);
-        self.show(INSTRUCTION_CACHE + address, place, MMU_PAGE, code);
-        self.code_changed = true;
-        Some(())
+        for core in cores {
+            let Buses { data, code: fetch } = self.buses[core];
+            let shown = |open: bool, flags| if open { flags } else { 0 };
+            let (data, code) = (shown(data, flags), shown(fetch, code));
+            self.show_to([core], DATA_CACHE + address, place, MMU_PAGE, data);
+            self.show_to([core], INSTRUCTION_CACHE + address, place, MMU_PAGE, code);
+        }
     }
 
     /// Places `bytes` as a loader does, in RAM only and whole.
@@ -234,8 +327,36 @@ impl Memory {
     fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) -> Option<()> {
         self.bytes.get_mut(at..at + N)?.copy_from_slice(&value);
         let (first, last) = (at / CODE_PAGE, (at + N - 1) / CODE_PAGE);
-        self.code_changed |= self.code[first] | self.code[last];
+        let known = self.code[first] | self.code[last];
+        if known != 0 {
+            self.touched(known, at, N);
+        }
         Some(())
+    }
+
+    /// Something was written to `bytes` bytes from `at` on, in a piece that is watched.
+    #[cold]
+    fn touched(&mut self, known: u8, at: usize, bytes: usize) {
+        self.code_changed |= known & CODE != 0;
+        let hit = |&word: &usize| at < word + 4 && word < at + bytes;
+        self.polled_written |= self.polled.iter().any(hit);
+    }
+
+    /// Watches the words at `addresses`, and no others any more: [`Memory::polled_written`]. `false`
+    /// if one of them is not in memory.
+    pub(super) fn watch(&mut self, addresses: &[u32]) -> bool {
+        for place in std::mem::take(&mut self.polled) {
+            self.code[place / CODE_PAGE] &= !POLLED;
+        }
+        self.polled_written = false;
+        for &address in addresses {
+            let Some((place, _)) = self.locate(address & !3, LOAD, 4) else {
+                return false;
+            };
+            self.polled.push(place);
+            self.code[place / CODE_PAGE] |= POLLED;
+        }
+        true
     }
 
     #[cold]
@@ -276,7 +397,7 @@ impl Memory {
             match found {
                 Some((at, value)) => {
                     *byte = value;
-                    self.code[at / CODE_PAGE] = true;
+                    self.code[at / CODE_PAGE] |= CODE;
                 }
                 None if offset == 0 => return None,
                 None => break,
@@ -324,7 +445,7 @@ impl Memory {
 
     /// No code is known any more.
     pub(super) fn forget_code(&mut self) {
-        self.code.fill(false);
+        self.code.iter_mut().for_each(|known| *known &= !CODE);
         self.code_changed = false;
     }
 }

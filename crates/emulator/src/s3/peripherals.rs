@@ -1,7 +1,8 @@
 //! The registers of the chip, as far as the firmware uses them. Names and addresses: ESP32-S3 Technical
 //! Reference Manual and, where that is silent, ESP-IDF's register headers.
 
-use super::memory::{MMU_ENTRIES, Memory};
+use super::memory::{Buses, MMU_ENTRIES, Memory};
+use super::second::{self, Second};
 use super::spi::Spi;
 use super::uart::Uart;
 use super::usb::Usb;
@@ -22,6 +23,7 @@ const BLOCK: u32 = 0x1000;
 const RTC_OPTIONS0: u32 = 0x00;
 const RTC_WDT_CONFIG0: u32 = 0x98;
 const RTC_WDT_WPROTECT: u32 = 0xB0;
+const RTC_SW_CPU_STALL: u32 = 0xBC;
 const RTC_SWD_CONF: u32 = 0xB4;
 const RTC_SWD_WPROTECT: u32 = 0xB8;
 const RTC_OPTION1: u32 = 0x12C;
@@ -31,20 +33,18 @@ const SW_SYS_RST: u32 = 1 << 31;
 const TIMG_WDT_CONFIG0: u32 = 0x48;
 const TIMG_WDT_WPROTECT: u32 = 0x64;
 
-const CORE_1_CONTROL_0: u32 = 0x00;
-const CORE_1_CONTROL_1: u32 = 0x04;
 const CPU_PER_CONF: u32 = 0x10;
 const SYSCLK_CONF: u32 = 0x60;
-/// Bits of CORE_1_CONTROL_0.
-const CORE_1_RUNSTALL: u32 = 1;
-const CORE_1_CLKGATE_EN: u32 = 2;
-const CORE_1_RESETING: u32 = 4;
 
 const DCACHE_CTRL: u32 = 0x000;
+const DCACHE_CTRL1: u32 = 0x004;
 const DCACHE_SYNC_CTRL: u32 = 0x028;
 const DCACHE_SYNC_ADDR: u32 = 0x02C;
 const DCACHE_SYNC_SIZE: u32 = 0x030;
+const ICACHE_CTRL1: u32 = 0x064;
 const DCACHE_FREEZE: u32 = 0x150;
+/// DCACHE_CTRL1 and ICACHE_CTRL1: a bit for each core, set while its bus is shut.
+const SHUT: [u32; 2] = [1, 2];
 /// DCACHE_SYNC_CTRL: what is asked for, and the answer.
 const SYNC_ASKED: u32 = 0b111;
 const SYNC_DONE: u32 = 1 << 3;
@@ -98,7 +98,7 @@ pub(super) struct Peripherals {
     super_watchdog: SuperWatchdog,
     options0: u32,
     option1: u32,
-    core_1_control: [u32; 2],
+    sw_cpu_stall: u32,
     cpu_per_conf: u32,
     sysclk_conf: u32,
     dcache_ctrl: u32,
@@ -107,15 +107,14 @@ pub(super) struct Peripherals {
     /// Reads in a row that found nothing to do.
     pub(super) idle_polls: u32,
     pub(super) reset: Option<Reset>,
-    /// Core 1 is to start at this address.
-    pub(super) core_1_start: Option<u32>,
+    pub(super) second: Second,
     /// Time since boot when the current stretch of instructions began.
     pub(super) now_ns: u64,
 }
 
 impl Peripherals {
     /// As the bootloader leaves them.
-    pub(super) fn new(usb_host: bool) -> Self {
+    pub(super) fn new(usb_host: bool, second: Second) -> Self {
         Self {
             uart: Uart::new(),
             usb: Usb::new(usb_host),
@@ -125,7 +124,7 @@ impl Peripherals {
             super_watchdog: SuperWatchdog::new(),
             options0: 0x1C00_A000,
             option1: 0,
-            core_1_control: [CORE_1_RESETING, 0],
+            sw_cpu_stall: 0,
             // 80 MHz of the 480 MHz PLL.
             cpu_per_conf: 1 << 2,
             sysclk_conf: 1 << 10 | 1,
@@ -135,7 +134,7 @@ impl Peripherals {
             dcache_sync: [SYNC_DONE, 0, 0],
             idle_polls: 0,
             reset: None,
-            core_1_start: None,
+            second,
             now_ns: 0,
         }
     }
@@ -179,6 +178,7 @@ impl Peripherals {
                 RTC_SWD_CONF | RTC_SWD_WPROTECT => {
                     Some(self.super_watchdog.read(offset - RTC_SWD_CONF))
                 }
+                RTC_SW_CPU_STALL => Some(self.sw_cpu_stall),
                 RTC_OPTION1 => Some(self.option1),
                 _ => None,
             },
@@ -190,14 +190,15 @@ impl Peripherals {
                 _ => None,
             },
             SYSTEM => match offset {
-                CORE_1_CONTROL_0 => Some(self.core_1_control[0]),
-                CORE_1_CONTROL_1 => Some(self.core_1_control[1]),
+                second::CONTROL_0 | second::CONTROL_1 => Some(self.second.control(offset)),
                 CPU_PER_CONF => Some(self.cpu_per_conf),
                 SYSCLK_CONF => Some(self.sysclk_conf),
                 _ => None,
             },
             EXTMEM => match offset {
                 DCACHE_CTRL => Some(self.dcache_ctrl),
+                DCACHE_CTRL1 => Some(shut(memory, |buses| buses.data)),
+                ICACHE_CTRL1 => Some(shut(memory, |buses| buses.code)),
                 DCACHE_FREEZE => Some(self.dcache_freeze),
                 DCACHE_SYNC_CTRL => Some(self.dcache_sync[0]),
                 DCACHE_SYNC_ADDR => Some(self.dcache_sync[1]),
@@ -221,6 +222,7 @@ impl Peripherals {
             RTC_CNTL => match offset {
                 RTC_OPTIONS0 => {
                     self.options0 = value & !SW_SYS_RST;
+                    self.second.set_stall(self.options0, self.sw_cpu_stall);
                     if value & SW_SYS_RST != 0 {
                         self.reset = Some(Reset::Software);
                     }
@@ -232,6 +234,10 @@ impl Peripherals {
                 RTC_SWD_CONF | RTC_SWD_WPROTECT => {
                     let offset = offset - RTC_SWD_CONF;
                     self.super_watchdog.write(offset, value, now);
+                }
+                RTC_SW_CPU_STALL => {
+                    self.sw_cpu_stall = value;
+                    self.second.set_stall(self.options0, self.sw_cpu_stall);
                 }
                 RTC_OPTION1 => self.option1 = value,
                 _ => return None,
@@ -245,14 +251,15 @@ impl Peripherals {
                 _ => return None,
             },
             SYSTEM => match offset {
-                CORE_1_CONTROL_0 => self.control_core_1(value),
-                CORE_1_CONTROL_1 => self.core_1_control[1] = value,
+                second::CONTROL_0 | second::CONTROL_1 => self.second.set_control(offset, value),
                 CPU_PER_CONF => self.cpu_per_conf = value,
                 SYSCLK_CONF => self.sysclk_conf = value,
                 _ => return None,
             },
             EXTMEM => match offset {
                 DCACHE_CTRL => self.dcache_ctrl = value,
+                DCACHE_CTRL1 => open(memory, value, |buses, open| buses.data = open),
+                ICACHE_CTRL1 => open(memory, value, |buses, open| buses.code = open),
                 DCACHE_FREEZE => {
                     let done = if value & FREEZE_ASKED != 0 {
                         FREEZE_DONE
@@ -273,17 +280,6 @@ impl Peripherals {
         Some(())
     }
 
-    /// Core 1 leaves reset with its clock on: the ROM has it jump to the address that core 0 left.
-    fn control_core_1(&mut self, value: u32) {
-        let runs = |word: u32| {
-            word & (CORE_1_RUNSTALL | CORE_1_CLKGATE_EN | CORE_1_RESETING) == CORE_1_CLKGATE_EN
-        };
-        if runs(value) && !runs(self.core_1_control[0]) {
-            self.core_1_start = Some(self.core_1_control[1]);
-        }
-        self.core_1_control[0] = value;
-    }
-
     /// The watchdog that has run out, if one has.
     pub(super) fn bitten(&self) -> Option<Reset> {
         let now = self.now_ns;
@@ -296,6 +292,24 @@ impl Peripherals {
         ]
         .into_iter()
         .find_map(|(bites, reset)| bites.then_some(reset))
+    }
+}
+
+/// DCACHE_CTRL1 or ICACHE_CTRL1.
+fn shut(memory: &Memory, is_open: impl Fn(Buses) -> bool) -> u32 {
+    let bit = |core: usize| match is_open(memory.buses(core)) {
+        true => 0,
+        false => SHUT[core],
+    };
+    bit(0) | bit(1)
+}
+
+/// Writes one of them.
+fn open(memory: &mut Memory, value: u32, set: impl Fn(&mut Buses, bool)) {
+    for (core, shut) in SHUT.into_iter().enumerate() {
+        let mut buses = memory.buses(core);
+        set(&mut buses, value & shut == 0);
+        memory.set_buses(core, buses);
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct Soc {
 /// Registers are words.
 const NOT_A_WORD: &str = "registers are modelled for aligned accesses of 32 bits only";
 
+const SHUT: &str =
+    "this core's buses to the caches are shut (EXTMEM_DCACHE_CTRL1, EXTMEM_ICACHE_CTRL1)";
+
 impl Soc {
     #[inline(always)]
     fn load<const N: usize>(&mut self, address: u32) -> Result<[u8; N], Trap> {
@@ -38,6 +41,13 @@ impl Soc {
 
     #[cold]
     fn nothing(&self, access: Access, address: u32) -> Trap {
+        if self.memory.is_shut(address) {
+            return Trap::Unmodelled {
+                access,
+                address,
+                what: SHUT,
+            };
+        }
         // Where a register is, the width is what is wrong.
         let mut peripherals = self.peripherals.clone();
         match peripherals.read(address & !3, &self.memory) {
@@ -71,22 +81,24 @@ impl Soc {
             return Err(self.nothing(access, address));
         }
         let written = self.peripherals.write(address, value, &mut self.memory);
-        self.called |= self.peripherals.reset.is_some() || self.peripherals.core_1_start.is_some();
+        self.called |= self.peripherals.reset.is_some() || self.peripherals.second.touched;
         written.ok_or(Trap::Unmapped { access, address })
     }
 }
 
 impl Bus for Soc {
     fn fetch(&mut self, address: u32) -> Result<[u8; 4], Trap> {
-        self.memory.fetch(address).ok_or(Trap::Unmapped {
-            access: Access::Fetch,
-            address,
+        let found = self.memory.fetch(address);
+        let access = Access::Fetch;
+        found.ok_or_else(|| match self.memory.is_shut(address) {
+            true => self.nothing(access, address),
+            false => Trap::Unmapped { access, address },
         })
     }
 
     #[inline(always)]
     fn event(&self) -> bool {
-        self.called | self.memory.code_changed
+        self.called | self.memory.code_changed | self.memory.polled_written
     }
 
     #[inline(always)]
