@@ -25,7 +25,7 @@ pub(crate) struct Meter<'s, C, S: ?Sized> {
     /// Cycles between two signs of life.
     pub(crate) interval: u32,
     pub(crate) per_layer: &'s mut [u32],
-    /// Sum over everything between start and end.
+    /// Sum over everything between start and end of the run, other pieces of it included.
     pub(crate) total: u64,
     mark: u32,
     layer_mark: u64,
@@ -33,15 +33,16 @@ pub(crate) struct Meter<'s, C, S: ?Sized> {
 }
 
 impl<'s, C: Clock, S: Sink + ?Sized> Meter<'s, C, S> {
+    /// Of a run that has come to layer `done` in `total` cycles.
     pub(crate) fn start(
         clock: &'s mut C,
         sink: &'s mut S,
         sequence: u16,
+        (done, total): (u16, u64),
         layers: u16,
         interval: u32,
         per_layer: &'s mut [u32],
     ) -> Self {
-        per_layer.fill(0);
         let mut meter = Meter {
             clock,
             sink,
@@ -49,12 +50,12 @@ impl<'s, C: Clock, S: Sink + ?Sized> Meter<'s, C, S> {
             layers,
             interval,
             per_layer,
-            total: 0,
+            total,
             mark: 0,
             layer_mark: 0,
             silent: 0,
         };
-        meter.tell(0);
+        meter.tell(done);
         meter
     }
 

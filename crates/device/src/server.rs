@@ -5,7 +5,9 @@ use fixpoint_protocol::{
     MAX_CYCLES, MAX_DATA, Reply, Request, Sink, Step, TensorInfo, VERSION, Version,
 };
 use fixpoint_runtime::accelerator::Accelerator;
-use fixpoint_runtime::{self as runtime, Arithmetic, Block16, Model, RunError, Storage};
+use fixpoint_runtime::{
+    self as runtime, Arithmetic, Block16, Model, Position, RunError, Storage, run_to,
+};
 
 use crate::run::{Clock, Meter};
 use crate::store::{self, Incoming, ModelStore};
@@ -60,15 +62,30 @@ struct Station<'a, C> {
     // Where the next piece of input is expected: everything before it is staged.
     next_input: u16,
     next_offset: u32,
-    finished: Option<Finished>,
+    /// Where the run of the last complete inputs is, from its first layer on.
+    under_way: Option<UnderWay>,
     layer_cycles: [u32; PROFILED_LAYERS],
 }
 
-#[derive(Clone, Copy)]
-struct Finished {
-    sequence: u16,
+#[derive(Clone, Copy, Default)]
+struct UnderWay {
+    position: Position,
     cycles: u64,
-    layers: u16,
+    /// Of the `Run` that brought it here.
+    sequence: Option<u16>,
+}
+
+impl UnderWay {
+    fn layers(&self) -> u16 {
+        short(self.position.layer())
+    }
+
+    fn result(&self) -> Reply<'static> {
+        Reply::Result {
+            cycles: self.cycles,
+            layers: self.layers(),
+        }
+    }
 }
 
 impl<'a, C: Clock> Server<'a, C> {
@@ -130,7 +147,7 @@ impl<'a, C: Clock> Server<'a, C> {
                 accelerator: None,
                 next_input: 0,
                 next_offset: 0,
-                finished: None,
+                under_way: None,
                 layer_cycles: [0; PROFILED_LAYERS],
             },
         }
@@ -233,6 +250,12 @@ impl<'a, C: Clock> Station<'a, C> {
                 offset,
             } => self.read_output(output, length, offset, sequence, sink),
             Request::Profile { first } => self.profile(first, sequence, sink),
+            Request::Step { layer } => self.step(layer, sequence, sink),
+            Request::ReadLayer {
+                layer,
+                length,
+                offset,
+            } => self.read_layer(layer, length, offset, sequence, sink),
             Request::ModelBegin { bytes, id } => self
                 .begin_model(bytes, id)
                 .map(|detail| send(Reply::Ack { detail }, sequence, sink)),
@@ -345,6 +368,8 @@ impl<'a, C: Clock> Station<'a, C> {
             bytes: output.bytes,
             name: layer.name,
             operator: layer.operator,
+            channels_last: output.storage == Storage::ChannelsLast,
+            dims: Dims::Values(output.dims()),
         });
         send(reply, sequence, sink);
         Ok(())
@@ -380,7 +405,7 @@ impl<'a, C: Clock> Station<'a, C> {
             .and_then(|memory| memory.get_mut(offset as usize..end as usize))
             .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
         slice.copy_from_slice(bytes);
-        self.finished = None;
+        self.under_way = None;
         if restart {
             (self.next_input, self.next_offset) = (0, 0);
         }
@@ -397,58 +422,101 @@ impl<'a, C: Clock> Station<'a, C> {
 
     fn run(&mut self, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
         let model = self.runnable()?;
-        if let Some(done) = self.finished.filter(|done| done.sequence == sequence) {
-            send(
-                Reply::Result {
-                    cycles: done.cycles,
-                    layers: done.layers,
-                },
-                sequence,
-                sink,
-            );
+        if let Some(done) = self.under_way.filter(|run| run.sequence == Some(sequence)) {
+            send(done.result(), sequence, sink);
             return Ok(());
         }
+        self.inputs_complete(&model)?;
+        self.advance(
+            &model,
+            UnderWay::default(),
+            model.layers().len(),
+            sequence,
+            sink,
+        );
+        if let Some(run) = &mut self.under_way {
+            run.sequence = Some(sequence);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, layer: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
+        let model = self.runnable()?;
+        let (end, layers) = (usize::from(layer) + 1, model.layers().len());
+        if end > layers {
+            return Err((ErrorCode::NoSuchItem, u32::from(short(layers))));
+        }
+        match self.under_way {
+            Some(run) if run.position.layer() > end => return Err((ErrorCode::InputMissing, 0)),
+            Some(run) if run.position.layer() == end => send(run.result(), sequence, sink),
+            Some(run) => self.advance(&model, run, end, sequence, sink),
+            None => {
+                self.inputs_complete(&model)?;
+                self.advance(&model, UnderWay::default(), end, sequence, sink);
+            }
+        }
+        Ok(())
+    }
+
+    fn inputs_complete(&self, model: &Model<'_>) -> Result<(), Refusal> {
         if usize::from(self.next_input) < model.inputs().len() {
             return Err((ErrorCode::InputMissing, u32::from(self.next_input)));
         }
-        self.finished = None;
+        Ok(())
+    }
+
+    /// Executes layers from where `run` is up to `end` and answers.
+    fn advance(
+        &mut self,
+        model: &Model<'a>,
+        mut run: UnderWay,
+        end: usize,
+        sequence: u16,
+        sink: &mut impl Sink,
+    ) {
+        self.under_way = None;
         // Whatever happens, the inputs are used up.
         (self.next_input, self.next_offset) = (0, 0);
-        let layers = short(model.layers().len());
-        let kept = model.layers().len().min(PROFILED_LAYERS);
+        let layers = model.layers().len();
         let mut meter = Meter::start(
             &mut self.clock,
             sink,
             sequence,
-            layers,
+            (run.layers(), run.cycles),
+            short(layers),
             self.board.cpu_hz / 4,
-            &mut self.layer_cycles[..kept],
+            &mut self.layer_cycles[..layers.min(PROFILED_LAYERS)],
         );
-        let outcome = match &mut self.accelerator {
-            Some(accelerator) => {
-                runtime::run_on(&mut **accelerator, &model, self.arena, &mut meter)
-            }
-            None => runtime::run(&model, self.arena, &mut meter),
+        let accelerator: &mut dyn Accelerator = match &mut self.accelerator {
+            Some(accelerator) => &mut **accelerator,
+            None => &mut (),
         };
+        let outcome = run_to(
+            accelerator,
+            model,
+            self.arena,
+            &mut meter,
+            run.position,
+            end,
+        );
         meter.lap();
-        let cycles = meter.total;
-        if let Err(error) = outcome {
-            let text = Text::of(&error);
-            let reply = Reply::Error {
-                code: ErrorCode::RunFailed,
-                detail: 0,
-                text: text.as_str(),
-            };
-            send(reply, sequence, sink);
-            return Ok(());
+        run.cycles = meter.total;
+        match outcome {
+            Ok(position) => {
+                run.position = position;
+                self.under_way = Some(run);
+                send(run.result(), sequence, sink);
+            }
+            Err(error) => {
+                let text = Text::of(&error);
+                let reply = Reply::Error {
+                    code: ErrorCode::RunFailed,
+                    detail: 0,
+                    text: text.as_str(),
+                };
+                send(reply, sequence, sink);
+            }
         }
-        self.finished = Some(Finished {
-            sequence,
-            cycles,
-            layers,
-        });
-        send(Reply::Result { cycles, layers }, sequence, sink);
-        Ok(())
     }
 
     fn read_output(
@@ -464,35 +532,39 @@ impl<'a, C: Clock> Station<'a, C> {
         if usize::from(output) >= count {
             return Err((ErrorCode::NoSuchItem, u32::from(short(count))));
         }
-        if self.finished.is_none() {
-            return Err((ErrorCode::NoResult, 0));
+        let whole = self
+            .under_way
+            .filter(|run| run.position.layer() == model.layers().len())
+            .and_then(|_| model.output(self.arena, usize::from(output)));
+        send_piece(output, whole, length, offset, sequence, sink)
+    }
+
+    fn read_layer(
+        &self,
+        layer: u16,
+        length: u16,
+        offset: u32,
+        sequence: u16,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refusal> {
+        let model = self.runnable()?;
+        let layers = model.layers().len();
+        if usize::from(layer) >= layers {
+            return Err((ErrorCode::NoSuchItem, u32::from(short(layers))));
         }
-        let whole = model
-            .output(self.arena, usize::from(output))
-            .ok_or((ErrorCode::NoResult, 0))?;
-        let out_of_range = (
-            ErrorCode::OutOfRange,
-            u32::try_from(whole.len()).unwrap_or(u32::MAX),
-        );
-        let start = usize::try_from(offset).map_err(|_| out_of_range)?;
-        let bytes = start
-            .checked_add(usize::from(length).min(MAX_DATA))
-            .and_then(|end| whole.get(start..end))
-            .ok_or(out_of_range)?;
-        let reply = Reply::Output {
-            output,
-            offset,
-            bytes,
-        };
-        send(reply, sequence, sink);
-        Ok(())
+        // What ran before it may have been overwritten.
+        let whole = self
+            .under_way
+            .filter(|run| run.position.layer() == usize::from(layer) + 1)
+            .and_then(|_| model.layer_output(self.arena, layer.into()));
+        send_piece(layer, whole, length, offset, sequence, sink)
     }
 
     fn profile(&self, first: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let Some(done) = self.finished else {
+        let Some(run) = self.under_way else {
             return Err((ErrorCode::NoResult, 0));
         };
-        let recorded = usize::from(done.layers).min(PROFILED_LAYERS);
+        let recorded = run.position.layer().min(PROFILED_LAYERS);
         let counts = self.layer_cycles[..recorded]
             .get(usize::from(first)..)
             .ok_or((ErrorCode::NoSuchItem, u32::from(short(recorded))))?;
@@ -504,6 +576,34 @@ impl<'a, C: Clock> Station<'a, C> {
         send(reply, sequence, sink);
         Ok(())
     }
+}
+
+/// Answers with a piece of `whole`, or that there is no result.
+fn send_piece(
+    output: u16,
+    whole: Option<&[u8]>,
+    length: u16,
+    offset: u32,
+    sequence: u16,
+    sink: &mut impl Sink,
+) -> Result<(), Refusal> {
+    let whole = whole.ok_or((ErrorCode::NoResult, 0))?;
+    let out_of_range = (
+        ErrorCode::OutOfRange,
+        u32::try_from(whole.len()).unwrap_or(u32::MAX),
+    );
+    let start = usize::try_from(offset).map_err(|_| out_of_range)?;
+    let bytes = start
+        .checked_add(usize::from(length).min(MAX_DATA))
+        .and_then(|end| whole.get(start..end))
+        .ok_or(out_of_range)?;
+    let reply = Reply::Output {
+        output,
+        offset,
+        bytes,
+    };
+    send(reply, sequence, sink);
+    Ok(())
 }
 
 impl<C> Station<'_, C> {

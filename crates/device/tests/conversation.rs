@@ -122,6 +122,11 @@ fn a_model_is_described_and_run() {
         .map(|layer| (layer.name.as_str(), layer.operator.as_str()))
         .collect();
     assert_eq!(rows, [("add", "Add"), ("halve", "Requantize")]);
+    assert!(
+        layers
+            .iter()
+            .all(|layer| layer.channels_last && layer.dims == model::DIMS)
+    );
 
     for seed in [1, 2] {
         client.infer(model::inputs(seed));
@@ -132,6 +137,88 @@ fn a_model_is_described_and_run() {
         assert_eq!(inference.layer_cycles, [1000, 1000]);
         assert_eq!(inference.cycles, 5000);
     }
+}
+
+/// The outputs of the layers, in order, that events tell of.
+fn layer_outputs(events: &[Event]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for event in events {
+        if let Event::LayerOutput { layer, bytes } = event {
+            assert_eq!(usize::from(*layer), found.len());
+            found.push(bytes.clone());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_run_layer_by_layer_shows_every_output() {
+    let mut setup = Setup::new();
+    let mut server = setup.server();
+    let mut client = connected(&mut server);
+    client.describe_layers();
+    let events = drive(&mut client, &mut server, |_| {}).unwrap();
+    let Some(Event::Layers(layers)) = events.last() else {
+        panic!("{events:?}");
+    };
+    // The model's first output is its second layer's.
+    let [half, total] = model::outputs(9).try_into().unwrap();
+    for _ in 0..2 {
+        client.trace(model::inputs(9), layers);
+        let events = drive(&mut client, &mut server, |_| {}).unwrap();
+        assert_eq!(layer_outputs(&events), [total.clone(), half.clone()]);
+        let inference = inference(&events);
+        assert_eq!(inference.outputs, model::outputs(9));
+        assert_eq!(inference.layer_cycles, [1000, 1000]);
+        // Each of the two pieces looks at the clock before, between and behind.
+        assert_eq!((inference.cycles, inference.layers), (6000, 2));
+    }
+    client.trace(model::inputs(9), &layers[..1]);
+    assert!(drive(&mut client, &mut server, |_| {}).is_err());
+}
+
+#[test]
+fn a_step_can_be_repeated_and_never_goes_back() {
+    let mut setup = Setup::new();
+    let mut server = setup.server();
+    let step = |layer| Request::Step { layer };
+    let read = |layer| Request::ReadLayer {
+        layer,
+        length: 8,
+        offset: 40,
+    };
+    let code = |reply: &Frames| refusal(reply).0;
+    stage(&mut server);
+    let first = ask(&mut server, &step(0), 50);
+    assert_eq!(first.last().unwrap().0, 0x85);
+    // Asked again, under any number: the same result, and nothing is executed.
+    let again = ask(&mut server, &step(0), 51);
+    assert_eq!((again.len(), &again[0].2), (1, &first.last().unwrap().2));
+    assert_eq!(
+        ask(&mut server, &read(0), 52)[0].2[8..],
+        model::outputs(3)[1][40..48]
+    );
+    let no_result = ErrorCode::NoResult.number();
+    assert_eq!(code(&ask(&mut server, &read(1), 53)), no_result);
+    let output = Request::ReadOutput {
+        output: 0,
+        length: 8,
+        offset: 0,
+    };
+    assert_eq!(code(&ask(&mut server, &output, 54)), no_result);
+
+    assert_eq!(ask(&mut server, &step(1), 55).last().unwrap().0, 0x85);
+    assert_eq!(code(&ask(&mut server, &read(0), 56)), no_result);
+    assert_eq!(ask(&mut server, &read(1), 57)[0].0, 0x86);
+    assert_eq!(ask(&mut server, &output, 58)[0].0, 0x86);
+    let missing = ErrorCode::InputMissing.number();
+    assert_eq!(code(&ask(&mut server, &step(0), 59)), missing);
+    // A whole run can be read the same way, and writing makes all of it unreadable.
+    stage(&mut server);
+    assert_eq!(code(&ask(&mut server, &read(1), 60)), no_result);
+    assert_eq!(ask(&mut server, &Request::Run { options: 0 }, 61).len(), 2);
+    assert_eq!(ask(&mut server, &read(1), 62)[0].0, 0x86);
+    assert_eq!(code(&ask(&mut server, &step(0), 63)), missing);
 }
 
 #[test]
@@ -174,6 +261,18 @@ fn a_bad_line_delays_and_never_lies() {
                 finished += 1;
             }
             Err(error) => assert!(matches!(error, LinkError::Lost { .. }), "{error}"),
+        }
+        client.describe_layers();
+        let Ok(events) = drive(&mut client, &mut server, &mut noise) else {
+            continue;
+        };
+        let Some(Event::Layers(layers)) = events.last() else {
+            panic!("{events:?}");
+        };
+        client.trace(model::inputs(8), layers);
+        if let Ok(events) = drive(&mut client, &mut server, &mut noise) {
+            let [half, total] = model::outputs(8).try_into().unwrap();
+            assert_eq!(layer_outputs(&events), [total, half], "seed {seed}");
         }
     }
     assert!(finished > 40, "{finished} of 59 finished");
@@ -344,6 +443,14 @@ fn requests_out_of_order_or_range_are_refused() {
     expect(&write(0, u32::MAX, b"x"), ErrorCode::OutOfRange);
     expect(&Request::Run { options: 1 }, ErrorCode::Unsupported);
     expect(&Request::Layer { index: 2 }, ErrorCode::NoSuchItem);
+    expect(&Request::Step { layer: 0 }, ErrorCode::InputMissing);
+    expect(&Request::Step { layer: 2 }, ErrorCode::NoSuchItem);
+    let read_layer = Request::ReadLayer {
+        layer: 0,
+        length: 1,
+        offset: 0,
+    };
+    expect(&read_layer, ErrorCode::NoResult);
     let tensor = Request::Tensor {
         direction: fixpoint_protocol::Direction::Output,
         index: 2,
@@ -381,7 +488,7 @@ fn unknown_requests_and_versions_are_named() {
     let mut setup = Setup::new();
     let mut server = setup.server();
     let mut line = Vec::new();
-    FrameWriter::new(&mut line, 0x10, 3).finish();
+    FrameWriter::new(&mut line, 0x12, 3).finish();
     FrameWriter::new(&mut line, 0x04, 4).finish();
     FrameWriter::with_version(&mut line, 2, 0x01, 5).finish();
     line.extend(b"a person typing\n");

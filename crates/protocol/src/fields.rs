@@ -46,6 +46,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A field that older senders don't have: 0.
+    pub(crate) fn appended_u8(&mut self) -> u8 {
+        self.u8().unwrap_or(0)
+    }
+
+    /// The same with four bytes.
     pub(crate) fn appended_u32(&mut self) -> u32 {
         self.u32().unwrap_or(0)
     }

@@ -37,7 +37,9 @@
 //! | 0x05 | [`Run`](Request::Run) | options u32 (0) | [`Progress`](Reply::Progress)..., [`Result`](Reply::Result) |
 //! | 0x06 | [`ReadOutput`](Request::ReadOutput) | output u16, length u16, offset u32 | [`Output`](Reply::Output) |
 //! | 0x07 | [`Profile`](Request::Profile) | first layer u16 | [`Profile`](Reply::Profile) |
-//! | 0x10..=0x1F | kept for dumps of a layer's output | | |
+//! | 0x10 | [`Step`](Request::Step) | layer u16 | [`Progress`](Reply::Progress)..., [`Result`](Reply::Result) |
+//! | 0x11 | [`ReadLayer`](Request::ReadLayer) | layer u16, length u16, offset u32 | [`Output`](Reply::Output) |
+//! | 0x12..=0x1F | kept for more of these | | |
 //! | 0x20 | [`ModelBegin`](Request::ModelBegin) | bytes u32, id u32 | [`Ack`](Reply::Ack) |
 //! | 0x21 | [`ModelWrite`](Request::ModelWrite) | offset u32, bytes | [`Ack`](Reply::Ack) |
 //! | 0x22 | [`ModelVerify`](Request::ModelVerify) | none | [`Ack`](Reply::Ack) |
@@ -69,6 +71,17 @@
 //!    written since, with the same `Result` and does not run again; any other `Run`
 //!    without complete inputs is refused with [`ErrorCode::InputMissing`].
 //! 3. `ReadOutput` and `Profile`, as often as wanted.
+//!
+//! ## Layer by layer
+//!
+//! Layers share memory, so a layer's output is there only until a later one runs. Instead of `Run`,
+//! a host that wants to see it sends `Step`: the board executes every layer that has not run yet up to and
+//! including the one named, and stops. `Result` has the cycles and layers so far. `ReadLayer` reads
+//! the output of the layer that ran last (any other is refused with [`ErrorCode::NoResult`]), its bytes as
+//! stored; the number in the reply is the layer's. A `Step` to the layer that ran last is
+//! acknowledged again; one to a layer before it is refused with [`ErrorCode::InputMissing`], as
+//! the inputs have to be written again. After a `Step` to the last layer `ReadOutput` and `Profile` are
+//! answered as after `Run`; before that, `Profile` has the layers that ran.
 //!
 //! ## A new model
 //!

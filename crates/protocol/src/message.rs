@@ -60,6 +60,20 @@ pub enum Request<'a> {
         /// From which layer.
         first: u16,
     },
+    /// Execute the layers that have not run yet, up to and including this one.
+    Step {
+        /// Number in the order of execution.
+        layer: u16,
+    },
+    /// Fetch a piece of the output of the layer that ran last.
+    ReadLayer {
+        /// Its number.
+        layer: u16,
+        /// How many bytes; a board sends at most [`MAX_DATA`].
+        length: u16,
+        /// From where, in bytes.
+        offset: u32,
+    },
     /// Announce a model for the place that does not run.
     ModelBegin {
         /// Size of the image.
@@ -91,6 +105,8 @@ pub(crate) mod kind {
     pub(crate) const RUN: u8 = 0x05;
     pub(crate) const READ_OUTPUT: u8 = 0x06;
     pub(crate) const PROFILE: u8 = 0x07;
+    pub(crate) const STEP: u8 = 0x10;
+    pub(crate) const READ_LAYER: u8 = 0x11;
     pub(crate) const MODEL_BEGIN: u8 = 0x20;
     pub(crate) const MODEL_WRITE: u8 = 0x21;
     pub(crate) const MODEL_VERIFY: u8 = 0x22;
@@ -148,6 +164,14 @@ impl<'a> Request<'a> {
             kind::PROFILE => Request::Profile {
                 first: fields.u16()?,
             },
+            kind::STEP => Request::Step {
+                layer: fields.u16()?,
+            },
+            kind::READ_LAYER => Request::ReadLayer {
+                layer: fields.u16()?,
+                length: fields.u16()?,
+                offset: fields.u32()?,
+            },
             kind::MODEL_BEGIN => Request::ModelBegin {
                 bytes: fields.u32()?,
                 id: fields.u32()?,
@@ -172,6 +196,8 @@ impl<'a> Request<'a> {
             Request::Run { .. } => kind::RUN,
             Request::ReadOutput { .. } => kind::READ_OUTPUT,
             Request::Profile { .. } => kind::PROFILE,
+            Request::Step { .. } => kind::STEP,
+            Request::ReadLayer { .. } => kind::READ_LAYER,
             Request::ModelBegin { .. } => kind::MODEL_BEGIN,
             Request::ModelWrite { .. } => kind::MODEL_WRITE,
             Request::ModelVerify => kind::MODEL_VERIFY,
@@ -197,7 +223,7 @@ impl<'a> Request<'a> {
                 frame.u8(0);
                 frame.u16(index);
             }
-            Request::Layer { index } => {
+            Request::Layer { index } | Request::Step { layer: index } => {
                 frame.u16(index);
             }
             Request::WriteInput {
@@ -215,6 +241,11 @@ impl<'a> Request<'a> {
             }
             Request::ReadOutput {
                 output,
+                length,
+                offset,
+            }
+            | Request::ReadLayer {
+                layer: output,
                 length,
                 offset,
             } => {
@@ -289,16 +320,16 @@ pub enum Reply<'a> {
         /// Bytes of that input or model there so far; for `ModelVerify` the image's CRC.
         detail: u32,
     },
-    /// To `Run`, at its end.
+    /// To `Run` and `Step`, at their end.
     Result {
-        /// CPU cycles the model took, without the time spent on the link.
+        /// CPU cycles the model took so far, without the time spent on the link.
         cycles: u64,
-        /// Layers executed.
+        /// Layers executed so far.
         layers: u16,
     },
-    /// To `ReadOutput`.
+    /// To `ReadOutput` and `ReadLayer`.
     Output {
-        /// Which output.
+        /// Which output, or which layer.
         output: u16,
         /// Where the piece starts, in bytes.
         offset: u32,
@@ -314,7 +345,7 @@ pub enum Reply<'a> {
         /// Cycles per layer.
         cycles: Cycles<'a>,
     },
-    /// To `Run`, before and during it: the board is at work.
+    /// To `Run` and `Step`, before and during them: the board is at work.
     Progress {
         /// Layers finished.
         done: u16,

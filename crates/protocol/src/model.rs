@@ -220,6 +220,18 @@ impl Dims<'_> {
             Dims::Wire(values) => u32::from_le_bytes(values[axis]),
         })
     }
+
+    /// How many of them are sent. More than 16 are in no image; clipping keeps the frame within its
+    /// limit.
+    fn sent(&self) -> u8 {
+        self.rank().min(16) as u8
+    }
+
+    fn write<S: Sink + ?Sized>(&self, frame: &mut FrameWriter<'_, S>) {
+        for dim in self.iter().take(self.sent().into()) {
+            frame.u32(dim);
+        }
+    }
 }
 
 impl<'a> TensorInfo<'a> {
@@ -247,20 +259,18 @@ impl<'a> TensorInfo<'a> {
         frame.u8(self.element.bytes());
         frame.bytes(&self.exponent.to_le_bytes());
         frame.u8(u8::from(self.channels_last));
-        // More dimensions than 16 are in no image; clipping keeps the frame within its limit.
-        let rank = self.dims.rank().min(16) as u8;
-        frame.u8(rank);
+        frame.u8(self.dims.sent());
         frame.u32(self.bytes);
-        for dim in self.dims.iter().take(usize::from(rank)) {
-            frame.u32(dim);
-        }
+        self.dims.write(frame);
         frame.text(self.name);
     }
 }
 
 /// A layer as the runtime executes it, for the rows of a profile.
 ///
-/// `index u16, element bytes u8, output exponent i8, output bytes u32, name, operator (each: length u8, UTF-8)`
+/// `index u16, element bytes u8, output exponent i8, output bytes u32, name, operator (each: length u8,
+/// UTF-8), flags u8 (bit 0: channels last), rank u8, dims u32 x rank`; old firmware ends at the operator:
+/// no dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerInfo<'a> {
     /// Its number in the order of execution.
@@ -275,6 +285,10 @@ pub struct LayerInfo<'a> {
     pub name: &'a str,
     /// What it does, as the image names it (`Conv`, `Add`...).
     pub operator: &'a str,
+    /// Whether its output's bytes hold (H,W,C) where the dimensions say (1,C,H,W), or (L,C) for (1,C,L).
+    pub channels_last: bool,
+    /// ONNX dimensions of its output, batch included; none when unknown.
+    pub dims: Dims<'a>,
 }
 
 impl<'a> LayerInfo<'a> {
@@ -286,6 +300,11 @@ impl<'a> LayerInfo<'a> {
             bytes: fields.u32()?,
             name: fields.text()?,
             operator: fields.text()?,
+            channels_last: fields.appended_u8() & 1 != 0,
+            dims: {
+                let rank = fields.appended_u8();
+                Dims::Wire(fields.quads(usize::from(rank))?)
+            },
         })
     }
 
@@ -296,5 +315,8 @@ impl<'a> LayerInfo<'a> {
         frame.u32(self.bytes);
         frame.text(self.name);
         frame.text(self.operator);
+        frame.u8(u8::from(self.channels_last));
+        frame.u8(self.dims.sent());
+        self.dims.write(frame);
     }
 }

@@ -99,6 +99,8 @@ impl Script {
                 bytes: BYTES as u32,
                 name: "twice",
                 operator: "Add",
+                channels_last: false,
+                dims: Dims::Values(&[1, BYTES as u32]),
             }),
             Request::WriteInput { offset, bytes, .. } => {
                 if offset as usize > self.input.len() {

@@ -367,6 +367,14 @@ impl<'a> Model<'a> {
         slice(memory::bytes(arena), tensor.offset, tensor.bytes)
     }
 
+    /// The output of layer `index`, as stored, when that layer was the last to run: later ones may
+    /// have the same memory. `None` if there is no such layer or the arena is too small.
+    pub fn layer_output<'m>(&self, arena: &'m [Block16], index: usize) -> Option<&'m [u8]> {
+        (index < usize::from(self.ops)).then_some(())?;
+        let tensor = self.tensor(usize::from(self.tensors - self.ops) + index)?;
+        slice(memory::bytes(arena), tensor.offset, tensor.bytes)
+    }
+
     /// Tensor index of output `index`.
     pub fn output_tensor(&self, index: usize) -> Option<usize> {
         let list = self.slice(self.output_list, u32::from(self.outputs) * 2)?;

@@ -28,4 +28,4 @@ pub use image::{Layer, Model, Tensor};
 #[cfg(feature = "alloc")]
 pub use memory::AlignedBytes;
 pub use memory::Block16;
-pub use run::{Observer, run, run_on};
+pub use run::{Observer, Position, run, run_on, run_to};

@@ -31,6 +31,21 @@ pub trait Observer {
 /// Watches nothing.
 impl Observer for () {}
 
+/// How far a run has come: the layer that is next. A run starts at the first one, the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    layer: u16,
+    /// Where its record begins.
+    record: u32,
+}
+
+impl Position {
+    /// Layers that have run.
+    pub fn layer(self) -> usize {
+        self.layer.into()
+    }
+}
+
 /// Runs the model: inputs are in the arena before, outputs after.
 ///
 /// # Errors
@@ -55,6 +70,32 @@ pub fn run_on(
     arena: &mut [Block16],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
+    let end = model.ops.into();
+    run_to(
+        accelerator,
+        model,
+        arena,
+        observer,
+        Position::default(),
+        end,
+    )
+    .map(|_| ())
+}
+
+/// Part of a run: the layers from `position` up to `end`, with the arena as the layers before left
+/// it. Where it has come then; at `end` at once if that lies behind.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_to(
+    accelerator: &mut dyn Accelerator,
+    model: &Model<'_>,
+    arena: &mut [Block16],
+    observer: &mut impl Observer,
+    mut position: Position,
+    end: usize,
+) -> Result<Position, RunError> {
     if model.arithmetic() != Arithmetic::Fixpoint && cfg!(not(feature = "espdl")) {
         return Err(RunError::ArithmeticNotBuilt);
     }
@@ -64,10 +105,13 @@ pub fn run_on(
     let bytes = bytes
         .get_mut(..need as usize)
         .ok_or(RunError::ArenaTooSmall { have, need })?;
-    let mut offset = 0;
-    for index in 0..model.ops {
-        let op = Op::decode(model, index, offset).map_err(RunError::ImageChanged)?;
-        offset += op.length;
+    while position.layer < model.ops && position.layer() < end {
+        let index = position.layer;
+        let op = Op::decode(model, index, position.record).map_err(RunError::ImageChanged)?;
+        position = Position {
+            layer: index + 1,
+            record: position.record + op.length,
+        };
         observer.layer_start(index.into());
         let done = execute_op(accelerator, model, &op, bytes);
         let output =
@@ -82,7 +126,7 @@ pub fn run_on(
             }
         }
     }
-    Ok(())
+    Ok(position)
 }
 
 /// Not generic, so that the kernels are compiled once, here, whatever watches the run.

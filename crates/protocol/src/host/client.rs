@@ -44,8 +44,15 @@ pub enum Event {
         /// Layers in all.
         layers: u16,
     },
-    /// `infer` succeeded.
+    /// `infer` or `trace` succeeded.
     Inference(Inference),
+    /// A layer of `trace` has run, and this is its output.
+    LayerOutput {
+        /// Its number in the order of execution.
+        layer: u16,
+        /// Its bytes as stored.
+        bytes: Vec<u8>,
+    },
     /// A new model is on its way: bytes there, of all.
     Updating {
         /// Bytes the board has.
@@ -170,6 +177,21 @@ impl LinkClient {
         let work = self
             .connected_model()
             .and_then(|model| Work::infer(model, inputs, self.options.restarts));
+        match work {
+            Ok(work) => self.start(work),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Job: one run as [`infer`](Self::infer), that stops behind every layer to fetch its output: an
+    /// [`Event::LayerOutput`] for each, and [`Event::Inference`] at the end. `layers` is what
+    /// [`describe_layers`](Self::describe_layers) gave. A firmware that is too old for it refuses
+    /// ([`ErrorCode::UnknownRequest`](crate::ErrorCode)).
+    pub fn trace(&mut self, inputs: Vec<Vec<u8>>, layers: &[Layer]) {
+        let bytes = layers.iter().map(|layer| layer.bytes).collect();
+        let work = self
+            .connected_model()
+            .and_then(|model| Work::trace(model, inputs, bytes, self.options.restarts));
         match work {
             Ok(work) => self.start(work),
             Err(error) => self.fail(error),

@@ -100,6 +100,12 @@ pub struct Layer {
     pub bytes: u32,
     /// Exponent of its output.
     pub exponent: i8,
+    /// Element width of its output.
+    pub element: Element,
+    /// ONNX dimensions of its output, batch included; none when the firmware doesn't tell.
+    pub dims: Vec<u32>,
+    /// Whether the output's bytes hold (H,W,C) for (1,C,H,W), or (L,C) for (1,C,L).
+    pub channels_last: bool,
 }
 
 impl From<LayerInfo<'_>> for Layer {
@@ -109,6 +115,9 @@ impl From<LayerInfo<'_>> for Layer {
             operator: info.operator.into(),
             bytes: info.bytes,
             exponent: info.exponent,
+            element: info.element,
+            dims: info.dims.iter().collect(),
+            channels_last: info.channels_last,
         }
     }
 }

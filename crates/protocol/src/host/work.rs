@@ -39,6 +39,11 @@ pub(super) enum Work {
 pub(super) struct Infer {
     inputs: Vec<Vec<u8>>,
     output_bytes: Vec<u32>,
+    /// Sizes of the layers' outputs, when those are wanted.
+    layer_bytes: Vec<u32>,
+    /// Layers whose outputs are here, and what is here of the next one.
+    layers_read: u16,
+    layer: Vec<u8>,
     stage: Stage,
     restarts: u32,
     result: Inference,
@@ -48,6 +53,8 @@ pub(super) struct Infer {
 enum Stage {
     Write { input: u16, offset: u32 },
     Run,
+    Step,
+    ReadLayer,
     Read { output: u16 },
     Profile,
 }
@@ -87,6 +94,9 @@ impl Work {
         Ok(Work::Infer(Infer {
             inputs,
             output_bytes: model.outputs.iter().map(|tensor| tensor.bytes).collect(),
+            layer_bytes: Vec::new(),
+            layers_read: 0,
+            layer: Vec::new(),
             stage: Stage::Write {
                 input: 0,
                 offset: 0,
@@ -94,6 +104,22 @@ impl Work {
             restarts,
             result: nothing(),
         }))
+    }
+
+    pub(super) fn trace(
+        model: &Model,
+        inputs: Vec<Vec<u8>>,
+        layer_bytes: Vec<u32>,
+        restarts: u32,
+    ) -> Result<Self, LinkError> {
+        if layer_bytes.len() != usize::from(model.layers) {
+            return Err(wrong("another number of layers"));
+        }
+        let mut work = Self::infer(model, inputs, restarts)?;
+        if let Work::Infer(infer) = &mut work {
+            infer.layer_bytes = layer_bytes;
+        }
+        Ok(work)
     }
 
     pub(super) fn connecting(&self) -> bool {
@@ -108,7 +134,8 @@ impl Work {
             Work::Layers { .. } => "while it described its layers",
             Work::Infer(infer) => match infer.stage {
                 Stage::Write { .. } => "while it was given the input",
-                Stage::Run => "while it ran the model",
+                Stage::Run | Stage::Step => "while it ran the model",
+                Stage::ReadLayer => "while the output of a layer was read",
                 Stage::Read { .. } => "while the output was read",
                 Stage::Profile => "while the cycle counts were read",
             },
@@ -216,6 +243,17 @@ impl Infer {
                 }
             }
             Stage::Run => Request::Run { options: 0 },
+            Stage::Step => Request::Step {
+                layer: self.layers_read,
+            },
+            Stage::ReadLayer => {
+                let whole = self.layer_bytes[usize::from(self.layers_read)] as usize;
+                Request::ReadLayer {
+                    layer: self.layers_read,
+                    length: (whole - self.layer.len()).min(MAX_DATA) as u16,
+                    offset: self.layer.len() as u32,
+                }
+            }
             Stage::Read { output } => {
                 let have = self.result.outputs[usize::from(output)].len();
                 let missing = self.output_bytes[usize::from(output)] as usize - have;
@@ -250,17 +288,46 @@ impl Infer {
                         offset: 0,
                     }
                 } else {
-                    Stage::Run
+                    self.execute()
                 };
             }
-            (Stage::Run, Reply::Result { cycles, layers }) => {
+            (Stage::Run | Stage::Step, Reply::Result { cycles, layers }) => {
                 self.result = Inference {
                     cycles,
                     layers,
                     outputs: self.output_bytes.iter().map(|_| Vec::new()).collect(),
                     ..nothing()
                 };
-                self.stage = Stage::Read { output: 0 };
+                self.layer.clear();
+                self.stage = match self.stage {
+                    Stage::Step => Stage::ReadLayer,
+                    _ => Stage::Read { output: 0 },
+                };
+            }
+            (
+                Stage::ReadLayer,
+                Reply::Output {
+                    output: from,
+                    offset,
+                    bytes,
+                },
+            ) => {
+                let layer = self.layers_read;
+                let whole = self.layer_bytes[usize::from(layer)] as usize;
+                let fits = self.layer.len() + bytes.len() <= whole && !bytes.is_empty();
+                if from != layer || offset as usize != self.layer.len() || !fits {
+                    return Err(wrong("a piece of a layer's output that was not asked for"));
+                }
+                self.layer.extend_from_slice(bytes);
+                if self.layer.len() == whole {
+                    self.layers_read += 1;
+                    self.stage = match usize::from(self.layers_read) < self.layer_bytes.len() {
+                        true => Stage::Step,
+                        false => Stage::Read { output: 0 },
+                    };
+                    let bytes = core::mem::take(&mut self.layer);
+                    return Ok(Next::Tell(Event::LayerOutput { layer, bytes }));
+                }
             }
             (
                 Stage::Read { output },
@@ -311,6 +378,15 @@ impl Infer {
             _ => return Err(wrong("another kind of message")),
         }
         Ok(Next::Request)
+    }
+
+    /// What comes when the inputs are there. After a restart of the board the layers that were read go
+    /// by again unread.
+    fn execute(&self) -> Stage {
+        match usize::from(self.layers_read) < self.layer_bytes.len() {
+            true => Stage::Step,
+            false => Stage::Run,
+        }
     }
 
     /// A board that restarted knows nothing of the inputs it was given: begin again.
