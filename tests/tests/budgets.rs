@@ -8,92 +8,15 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use fixpoint_emulator::Trap;
 use fixpoint_emulator::elf::Elf;
-use fixpoint_emulator::sim::{End, Sim};
 use fixpoint_quant::image::{
     Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
 };
-use fixpoint_runtime::{AlignedBytes, Block16, Model};
+use fixpoint_runtime::{AlignedBytes, Model};
 use fixpoint_tests::random::Random;
 
-#[path = "../../firmware/selftest/src/job.rs"]
-#[expect(unreachable_pub, reason = "public in the library that it belongs to")]
-mod job;
-
-/// As `firmware/selftest` has them.
-const JOB_ADDRESS: u32 = 0x0100_0000;
-const WISHES_ADDRESS: u32 = 0x00ff_fff0;
-const UNIT_AND_MARKS: u8 = 3;
-const MARK: u32 = 100;
-const SIMCALL_BYTES: u32 = 3;
-const MEMORY_BYTES: usize = 128 << 20;
-const HZ: f64 = 240e6;
-
-/// What one layer took.
-#[derive(Clone, Copy, Debug, Default)]
-struct Layer {
-    instructions: u64,
-    cycles: u64,
-}
-
-/// Runs a job with the vector unit: the text, and what each layer took.
-fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
-    let mut sim = Sim::load(MEMORY_BYTES, elf).expect("segments in memory");
-    sim.memory
-        .place(JOB_ADDRESS, job)
-        .expect("room for the job");
-    let wishes = [UNIT_AND_MARKS, 0, 0, 0];
-    sim.memory
-        .place(WISHES_ADDRESS, &wishes)
-        .expect("room for a word");
-    let mut marks = Vec::new();
-    loop {
-        match sim.run(20_000_000_000) {
-            End::Exit(0) => break,
-            End::Stopped(stop)
-                if matches!(stop.trap, Trap::Unsupported { .. }) && sim.core.cpu.a[2] == MARK =>
-            {
-                marks.push((sim.core.executed(), sim.core.cpu.cycles));
-                sim.core.cpu.pc += SIMCALL_BYTES;
-            }
-            end => panic!("{end}\n{}", String::from_utf8_lossy(&sim.output)),
-        }
-    }
-    let layers = marks.chunks_exact(2).map(|pair| Layer {
-        instructions: pair[1].0 - pair[0].0,
-        cycles: pair[1].1 - pair[0].1,
-    });
-    let layers = layers.collect();
-    (String::from_utf8_lossy(&sim.output).into_owned(), layers)
-}
-
-/// A job of one image and one input.
-fn job_of(image: &[u8], inputs: &[u8]) -> Vec<u8> {
-    let word = |n: usize| u32::try_from(n).expect("a small job").to_le_bytes();
-    let mut job = b"FXJB".to_vec();
-    job.extend(word(image.len()));
-    job.extend(word(1));
-    job.extend(word(inputs.len()));
-    job.extend(image);
-    job.resize(16 + image.len().next_multiple_of(16), 0);
-    job.extend(inputs);
-    job
-}
-
-fn on_host(job: &[u8]) -> String {
-    let mut arena = vec![Block16::ZERO; (32 << 20) / 16];
-    let mut text = String::new();
-    job::run(
-        AlignedBytes::new(job).as_ref(),
-        &mut arena,
-        &mut (),
-        || (),
-        &mut text,
-    )
-    .expect("a job of ours");
-    text
-}
+mod measure;
+use measure::{HZ, job_of, measured, on_host};
 
 /// One layer of a table.
 struct Shape {
@@ -130,7 +53,7 @@ fn shapes() -> Vec<Shape> {
     vec![
         Shape {
             published: Some(422.0),
-            limit: Some(0.28),
+            limit: Some(0.30),
             ..shape("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Shape {

@@ -6,12 +6,13 @@
 mod compile;
 mod object;
 mod prebuilt;
+mod shorten;
 mod toolchain;
 mod vector;
 mod wrapper;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use toolchain::Toolchain;
 pub(crate) use wrapper::stand_in_for_rustc;
 
 /// What the runtime image may take of its partition: it is sent over a serial line.
-pub(crate) const RUNTIME_BUDGET: u64 = 144 * 1024;
+pub(crate) const RUNTIME_BUDGET: u64 = 128 * 1024;
 
 /// Flash of the emulated board, and where its first model partition is by the default table.
 const FLASH_BYTES: usize = 4 << 20;
@@ -117,35 +118,52 @@ fn version(toolchain: &Toolchain) -> Result<String> {
 }
 
 /// Runs kernels and runtime, compiled for Xtensa, in QEMU and in the emulator, against the host and
-/// against the layers' budgets.
+/// against the budgets of layers and networks.
 fn selftest() -> Result<()> {
-    on_selftest("firmware: selftest in QEMU and the emulator", "xtensa")?;
-    on_selftest("firmware: budgets of layers", "budgets").map(|_| ())
+    let elf = compile::elf(&compile::SELFTEST, &Toolchain::ready()?)?;
+    on_selftest(
+        "firmware: selftest in QEMU and the emulator",
+        "xtensa",
+        &elf,
+        false,
+    )?;
+    on_selftest("firmware: budgets of layers", "budgets", &elf, false)?;
+    on_selftest("firmware: budgets of networks", "networks", &elf, false).map(|_| ())
 }
 
-/// `cargo xtask bench device`: prints what layers cost on the chip.
+/// `cargo xtask bench device`: prints what layers and networks cost on the chip; with `every_layer`,
+/// every layer of the networks.
 ///
 /// # Errors
-/// When the firmware can't be built or a layer is over its budget.
-pub(crate) fn bench() -> Result<()> {
-    let log = on_selftest("firmware: measure layers", "budgets")?;
-    let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
-    let table = text.lines().skip_while(|line| !line.starts_with("layer "));
-    for line in table.take_while(|line| !line.starts_with("test ")) {
+/// When the firmware can't be built or something is over its budget.
+pub(crate) fn bench(every_layer: bool) -> Result<()> {
+    let elf = compile::elf(&compile::SELFTEST, &Toolchain::ready()?)?;
+    let layers = on_selftest("firmware: measure layers", "budgets", &elf, false)?;
+    print_table(&layers, "layer ")?;
+    let networks = on_selftest("firmware: measure networks", "networks", &elf, every_layer)?;
+    print_table(&networks, "network ")
+}
+
+/// Prints a log from the line that begins with `start` to the end of the test that wrote it.
+fn print_table(log: &Path, start: &str) -> Result<()> {
+    let text = fs::read_to_string(log).with_context(|| log.display().to_string())?;
+    let table = text.lines().skip_while(|line| !line.starts_with(start));
+    for line in table.take_while(|line| !line.starts_with("test ") && !line.is_empty()) {
         println!("{line}");
     }
     Ok(())
 }
 
 /// Runs one test of the workspace on the selftest's ELF; where its output is.
-fn on_selftest(title: &str, name: &str) -> Result<PathBuf> {
-    let toolchain = Toolchain::ready()?;
-    let elf = compile::elf(&compile::SELFTEST, &toolchain)?;
+fn on_selftest(title: &str, name: &str, elf: &Path, every_layer: bool) -> Result<PathBuf> {
     let mut test: Command = run::cargo();
     // All of the workspace, for the reason that `run::program` gives; one test has that name.
     test.args(["test", "--workspace", "--test", name])
         .args(["--", "--nocapture"])
-        .env("FIXPOINT_SELFTEST", &elf);
+        .env("FIXPOINT_SELFTEST", elf);
+    if every_layer {
+        test.env("FIXPOINT_LAYERS", "1");
+    }
     let limit = Duration::from_secs(30 * 60);
     run::logged_within(title, Some(limit), &mut test)?;
     Ok(run::log_of(title))

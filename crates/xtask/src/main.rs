@@ -30,7 +30,8 @@ cargo xtask <verb>
   wasm                       build the page's module into pkg/dist
   page                       build the module and the page into web/dist
   firmware [VERB]            build (the default), run, selftest, check or update the firmware
-  bench device               what layers cost on the chip, from the emulator
+  bench device [--layers]    what layers and networks cost on the chip, from the emulator
+                             (--layers: every layer of the networks)
   test                       everything there is to test
   test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
 ";
@@ -78,7 +79,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["wasm"] => wasm::build(),
         ["page"] => page::build().map(|_| ()),
         ["firmware", verb @ ..] => firmware::dispatch(verb),
-        ["bench", "device"] => firmware::bench(),
+        ["bench", "device"] => firmware::bench(false),
+        ["bench", "device", "--layers"] => firmware::bench(true),
         ["test", stages @ ..] => test::run(stages),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -50,7 +50,7 @@ impl From<fmt::Error> for JobError {
 }
 
 /// Does the job in `job`, which may be longer than it needs, and writes the text into `text`. `mark`
-/// is called before and after each layer.
+/// is called before and after each layer, the decoding of its record included, and once more.
 ///
 /// # Errors
 /// See [`JobError`]; any bytes are answered with a text or an error.
@@ -96,6 +96,7 @@ pub fn run(
             text,
             failed: false,
         };
+        mark();
         run_on(accelerator, &model, arena, &mut hashes).map_err(JobError::Run)?;
         if hashes.failed {
             return Err(JobError::Text);
@@ -120,10 +121,6 @@ struct Hashes<'t, W> {
 }
 
 impl<W: Write> Observer for Hashes<'_, W> {
-    fn layer_start(&mut self, _index: usize) {
-        (self.mark)();
-    }
-
     fn layer_done(&mut self, index: usize, output: &[u8]) {
         (self.mark)();
         let hash = output
@@ -132,5 +129,6 @@ impl<W: Write> Observer for Hashes<'_, W> {
                 (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
             });
         self.failed |= writeln!(self.text, "layer {index} {hash:016x}").is_err();
+        (self.mark)();
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::object;
+use super::shorten::shorten;
 use super::toolchain::Toolchain;
 use super::vector;
 use super::wrapper;
@@ -178,7 +179,8 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
     )?;
 
     let text = work.join("all.s");
-    fs::write(&text, literals_placed(&fs::read_to_string(&text)?))?;
+    let short = shorten(&fs::read_to_string(&text)?);
+    fs::write(&text, literals_placed(&short))?;
     let mut objects = vec![assemble(toolchain, &work, Path::new("all.s"), &features)?];
     let features = format!("{features},{ASSEMBLY_FEATURES}");
     for source in assembly(image)? {
