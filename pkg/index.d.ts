@@ -437,8 +437,13 @@ export interface BoardInfo {
 export interface BoardLayer {
   name: string;
   operator: string;
+  /** Of its output, like what follows. */
   bytes: number;
   exponent: number;
+  bits: number;
+  /** ONNX order; empty when the firmware is too old to tell. */
+  dims: number[];
+  channelsLast: boolean;
 }
 
 export interface Inference {
@@ -458,6 +463,8 @@ export type LinkEvent =
   | { type: "updating"; done: number; total: number }
   /** The board switches to the model with this id and restarts: connect anew. */
   | { type: "updated"; id: number }
+  /** A layer of `trace` has run; its output as the board stores it. */
+  | { type: "layerOutput"; layer: number; bytes: Uint8Array }
   | ({ type: "inference" } & Inference);
 
 export type LinkAction =
@@ -473,6 +480,11 @@ export class Link {
   connect(): void;
   describeLayers(): void;
   infer(inputs: Uint8Array[]): void;
+  /**
+   * One run that stops behind every layer to fetch its output. `layerBytes` are the sizes that the
+   * `layers` event told. A firmware that is too old for it refuses.
+   */
+  trace(inputs: Uint8Array[], layerBytes: Uint32Array): void;
   /** A new model into the board's other model slot, without the loader; the old one runs until it is checked. */
   updateModel(image: Uint8Array): void;
   cancel(): void;

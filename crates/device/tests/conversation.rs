@@ -3,7 +3,7 @@
 mod model;
 
 use fixpoint_device::{Board, Clock, ErrorCode, PROFILED_LAYERS, Server, Version};
-use fixpoint_protocol::host::{Action, Event, Inference, LinkClient, LinkError, Options};
+use fixpoint_protocol::host::{Action, Event, Inference, Layer, LinkClient, LinkError, Options};
 use fixpoint_protocol::{Decoder, FrameWriter, Reply, Request, Step};
 use fixpoint_runtime::{AlignedBytes, Block16};
 use proptest::prelude::*;
@@ -151,6 +151,10 @@ fn layer_outputs(events: &[Event]) -> Vec<Vec<u8>> {
     found
 }
 
+fn sizes(layers: &[Layer]) -> Vec<u32> {
+    layers.iter().map(|layer| layer.bytes).collect()
+}
+
 #[test]
 fn a_run_layer_by_layer_shows_every_output() {
     let mut setup = Setup::new();
@@ -164,7 +168,7 @@ fn a_run_layer_by_layer_shows_every_output() {
     // The model's first output is its second layer's.
     let [half, total] = model::outputs(9).try_into().unwrap();
     for _ in 0..2 {
-        client.trace(model::inputs(9), layers);
+        client.trace(model::inputs(9), sizes(layers));
         let events = drive(&mut client, &mut server, |_| {}).unwrap();
         assert_eq!(layer_outputs(&events), [total.clone(), half.clone()]);
         let inference = inference(&events);
@@ -173,7 +177,7 @@ fn a_run_layer_by_layer_shows_every_output() {
         // Each of the two pieces looks at the clock before, between and behind.
         assert_eq!((inference.cycles, inference.layers), (6000, 2));
     }
-    client.trace(model::inputs(9), &layers[..1]);
+    client.trace(model::inputs(9), sizes(&layers[..1]));
     assert!(drive(&mut client, &mut server, |_| {}).is_err());
 }
 
@@ -269,7 +273,7 @@ fn a_bad_line_delays_and_never_lies() {
         let Some(Event::Layers(layers)) = events.last() else {
             panic!("{events:?}");
         };
-        client.trace(model::inputs(8), layers);
+        client.trace(model::inputs(8), sizes(layers));
         if let Ok(events) = drive(&mut client, &mut server, &mut noise) {
             let [half, total] = model::outputs(8).try_into().unwrap();
             assert_eq!(layer_outputs(&events), [total, half], "seed {seed}");

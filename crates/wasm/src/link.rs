@@ -38,11 +38,14 @@ impl Link {
 
     /// Job: one run. `inputs` is an array of `Uint8Array`, as the image stores them.
     pub fn infer(&mut self, inputs: Array) -> Result<(), JsValue> {
-        let wrong = |_| coded(Code::Argument, "Each input must be a Uint8Array.");
-        let inputs: Result<Vec<Uint8Array>, _> = inputs.iter().map(|i| i.dyn_into()).collect();
-        let inputs = inputs.map_err(wrong)?;
-        self.inner
-            .infer(inputs.iter().map(Uint8Array::to_vec).collect());
+        self.inner.infer(bytes_of(&inputs)?);
+        Ok(())
+    }
+
+    /// Job: one run that stops behind every layer to fetch its output, in a `layerOutput` event each.
+    /// `layerBytes` are their sizes, of the `layers` event.
+    pub fn trace(&mut self, inputs: Array, layer_bytes: Vec<u32>) -> Result<(), JsValue> {
+        self.inner.trace(bytes_of(&inputs)?, layer_bytes);
         Ok(())
     }
 
@@ -72,6 +75,7 @@ impl Link {
                 until: until as f64,
             }),
             Action::Event(Event::Inference(inference)) => finished(&inference),
+            Action::Event(Event::LayerOutput { layer, bytes }) => layer_output(layer, &bytes),
             Action::Event(event) => to_js(&Shown {
                 r#do: "event",
                 event: shown(event),
@@ -86,6 +90,14 @@ impl Link {
             }),
         }
     }
+}
+
+fn bytes_of(inputs: &Array) -> Result<Vec<Vec<u8>>, JsValue> {
+    let wrong = |_| coded(Code::Argument, "Each input must be a Uint8Array.");
+    let inputs: Result<Vec<Uint8Array>, _> = inputs.iter().map(|i| i.dyn_into()).collect();
+    Ok((inputs.map_err(wrong)?.iter())
+        .map(Uint8Array::to_vec)
+        .collect())
 }
 
 #[derive(Serialize)]
@@ -111,7 +123,7 @@ struct Failure {
     message: String,
 }
 
-/// `LinkEvent` of the package, but for `inference`, which holds bytes.
+/// `LinkEvent` of the package, but for `inference` and `layerOutput`, which hold bytes.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum LinkEvent {
@@ -163,11 +175,15 @@ struct Tensor {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Layer {
     name: String,
     operator: String,
     bytes: u32,
     exponent: i8,
+    bits: u32,
+    dims: Vec<u32>,
+    channels_last: bool,
 }
 
 fn shown(event: Event) -> LinkEvent {
@@ -177,27 +193,15 @@ fn shown(event: Event) -> LinkEvent {
             board: board_of(board),
         },
         Event::Layers(layers) => LinkEvent::Layers {
-            layers: (layers.into_iter())
-                .map(
-                    |host::Layer {
-                         name,
-                         operator,
-                         bytes,
-                         exponent,
-                     }| Layer {
-                        name,
-                        operator,
-                        bytes,
-                        exponent,
-                    },
-                )
-                .collect(),
+            layers: layers.into_iter().map(layer_of).collect(),
         },
         Event::Progress { done, layers } => LinkEvent::Progress { done, layers },
         Event::Updating { done, total } => LinkEvent::Updating { done, total },
         Event::Updated(id) => LinkEvent::Updated { id },
         // `poll` has taken these out.
-        Event::Inference(_) => LinkEvent::Progress { done: 0, layers: 0 },
+        Event::Inference(_) | Event::LayerOutput { .. } => {
+            LinkEvent::Progress { done: 0, layers: 0 }
+        }
     }
 }
 
@@ -234,12 +238,28 @@ fn model_of(model: host::Model) -> Model {
     }
 }
 
+fn bits(element: Element) -> u32 {
+    match element {
+        Element::I8 => 8,
+        Element::I16 => 16,
+    }
+}
+
+fn layer_of(layer: host::Layer) -> Layer {
+    Layer {
+        bits: bits(layer.element),
+        name: layer.name,
+        operator: layer.operator,
+        bytes: layer.bytes,
+        exponent: layer.exponent,
+        dims: layer.dims,
+        channels_last: layer.channels_last,
+    }
+}
+
 fn tensor_of(tensor: host::Tensor) -> Tensor {
     Tensor {
-        bits: match tensor.element {
-            Element::I8 => 8,
-            Element::I16 => 16,
-        },
+        bits: bits(tensor.element),
         name: tensor.name,
         dims: tensor.dims,
         exponent: tensor.exponent,
@@ -248,9 +268,26 @@ fn tensor_of(tensor: host::Tensor) -> Tensor {
     }
 }
 
+fn set(object: &Object, name: &str, value: JsValue) -> Result<bool, JsValue> {
+    Reflect::set(object, &name.into(), &value)
+}
+
+fn happened(event: Object) -> Result<JsValue, JsValue> {
+    let action = Object::new();
+    set(&action, "do", "event".into())?;
+    set(&action, "event", event.into())?;
+    Ok(action.into())
+}
+
+fn layer_output(layer: u16, bytes: &[u8]) -> Result<JsValue, JsValue> {
+    let event = Object::new();
+    set(&event, "type", "layerOutput".into())?;
+    set(&event, "layer", layer.into())?;
+    set(&event, "bytes", Uint8Array::from(bytes).into())?;
+    happened(event)
+}
+
 fn finished(inference: &host::Inference) -> Result<JsValue, JsValue> {
-    let set =
-        |object: &Object, name: &str, value: JsValue| Reflect::set(object, &name.into(), &value);
     let outputs: Array = (inference.outputs.iter())
         .map(|bytes| JsValue::from(Uint8Array::from(bytes.as_slice())))
         .collect();
@@ -259,8 +296,5 @@ fn finished(inference: &host::Inference) -> Result<JsValue, JsValue> {
     set(&event, "outputs", outputs.into())?;
     set(&event, "cycles", JsValue::from_f64(inference.cycles as f64))?;
     set(&event, "layerCycles", to_js(&inference.layer_cycles)?)?;
-    let action = Object::new();
-    set(&action, "do", "event".into())?;
-    set(&action, "event", event.into())?;
-    Ok(action.into())
+    happened(event)
 }

@@ -184,14 +184,13 @@ impl LinkClient {
     }
 
     /// Job: one run as [`infer`](Self::infer), that stops behind every layer to fetch its output: an
-    /// [`Event::LayerOutput`] for each, and [`Event::Inference`] at the end. `layers` is what
-    /// [`describe_layers`](Self::describe_layers) gave. A firmware that is too old for it refuses
+    /// [`Event::LayerOutput`] for each, and [`Event::Inference`] at the end. `layer_bytes` are the sizes
+    /// of the outputs, which [`describe_layers`](Self::describe_layers) gave. A firmware that is too old for it refuses
     /// ([`ErrorCode::UnknownRequest`](crate::ErrorCode)).
-    pub fn trace(&mut self, inputs: Vec<Vec<u8>>, layers: &[Layer]) {
-        let bytes = layers.iter().map(|layer| layer.bytes).collect();
+    pub fn trace(&mut self, inputs: Vec<Vec<u8>>, layer_bytes: Vec<u32>) {
         let work = self
             .connected_model()
-            .and_then(|model| Work::trace(model, inputs, bytes, self.options.restarts));
+            .and_then(|model| Work::trace(model, inputs, layer_bytes, self.options.restarts));
         match work {
             Ok(work) => self.start(work),
             Err(error) => self.fail(error),
