@@ -248,8 +248,8 @@ export function exportEspdl(
 /** The quantization table of a report as ESP-DL's toolkit keeps it: a pickled dictionary of scales. */
 export function tablePickle(model: Model, report: Report): Uint8Array;
 
-/** A zip of text files, such as {@link exportEspdl}'s. */
-export function zipFiles(files: { name: string; contents: string }[]): Uint8Array;
+/** A zip, the same bytes for the same files: {@link exportEspdl}'s, {@link flashFiles}'s. */
+export function zipFiles(files: { name: string; contents: string | Uint8Array }[]): Uint8Array;
 
 // --- Simulating -----------------------------------------------------------------------------
 
@@ -296,6 +296,8 @@ export interface FlashOptions {
   baud: number;
   stub: boolean;
   resetBefore: boolean;
+  /** The loader may run already, as after a reset that took the port along: ask for it before any reset. */
+  askFirst?: boolean;
   resetAfter: boolean;
   /** Leave out what the board already holds. */
   skipEqual: boolean;
@@ -396,10 +398,40 @@ export interface FlashFiles {
   parts: { path: string; offset: number; bytes: Uint8Array }[];
 }
 
-export function flashFiles(firmware: Firmware, model: Uint8Array | undefined, name: string, version: string): FlashFiles;
+/** `name` is what the install page shows; without `version` the manifest names this package's. */
+export function flashFiles(
+  firmware: Firmware,
+  model: Uint8Array | undefined,
+  name: string,
+  version?: string,
+): FlashFiles;
 
-/** What a board's text since its reset says it is doing, and what to do; `bytes` came, of any kind. */
-export function diagnose(log: string, bytes: number): { code: string; advice: string };
+/** A trouble in words: what is the matter, and what to try, likeliest first. */
+export interface TroubleWords {
+  code: string;
+  message: string;
+  remedies: string[];
+}
+
+/** What a board's text since its reset says it is doing; `bytes` came, of any kind. */
+export function diagnose(log: string, bytes: number, wanted: "loader" | "runtime"): TroubleWords;
+
+/** Why there is no port to talk over, for the caller who found out. */
+export type PortTrouble =
+  | "port-busy"
+  | "port-no-permission"
+  | "port-not-found"
+  /** It can't be opened, and the browser does not say why. */
+  | "port-not-opened"
+  | "port-open-here"
+  | "port-not-allowed"
+  | "port-not-chosen"
+  | "port-lost"
+  /** The board restarted, and its port did not come back. */
+  | "port-away";
+
+/** `linux`: whether the page runs there, where the user's rights may be the reason. */
+export function portTrouble(code: PortTrouble, linux: boolean): TroubleWords;
 
 // --- The link to a running board ------------------------------------------------------------
 
@@ -497,20 +529,26 @@ export class Link {
 
 export interface VirtualBoardOptions {
   flashBytes?: number;
-  personality?: "uart-bridge" | "usb-serial-jtag";
+  personality?: "uart-bridge" | "usb-serial-jtag" | "usb-otg";
   bootMode?: "auto" | "held-in-loader" | "no-auto-reset";
   /** 9: ESP32-S3. */
   chipId?: number;
   securityFlags?: number;
   /** An odd number of set bits: flash encryption is on. */
   flashCryptCnt?: number;
+  /** Highest rate that the line carries. */
+  maxBaud?: number;
   faults?: VirtualBoardFault[];
 }
 
 /** Something going wrong; bytes are counted from 0 over the board's life. */
 export type VirtualBoardFault =
   | { fault: "flip-to-board" | "flip-to-host"; at: number; mask: number }
-  | { fault: "drop-to-board" | "drop-to-host"; at: number }
+  | { fault: "drop-to-board" | "drop-to-host" | "duplicate-to-board" | "duplicate-to-host"; at: number }
+  /** From this byte on nothing arrives for a while. */
+  | { fault: "delay-to-host"; at: number; ms: number }
+  /** The loader crashes at that byte from the host, and is silent until a reset. */
+  | { fault: "hang-at"; at: number }
   /** The cable is pulled after so many bytes from the host. */
   | { fault: "disconnect-after"; bytes: number }
   /** The chip never answers. */
@@ -526,6 +564,8 @@ export class VirtualBoard {
   setBaud(rate: number): void;
   /** It is now `nowMs` by any clock that never goes back. */
   tick(nowMs: number): void;
+  /** The cable is put back, or the new device opened that came after a reset. */
+  replug(): void;
   readonly connected: boolean;
   readonly flash: Uint8Array;
   free(): void;

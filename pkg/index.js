@@ -11,6 +11,7 @@ import initialise, {
   exportEspdl,
   flashFiles,
   options,
+  portTrouble,
   quantize as quantizeWith,
   tablePickle,
   zipFiles,
@@ -28,6 +29,7 @@ export {
   exportEspdl,
   flashFiles,
   options,
+  portTrouble,
   tablePickle,
   zipFiles,
 };

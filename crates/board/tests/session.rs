@@ -219,7 +219,7 @@ fn silence_and_application_logs_are_told_apart() {
         faults: vec![Fault::Mute],
         ..BoardOptions::default()
     };
-    assert_eq!(refused(mute, Link::UartBridge).0, FlashError::NoAnswer);
+    assert_eq!(refused(mute, Link::UartBridge).0.code(), "no-answer");
 
     // No auto-reset circuit: the application (here: the ROM without one) keeps talking.
     let no_reset = BoardOptions {
@@ -357,6 +357,26 @@ fn over_usb_otg_the_watchdog_restarts_and_the_port_changes() {
     assert!(!board.connected(), "a new device comes instead");
     board.replug();
     assert!(board.connected() && holds(&board, &plan));
+}
+
+#[test]
+fn a_loader_that_runs_already_is_not_reset() {
+    for (boot_mode, resets) in [(BootMode::HeldInLoader, false), (BootMode::Auto, true)] {
+        let mut board = board(BoardOptions {
+            boot_mode,
+            ..BoardOptions::default()
+        });
+        let options = Options {
+            ask_first: true,
+            reset_after: false,
+            ..Options::default()
+        };
+        let plan = Images::new(3).plan();
+        let (outcome, log) = drive(&mut Flasher::new(plan.clone(), options), &mut board);
+        outcome.unwrap();
+        assert_eq!(!log.signals.is_empty(), resets, "{:?}", log.signals);
+        assert!(holds(&board, &plan));
+    }
 }
 
 #[test]

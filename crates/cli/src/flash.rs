@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use fixpoint_flash::manifest::Manifest;
-use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Summary, plan};
+use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Start, Summary, plan};
 use fixpoint_protocol::host::{self, Board, LinkClient};
 use fixpoint_runtime::{AlignedBytes, Model};
 
@@ -158,6 +158,10 @@ fn manifest_plan(path: &Path) -> Result<fixpoint_flash::FlashPlan, Failure> {
 
 /// Waits for the runtime's answer after the restart.
 fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Result<(), Failure> {
+    if let (Start::PortChanges, Some(advice)) = (summary.start, summary.start.advice()) {
+        note(&format!("the flash was written and verified. {advice}"));
+        return Ok(());
+    }
     port.set_baud(CONSOLE_BAUD)?;
     if !summary.restarted {
         port.reconnect()?;

@@ -227,17 +227,17 @@ fn usb_ids(address: &str) -> Option<(u16, u16)> {
 fn explain(address: &str, error: &serialport::Error) -> Failure {
     let remedy = match error.kind {
         serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => {
-            PortTrouble::NoPermission.advice().to_owned()
+            PortTrouble::NoPermission.remedy().to_owned()
         }
         serialport::ErrorKind::Io(ErrorKind::NotFound) => match serialport::available_ports() {
             Ok(ports) if !ports.is_empty() => {
                 let names: Vec<String> = ports.into_iter().map(|port| port.port_name).collect();
                 format!("ports that are there: {}", names.join(", "))
             }
-            _ => PortTrouble::NotFound.advice().to_owned(),
+            _ => PortTrouble::NotFound.remedy().to_owned(),
         },
         // Linux tells a port in use as no device.
-        _ => PortTrouble::Busy.advice().to_owned(),
+        _ => PortTrouble::Busy.remedy().to_owned(),
     };
     Failure::new(format!("{address} can't be opened: {error}")).help(remedy)
 }

@@ -41,7 +41,8 @@ pub(crate) async fn connect(
             break;
         }
         line.forget_log();
-        if reset_first {
+        let asks = options.ask_first && attempt == 0 && !again;
+        if reset_first && !asks {
             line.play(reset::into_loader(options.link, attempt)).await?;
         }
         for _ in 0..SYNCS_PER_ATTEMPT {

@@ -1,5 +1,7 @@
 //! What can go wrong in a flashing session, and what the person at the board can do about it.
 
+use crate::port::PortTrouble;
+use fixpoint_protocol::host::{Diagnosis, Wanted};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use thiserror::Error;
 
@@ -13,14 +15,9 @@ pub enum FlashError {
     Cancelled,
     #[error("The port was closed or unplugged during {during}.")]
     PortLost { during: &'static str },
-    #[error("The board sent nothing at all.")]
-    NoAnswer,
-    #[error("The board is running its application instead of the loader.")]
-    NotInLoader { boot_log: String },
-    #[error("The board says that it waits for a download, but does not answer.")]
-    LoaderSilent { boot_log: String },
-    #[error("Bytes arrive, but they are neither text nor answers of a loader.")]
-    Noise { bytes: u64 },
+    /// Nobody answers SYNC, and what is heard instead.
+    #[error("{}", .doing.message(Wanted::Loader))]
+    NoLoader { doing: Diagnosis, boot_log: String },
     #[error("This is an {found}, and the firmware is for the ESP32-S3.")]
     WrongChip { found: String },
     #[error("This chip is revision {found}, and the firmware is for {wanted}.")]
@@ -59,10 +56,14 @@ impl FlashError {
         match self {
             Self::Cancelled => "cancelled",
             Self::PortLost { .. } => "port-lost",
-            Self::NoAnswer => "no-answer",
-            Self::NotInLoader { .. } => "not-in-loader",
-            Self::LoaderSilent { .. } => "loader-silent",
-            Self::Noise { .. } => "noise",
+            Self::NoLoader { doing, .. } => match doing {
+                Diagnosis::Silent => "no-answer",
+                Diagnosis::DownloadMode => "loader-silent",
+                Diagnosis::Noise => "noise",
+                Diagnosis::Brownout => "brownout",
+                Diagnosis::OtherChip => "wrong-chip",
+                _ => "not-in-loader",
+            },
             Self::WrongChip { .. } => "wrong-chip",
             Self::WrongRevision { .. } => "wrong-revision",
             Self::SecureDownloadMode => "secure-download-mode",
@@ -82,22 +83,9 @@ impl FlashError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Cancelled => "Flash again when ready: what is already on the board is skipped.",
-            Self::PortLost { .. } => {
-                "Plug the board in again, choose its port and flash again: what is already there is skipped."
-            }
-            Self::NoAnswer => {
-                "Check that this is the board's port and that the cable carries data, then hold BOOT, tap RESET, release BOOT and try again."
-            }
-            Self::NotInLoader { .. } => {
-                "This board has no automatic reset: hold BOOT, tap RESET, release BOOT and try again."
-            }
-            Self::LoaderSilent { .. } => {
-                "The line towards the board may be broken: try another cable or USB port, or the board's other USB socket."
-            }
-            Self::Noise { .. } => {
-                "Another program may be using the port, or it belongs to another device: close serial monitors, check the port and try again."
-            }
-            Self::WrongChip { .. } => "Connect an ESP32-S3 board. Nothing was changed on this one.",
+            Self::PortLost { .. } => PortTrouble::Lost.remedy(),
+            Self::NoLoader { doing, .. } => doing.remedy(Wanted::Loader),
+            Self::WrongChip { .. } => Diagnosis::OtherChip.remedy(Wanted::Loader),
             Self::WrongRevision { .. } => {
                 "Use firmware built for this revision, or another board. Nothing was changed on this one."
             }
@@ -131,7 +119,7 @@ impl FlashError {
     /// The boot log that led to the verdict, when there was one.
     pub fn boot_log(&self) -> Option<&str> {
         match self {
-            Self::NotInLoader { boot_log } | Self::LoaderSilent { boot_log } => Some(boot_log),
+            Self::NoLoader { boot_log, .. } if !boot_log.is_empty() => Some(boot_log),
             _ => None,
         }
     }

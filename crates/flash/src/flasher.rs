@@ -17,6 +17,7 @@
 use crate::error::FlashError;
 use crate::line::Line;
 use crate::plan::{FlashPlan, Role};
+use crate::port::PortTrouble;
 use crate::session;
 use serde::Serialize;
 use std::{
@@ -91,6 +92,8 @@ pub struct Options {
     pub stub_from: u32,
     /// Reset into the loader first; `false` when the board already waits there.
     pub reset_before: bool,
+    /// The loader may run already, as after a reset that took the port along: ask for it before any reset.
+    pub ask_first: bool,
     /// Start the application at the end.
     pub reset_after: bool,
     /// Leave out what the board already holds.
@@ -105,6 +108,7 @@ impl Default for Options {
             stub: true,
             stub_from: 32 << 10,
             reset_before: true,
+            ask_first: false,
             reset_after: true,
             skip_equal: true,
         }
@@ -246,9 +250,7 @@ impl Start {
             Self::Loader => Some(
                 "The board is in its loader again: release BOOT, or take off what pulls GPIO0 low, and press RESET.",
             ),
-            Self::PortChanges => Some(
-                "The board restarts and comes back as a new port: choose it when it appears, or press RESET if it does not.",
-            ),
+            Self::PortChanges => Some(PortTrouble::Away.remedy()),
             Self::Silent => Some(
                 "Nothing was heard from the board after its restart: press RESET, and if that changes nothing, unplug it and plug it in again.",
             ),

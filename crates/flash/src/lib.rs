@@ -23,6 +23,7 @@ pub mod manifest;
 mod packet;
 pub mod partition;
 pub mod plan;
+mod port;
 mod reset;
 mod session;
 mod slip;
@@ -30,10 +31,11 @@ mod start;
 mod stub;
 mod write;
 
-pub use diagnosis::{Diagnosis, PortTrouble, other_chip};
 pub use error::FlashError;
+pub use fixpoint_protocol::host::{Diagnosis, Wanted};
 pub use flasher::{
     Action, ChipInfo, Event, Flasher, Link, Options, Outcome, Phase, Progress, SegmentSummary,
     Start, Summary,
 };
 pub use plan::{FlashPlan, Prebuilt, Role, Segment, Slot};
+pub use port::PortTrouble;

@@ -54,6 +54,7 @@ use crate::plan::{FlashPlan, Role};
 use crate::start;
 use crate::write;
 use espflash::command::Command;
+use fixpoint_protocol::host::Diagnosis;
 
 /// Times the loader is entered anew after the link was lost.
 const MAX_ROUNDS: usize = 4;
@@ -93,7 +94,8 @@ pub(crate) async fn run(
     let restarted = match &result {
         _ if session.start != Start::NotTried => true,
         // Ends in the application whatever happened; a board left in the loader looks dead.
-        Err(FlashError::PortLost { .. } | FlashError::NoAnswer) => false,
+        Err(FlashError::PortLost { .. }) => false,
+        Err(FlashError::NoLoader { doing, .. }) if *doing == Diagnosis::Silent => false,
         _ => start::through_lines(&line, &options).await,
     };
     let mut summary = result?;
@@ -102,7 +104,9 @@ pub(crate) async fn run(
         Start::NotTried if restarted => start::listen(&line, options.link).await,
         start => start,
     };
-    if let Some(advice) = summary.start.advice().filter(|_| restarted) {
+    // A port that goes is the caller's to find again; what it does next is not known here.
+    let heard = restarted && summary.start != Start::PortChanges;
+    if let Some(advice) = summary.start.advice().filter(|_| heard) {
         line.note(advice);
     }
     line.phase(Phase::Done);

@@ -25,6 +25,7 @@ struct Options {
     chip_id: Option<u32>,
     security_flags: Option<u32>,
     flash_crypt_cnt: Option<u8>,
+    max_baud: Option<u32>,
     faults: Vec<Fault>,
 }
 
@@ -36,6 +37,10 @@ enum Fault {
     DropToBoard { at: u64 },
     FlipToHost { at: u64, mask: u8 },
     DropToHost { at: u64 },
+    DuplicateToBoard { at: u64 },
+    DuplicateToHost { at: u64 },
+    DelayToHost { at: u64, ms: u32 },
+    HangAt { at: u64 },
     DisconnectAfter { bytes: u64 },
     Mute,
     StubDoesNotStart,
@@ -48,6 +53,10 @@ impl From<Fault> for board::Fault {
             Fault::DropToBoard { at } => board::Fault::DropToBoard { at },
             Fault::FlipToHost { at, mask } => board::Fault::FlipToHost { at, mask },
             Fault::DropToHost { at } => board::Fault::DropToHost { at },
+            Fault::DuplicateToBoard { at } => board::Fault::DuplicateToBoard { at },
+            Fault::DuplicateToHost { at } => board::Fault::DuplicateToHost { at },
+            Fault::DelayToHost { at, ms } => board::Fault::DelayToHost { at, ms },
+            Fault::HangAt { at } => board::Fault::HangAt { at },
             Fault::DisconnectAfter { bytes } => board::Fault::DisconnectAfter { bytes },
             Fault::Mute => board::Fault::Mute,
             Fault::StubDoesNotStart => board::Fault::StubDoesNotStart,
@@ -60,6 +69,7 @@ impl From<Fault> for board::Fault {
 enum Personality {
     UartBridge,
     UsbSerialJtag,
+    UsbOtg,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +93,7 @@ impl VirtualBoard {
         let options = board::Options {
             flash_bytes: chosen.flash_bytes.unwrap_or(usual.flash_bytes),
             personality: match chosen.personality {
+                Some(Personality::UsbOtg) => board::Personality::UsbOtg,
                 Some(Personality::UsbSerialJtag) => board::Personality::UsbSerialJtag,
                 Some(Personality::UartBridge) => board::Personality::UartBridge,
                 None => usual.personality,
@@ -96,6 +107,7 @@ impl VirtualBoard {
             chip_id: chosen.chip_id.unwrap_or(usual.chip_id),
             security_flags: chosen.security_flags.unwrap_or(usual.security_flags),
             flash_crypt_cnt: chosen.flash_crypt_cnt.unwrap_or(usual.flash_crypt_cnt),
+            max_baud: chosen.max_baud.unwrap_or(usual.max_baud),
             faults: chosen.faults.into_iter().map(board::Fault::from).collect(),
             ..usual
         };
@@ -136,7 +148,12 @@ impl VirtualBoard {
         self.inner.tick(whole as u32);
     }
 
-    /// Whether the cable is plugged in.
+    /// The cable is put back, or the new device opened that came after a reset.
+    pub fn replug(&mut self) {
+        self.inner.replug();
+    }
+
+    /// Whether the cable is plugged in, and the device on it the one that was opened.
     #[wasm_bindgen(getter)]
     pub fn connected(&self) -> bool {
         self.inner.connected()

@@ -2,8 +2,7 @@
 
 use std::io::{Cursor, Write};
 
-use js_sys::Uint8Array;
-use serde::Deserialize;
+use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
@@ -52,23 +51,27 @@ pub fn table_pickle(model: &Model, report: JsValue) -> Result<Vec<u8>, JsValue> 
     ))
 }
 
-#[derive(Deserialize)]
-struct TextFile {
-    name: String,
-    contents: String,
-}
-
-/// A zip of text files, the same bytes for the same files.
+/// A zip, the same bytes for the same files. `files` is an array of `name` and `contents`: text, or bytes.
 #[wasm_bindgen(js_name = zipFiles)]
-pub fn zip_files(files: JsValue) -> Result<Vec<u8>, JsValue> {
-    let files: Vec<TextFile> = from_js(files, "files")?;
+pub fn zip_files(files: Array) -> Result<Vec<u8>, JsValue> {
+    let failed =
+        |e: &dyn std::fmt::Display| coded(Code::Export, format!("The zip can't be written: {e}"));
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for TextFile { name, contents } in files {
+    for file in files {
+        let get = |field: &str| Reflect::get(&file, &field.into());
+        let contents = get("contents")?;
+        let bytes = match (contents.as_string(), contents.dyn_into::<Uint8Array>()) {
+            (Some(text), _) => Some(text.into_bytes()),
+            (None, Ok(bytes)) => Some(bytes.to_vec()),
+            (None, Err(_)) => None,
+        };
+        let (Some(name), Some(bytes)) = (get("name")?.as_string(), bytes) else {
+            let what = "A file of a zip has a name, and contents of text or bytes.";
+            return Err(coded(Code::Argument, what));
+        };
         zip.start_file(name, SimpleFileOptions::default())
-            .and_then(|()| Ok(zip.write_all(contents.as_bytes())?))
-            .map_err(|e| coded(Code::Export, format!("The zip can't be written: {e}")))?;
+            .and_then(|()| Ok(zip.write_all(&bytes)?))
+            .map_err(|e| failed(&e))?;
     }
-    zip.finish()
-        .map(Cursor::into_inner)
-        .map_err(|e| coded(Code::Export, format!("The zip can't be written: {e}")))
+    zip.finish().map(Cursor::into_inner).map_err(|e| failed(&e))
 }

@@ -25,6 +25,8 @@ struct Options {
     baud: u32,
     stub: bool,
     reset_before: bool,
+    #[serde(default)]
+    ask_first: bool,
     reset_after: bool,
     skip_equal: bool,
 }
@@ -71,6 +73,7 @@ impl Flasher {
             baud: options.baud,
             stub: options.stub,
             reset_before: options.reset_before,
+            ask_first: options.ask_first,
             reset_after: options.reset_after,
             skip_equal: options.skip_equal,
             ..flash::Options::default()
@@ -131,13 +134,14 @@ impl Flasher {
 }
 
 /// Everything a blank board needs, as files for esp-web-tools and esptool: an object with `manifest`
-/// (text of `manifest.json`), `merged` (one image from offset 0) and `parts`.
+/// (text of `manifest.json`), `merged` (one image from offset 0) and `parts`. Without `version` the
+/// manifest names this package's.
 #[wasm_bindgen(js_name = flashFiles)]
 pub fn flash_files(
     firmware: &JsValue,
     model: Option<Vec<u8>>,
     name: &str,
-    version: &str,
+    version: Option<String>,
 ) -> Result<JsValue, JsValue> {
     let (bootloader, table, runtime) = (
         part(firmware, "bootloader")?,
@@ -160,6 +164,7 @@ pub fn flash_files(
         Reflect::set(&file, &"bytes".into(), &Uint8Array::from(&bytes[..]))?;
         files.push(&file);
     }
+    let version = version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
     let manifest = Manifest::of(name, version, &parts).to_json();
     let all = Object::new();
     Reflect::set(&all, &"manifest".into(), &manifest.into())?;
@@ -168,20 +173,45 @@ pub fn flash_files(
     Ok(all.into())
 }
 
-/// What a board's text says it is doing: an object with `code` and `advice`. `bytes`: how many came, of any kind.
+/// What a board's text says it is doing, as an object with `code`, `message` and `remedies`. `bytes`: how many
+/// came, of any kind; `wanted`: `loader` or `runtime`.
 #[wasm_bindgen]
-pub fn diagnose(log: &str, bytes: f64) -> Result<JsValue, JsValue> {
-    let diagnosis = flash::Diagnosis::of(log, bytes as u64);
+pub fn diagnose(log: &str, bytes: f64, wanted: &str) -> Result<JsValue, JsValue> {
+    let doing = flash::Diagnosis::of(log, bytes as u64);
+    let wanted = match wanted {
+        "loader" => flash::Wanted::Loader,
+        "runtime" => flash::Wanted::Runtime,
+        other => {
+            return Err(coded(
+                Code::Argument,
+                format!("{other} is nothing a board runs"),
+            ));
+        }
+    };
     to_js(&Advice {
-        code: diagnosis.code(),
-        advice: diagnosis.advice(),
+        code: doing.code(),
+        message: doing.message(wanted),
+        remedies: vec![doing.remedy(wanted)],
+    })
+}
+
+/// Words for a port that can't be had, as an object with `code`, `message` and `remedies`.
+#[wasm_bindgen(js_name = portTrouble)]
+pub fn port_trouble(code: &str, linux: bool) -> Result<JsValue, JsValue> {
+    let trouble = flash::PortTrouble::of_code(code)
+        .ok_or_else(|| coded(Code::Argument, format!("{code} is no trouble of a port")))?;
+    to_js(&Advice {
+        code: trouble.code(),
+        message: trouble.message(),
+        remedies: trouble.remedies(linux),
     })
 }
 
 #[derive(Serialize)]
 struct Advice {
     code: &'static str,
-    advice: &'static str,
+    message: &'static str,
+    remedies: Vec<&'static str>,
 }
 
 #[derive(Serialize)]

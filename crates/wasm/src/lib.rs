@@ -22,7 +22,7 @@ mod simulate;
 
 pub use board::VirtualBoard;
 pub use export::{export_espdl, table_pickle, zip_files};
-pub use flash::{Flasher, diagnose, flash_files};
+pub use flash::{Flasher, diagnose, flash_files, port_trouble};
 pub use link::Link;
 pub use quantize::{Model, Quantized, options, quantize};
 pub use samples::Samples;

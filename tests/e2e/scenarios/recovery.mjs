@@ -34,7 +34,7 @@ async function succeeds(p, name) {
 
 /** What each must be called on the page, and whether pressing buttons is the advice. */
 const failures = [
-  { name: "mute", options: { faults: [{ fault: "mute" }] }, says: /sent nothing at all/, drawn: true },
+  { name: "mute", options: { faults: [{ fault: "mute" }] }, says: /sends nothing/, drawn: true },
   { name: "no automatic reset", options: { bootMode: "no-auto-reset" }, says: /hold BOOT, tap RESET/, drawn: true },
   { name: "another chip", options: { chipId: 5 }, says: /ESP32-C3.*for the ESP32-S3/s },
   { name: "secure boot", options: { securityFlags: 1 }, says: /Secure boot is on/ },

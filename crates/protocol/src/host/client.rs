@@ -8,6 +8,7 @@ use std::vec::Vec;
 use crate::{BUFFER_BYTES, Counters, Decoder, Frame, Reply, Step, VERSION};
 
 use super::console::Console;
+use super::diagnosis::Diagnosis;
 use super::error::LinkError;
 use super::job::{Board, Inference, Layer};
 use super::update::Update;
@@ -411,26 +412,16 @@ impl LinkClient {
     /// Why nobody answered `Hello`.
     fn diagnose(&self) -> LinkError {
         let Some(job) = &self.job else {
-            return LinkError::Silent;
+            return LinkError::NoRuntime(Diagnosis::Silent);
         };
-        let dropped = self
-            .decoder
-            .counters()
-            .dropped()
-            .wrapping_sub(job.counters.dropped());
         let text = self.console.tail();
-        let unreadable = text
-            .chars()
-            .filter(|&c| c == char::REPLACEMENT_CHARACTER)
-            .count();
-        if self.bytes_seen == job.bytes_seen && text.is_empty() {
-            LinkError::Silent
-        } else if text.contains("waiting for download") {
-            LinkError::DownloadMode
-        } else if dropped > 0 || unreadable * 4 > text.chars().count() {
-            LinkError::Garbled { dropped }
-        } else {
-            LinkError::OnlyText
-        }
+        let bytes = self.bytes_seen - job.bytes_seen + text.len() as u64;
+        let counters = self.decoder.counters();
+        let dropped = counters.dropped().wrapping_sub(job.counters.dropped());
+        LinkError::NoRuntime(match Diagnosis::of(text, bytes) {
+            // Broken frames among the text: the runtime, over a bad line.
+            Diagnosis::Application if dropped > 0 => Diagnosis::Noise,
+            doing => doing,
+        })
     }
 }

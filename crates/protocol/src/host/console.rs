@@ -6,8 +6,8 @@ use std::vec::Vec;
 /// Shortest run of printable bytes in a broken frame that is worth showing.
 const WORTH_SHOWING: usize = 12;
 
-/// How much of the latest text is kept to judge a board by.
-const TAIL: usize = 2048;
+/// How much of the latest text is kept to judge a board by: three boot logs.
+const TAIL: usize = 8192;
 
 #[derive(Debug, Default)]
 pub(super) struct Console {

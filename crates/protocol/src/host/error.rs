@@ -4,35 +4,16 @@ use std::string::String;
 
 use crate::{ErrorCode, VERSION};
 
+use super::diagnosis::{Diagnosis, Wanted};
 use super::job::Problem;
 
 /// Why a job failed. The client stays usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// Not a byte came.
-    #[error(
-        "The board sends nothing. Check that this is the board's port and that the cable carries data, press RESET on the board and try again."
-    )]
-    Silent,
-    /// The ROM waits for a download.
-    #[error(
-        "The board is in download mode and runs no firmware. Press RESET without holding BOOT, and try again."
-    )]
-    DownloadMode,
-    /// Text, but no frame.
-    #[error(
-        "Something is printing on this port but it does not answer: the board runs another firmware, or this one crashed. Flash the board from here, or look at its text."
-    )]
-    OnlyText,
-    /// Bytes, but neither text nor a whole frame.
-    #[error(
-        "What arrives from the board is garbled ({dropped} broken messages). Check the baud rate and the cable, close other programs that use the port, and try again."
-    )]
-    Garbled {
-        /// Messages with a wrong checksum.
-        dropped: u32,
-    },
+    /// Nobody answers, and what is heard instead.
+    #[error("{} {}", .0.message(Wanted::Runtime), .0.remedy(Wanted::Runtime))]
+    NoRuntime(Diagnosis),
     /// The board answered before and stopped.
     #[error(
         "The board stopped answering {during}. If its text shows an error, note it; press RESET on the board and try again."
@@ -117,10 +98,16 @@ impl LinkError {
     /// A stable name for scripts and for the page's own wording.
     pub fn code(&self) -> &'static str {
         match self {
-            LinkError::Silent => "link-silent",
-            LinkError::DownloadMode => "link-download-mode",
-            LinkError::OnlyText => "link-only-text",
-            LinkError::Garbled { .. } => "link-garbled",
+            LinkError::NoRuntime(doing) => match doing {
+                Diagnosis::Silent => "link-silent",
+                Diagnosis::DownloadMode => "link-download-mode",
+                Diagnosis::NothingToStart => "link-nothing-to-start",
+                Diagnosis::CrashLoop => "link-crash-loop",
+                Diagnosis::Brownout => "link-brownout",
+                Diagnosis::OtherChip => "link-other-chip",
+                Diagnosis::Application => "link-only-text",
+                Diagnosis::Noise => "link-garbled",
+            },
             LinkError::Lost { .. } => "link-lost",
             LinkError::OtherVersion { .. } => "link-other-version",
             LinkError::NoModel(_) => "link-no-model",

@@ -17,11 +17,13 @@
 
 mod client;
 mod console;
+mod diagnosis;
 mod error;
 mod job;
 mod update;
 mod work;
 
 pub use client::{Action, Event, LinkClient, Options};
+pub use diagnosis::{Diagnosis, Wanted, other_chip};
 pub use error::LinkError;
 pub use job::{Board, Inference, Layer, Model, Problem, Tensor};
