@@ -10,7 +10,7 @@ use clients::{Wire, esptool, run, said};
 use fixpoint_board::{BootMode, Options as BoardOptions, VirtualBoard};
 use fixpoint_flash::{FlashPlan, Flasher, Link, Options, partition};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Spread as trained weights are: sums of four small numbers.
 fn weights(seed: u64, length: usize) -> Vec<u8> {
@@ -53,8 +53,7 @@ fn ours(flash: &[u8], plan: &FlashPlan) -> (Vec<u8>, Wire) {
 }
 
 /// esptool with the same files at the same places.
-fn theirs(flash: &[u8], plan: &FlashPlan) -> Option<Wire> {
-    let tool = esptool()?;
+fn theirs(tool: &PathBuf, flash: &[u8], plan: &FlashPlan) -> Wire {
     let mut arguments: Vec<String> = [
         "write-flash",
         "--flash-mode",
@@ -74,9 +73,9 @@ fn theirs(flash: &[u8], plan: &FlashPlan) -> Option<Wire> {
         arguments.push(path.to_str().unwrap().to_owned());
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (output, _, wire) = run(&tool, true, flash.to_vec(), &arguments);
+    let (output, _, wire) = run(tool, true, flash.to_vec(), &arguments);
     said(&output);
-    Some(wire)
+    wire
 }
 
 #[test]
@@ -108,19 +107,19 @@ fn four_scenarios_beside_esptool() {
         ),
     ];
     let total = first.plan().total_bytes();
+    let tool = esptool();
     println!(
-        "images of {total} B, a model of {} B among them",
+        "images of {total} B, a model of {} B among them; bytes out, bytes in, round trips",
         first.model.len()
     );
-    println!("{:16} {:>28} {:>28}", "", "ours", "esptool");
+    println!("{:16} {:>26} {:>26}", "", "fixpoint", "esptool");
     let mut rows = Vec::new();
     for (name, flash, plan, their_plan) in &scenarios {
         let (_, ours) = ours(flash, plan);
-        let theirs = theirs(flash, their_plan);
-        let show =
-            |wire: &Wire| format!("{} out, {} in, {} turns", wire.out, wire.back, wire.turns);
+        let theirs = tool.as_ref().map(|tool| theirs(tool, flash, their_plan));
+        let show = |wire: &Wire| format!("{:>8} {:>8} {:>8}", wire.out, wire.back, wire.turns);
         let beside = theirs.as_ref().map_or("not there".into(), show);
-        println!("{name:16} {:>28} {beside:>28}", show(&ours));
+        println!("{name:16} {:>26} {beside:>26}", show(&ours));
         rows.push((ours, theirs));
     }
     let limit = new_model.model.len() as u64 * 105 / 100;

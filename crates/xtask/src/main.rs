@@ -17,6 +17,7 @@ mod stamp;
 mod test;
 mod tidy;
 mod wasm;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ cargo xtask <verb>
   firmware [VERB]            build (the default), run, selftest, check or update the firmware
   bench device [--layers]    what layers and networks cost on the chip, from the emulator
                              (--layers: every layer of the networks)
+  bench wire                 what flashing sends and waits for, beside esptool where there is one
   test                       everything there is to test
   test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
 ";
@@ -81,6 +83,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["firmware", verb @ ..] => firmware::dispatch(verb),
         ["bench", "device"] => firmware::bench(false),
         ["bench", "device", "--layers"] => firmware::bench(true),
+        ["bench", "wire"] => wire::bench(),
         ["test", stages @ ..] => test::run(stages),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
