@@ -1,162 +1,5 @@
-// Convolutions on the vector unit. What a run is, and why the bits are those of the portable kernels,
-// is in crates/vector; offsets from a2 are those of `Run`, from a7 those of `Piece`
-// (crates/vector/src/unit.rs). `\bits` is 8 or 16. call0 ABI.
-//
-// Roles: a2 run, a3 elements of the pixel, a4 pixels left, a5 output of the pixel; q0 and q1 weights
-// (even and odd products, so that what is loaded is used two instructions later), q2 to q4 elements,
-// q5 the result, q6 and q7 its limits.
-
-    // ---- parts ----
-
-    // A whole vector of elements, q\x, times weights from a\w on, of which two vectors are loaded.
-    .macro products bits, x, w
-    .if \bits == 8
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    ee.vsmulas.s8.qacc.ld.incp q(\n & 1), a\w, q(\n & 1), q\x, \n
-    .endr
-    .else
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
-    ee.vsmulas.s16.qacc.ld.incp q(\n & 1), a\w, q(\n & 1), q\x, \n
-    .endr
-    .endif
-    .endm
-
-    // Lane by lane; the next weights are loaded to q\next.
-    .macro lanes_load bits, next, w, x, weights
-    .if \bits == 8
-    ee.vmulas.s8.qacc.ld.ip q\next, a\w, 16, q\x, q\weights
-    .else
-    ee.vmulas.s16.qacc.ld.ip q\next, a\w, 16, q\x, q\weights
-    .endif
-    .endm
-
-    // The lanes shifted by a\by, where the result stays, and saturated to q\to.
-    .macro shifted bits, to, by
-    .if \bits == 8
-    ee.srcmb.s8.qacc q\to, a\by, 0
-    .else
-    ee.srcmb.s16.qacc q\to, a\by, 0
-    .endif
-    .endm
-
-    // The lanes from an image at a\at, which is stepped behind it.
-    .macro load_lanes at
-    ee.ld.qacc_l.l.128.ip a\at, 16
-    ee.ld.qacc_h.l.128.ip a\at, 16
-    ee.ld.qacc_l.h.32.ip a\at, 4
-    ee.ld.qacc_h.h.32.ip a\at, 12
-    .endm
-
-    .macro load_limits bits
-    addi    a6, a2, 32
-    addi    a8, a2, 34
-    .if \bits == 8
-    ee.vldbc.8 q6, a6
-    ee.vldbc.8 q7, a8
-    .else
-    ee.vldbc.16 q6, a6
-    ee.vldbc.16 q7, a8
-    .endif
-    .endm
-
-    .macro limit bits
-    .if \bits == 8
-    ee.vmax.s8 q5, q5, q6
-    ee.vmin.s8 q5, q5, q7
-    .else
-    ee.vmax.s16 q5, q5, q6
-    ee.vmin.s16 q5, q5, q7
-    .endif
-    .endm
-
-    // One more shift: a9 is 1, the step's mask in q4, the next one loaded.
-    .macro drain_step bits, masks
-    shifted \bits, 3, 9
-    ee.andq q3, q3, q4
-    // Bytes of which one is zero: the sum is their union.
-    ee.vadds.s8.ld.incp q4, a\masks, q5, q5, q3
-    .endm
-
-    // The result to q5: first shift in a8, 1 in a9, further shifts in a10, masks at a\masks.
-    .macro drain bits, masks
-    ee.vld.128.ip q5, a\masks, 16
-    shifted \bits, 3, 8
-    ee.vld.128.ip q4, a\masks, 16
-    ee.andq q5, q5, q3
-    loopnez a10, 91f
-    drain_step \bits, \masks
-91: limit   \bits
-    .endm
-
-    .macro enter
-    addi    a1, a1, -16
-    s32i    a12, a1, 0
-    s32i    a13, a1, 4
-    s32i    a14, a1, 8
-    s32i    a15, a1, 12
-    .endm
-
-    .macro leave
-    l32i    a12, a1, 0
-    l32i    a13, a1, 4
-    l32i    a14, a1, 8
-    l32i    a15, a1, 12
-    addi    a1, a1, 16
-    ret
-    .endm
-
-    // What a pixel of a general kernel begins with: lanes loaded, masks in a14, pieces in a7, their
-    // number in a9.
-    .macro pixel_start
-    l32i    a14, a2, 20
-    l32i    a7, a2, 12
-    load_lanes 14
-    l32i    a9, a2, 16
-    .endm
-
-    // The drain, and the elements stored, whole or, by a jump into the stores, one by one.
-    .macro pixel_end bits, name
-    l32i    a8, a2, 24
-    l32i    a10, a2, 28
-    movi    a9, 1
-    drain   \bits, 14
-    l32i    a8, a2, 48
-    l32i    a12, a2, 40
-    beqz    a8, 92f
-    ee.vst.128.ip q5, a5, 0
-    j       93f
-92: l32i    a6, a2, 52
-    l32i    a8, a2, 44
-    ee.vst.128.ip q5, a6, 0
-    // A pair has six bytes.
-    l32r    a11, .L\name\()_stored
-    addx2   a8, a8, a8
-    slli    a8, a8, 1
-    sub     a11, a11, a8
-    jx      a11
-    .if \bits == 8
-    .irp n, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
-    l8ui    a8, a6, \n
-    s8i     a8, a5, \n
-    .endr
-    .else
-    .irp n, 14, 12, 10, 8, 6, 4, 2, 0
-    l16ui   a8, a6, \n
-    s16i    a8, a5, \n
-    .endr
-    .endif
-\name\()_stored:
-93:
-    .endm
-
-    // On to the next pixel, if there is one.
-    .macro pixel_next again
-    l32i    a8, a2, 4
-    addi    a4, a4, -1
-    add     a5, a5, a12
-    add     a3, a3, a8
-    bnez    a4, \again
-    .endm
+// Convolutions over all input channels, on the vector unit.
+    .include "parts.inc"
 
     // fixpoint_unit_on(): this core may execute vector instructions from now on.
     .section .text.unit_on,"ax"
@@ -168,100 +11,257 @@ fixpoint_unit_on:
     rsync
     ret
 
+    // ---- what is not in line ----
+
+    // q5 to a5: sixteen bytes anywhere, or fewer, element by element, by a jump into the stores.
+    // Changes a6, a10, a11.
+    .macro store_function bits, bytes, all
+    .section .text.iram.store_i\bits,"ax"
+    .literal .Lstored_i\bits, stored_i\bits
+    .global fixpoint_store_i\bits
+    .p2align 2
+fixpoint_store_i\bits:
+    l32i    a10, a2, RUN_LANES
+    beqi    a10, \all, 1f
+    l32i    a6, a2, RUN_SCRATCH
+    // A pair has six bytes.
+    l32r    a11, .Lstored_i\bits
+    addx2   a10, a10, a10
+    slli    a10, a10, 1
+    ee.vst.128.ip q5, a6, 0
+    sub     a11, a11, a10
+    jx      a11
+    .if \bits == 8
+    .irp n, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
+    l8ui    a10, a6, \n
+    s8i     a10, a5, \n
+    .endr
+    .else
+    .irp n, 14, 12, 10, 8, 6, 4, 2, 0
+    l16ui   a10, a6, \n
+    s16i    a10, a5, \n
+    .endr
+    .endif
+stored_i\bits:
+    ret
+    // The core stores words at any address.
+1:
+    .irp n, 0, 1, 2, 3
+    ee.movi.32.a q5, a10, \n
+    s32i    a10, a5, 4 * \n
+    .endr
+    ret
+    .endm
+
+    store_function 8, 1, 16
+    store_function 16, 2, 8
+
+    // The image at ABOVE and the list's sum, times what stands for 1 above the split, to the lanes; the
+    // list is empty. Changes a6, a8, q0, q1.
+    .section .text.iram.fold,"ax"
+    .global fixpoint_fold
+    .p2align 2
+fixpoint_fold:
+    l32i    a8, a1, ABOVE
+    load_lanes 8, 12
+    addi    a8, a2, RUN_ONE_SPLIT
+    l32i    a6, a2, RUN_SCRATCH
+    ee.vldbc.8 q1, a8
+    addi    a6, a6, LIST
+    sub     a8, a13, a6
+    mov     a13, a6
+    srli    a8, a8, 4
+    ee.vld.128.ip q0, a6, 16
+    loopnez a8, 1f
+    ee.vmulas.s8.qacc.ld.ip q0, a6, 16, q0, q1
+1:  ret
+
+    // Bits 0 to 11 of each lane of 20 bits: of an image's first and second vector, and of its third.
+    .section .rodata.rest,"a"
+    .p2align 4
+    .global fixpoint_rest_masks
+fixpoint_rest_masks:
+    .byte 0xff, 0x0f, 0xf0, 0xff, 0x00, 0xff, 0x0f, 0xf0, 0xff, 0x00, 0xff, 0x0f, 0xf0, 0xff, 0x00, 0xff
+    .byte 0x0f, 0xf0, 0xff, 0x00, 0x0f, 0xf0, 0xff, 0x00, 0, 0, 0, 0, 0, 0, 0, 0
+
     // ---- one piece ----
 
+    // a7 gap from pixel to pixel, a8 first shift, a9 1, a10 further shifts, a12 vectors, a13 weights,
+    // a14 record, a15 step of the output.
     .macro point_kernel bits
+    .section .text.iram.point_i\bits,"ax"
+    .global fixpoint_point_i\bits
+    .p2align 2
+fixpoint_point_i\bits:
     enter
-    load_limits \bits
-    l32i    a6, a2, 12
-    l32i    a3, a2, 0
-    l32i    a7, a6, 0
-    l32i    a13, a6, 4
-    l32i    a12, a6, 12
-    add     a3, a3, a7
-    l32i    a7, a2, 4
+    l32i    a12, a2, RUN_VECTORS
+    l32i    a7, a2, RUN_X_STEP
+    l32i    a15, a2, RUN_Y_STEP
+    l32i    a13, a2, RUN_WEIGHTS
+    l32i    a14, a2, RUN_RECORD
     slli    a6, a12, 4
     sub     a7, a7, a6
-    l32i    a4, a2, 8
-    l32i    a5, a2, 36
-    l32i    a15, a2, 40
-    l32i    a8, a2, 24
-    l32i    a10, a2, 28
-    l32i    a14, a2, 20
     movi    a9, 1
-1:  mov     a6, a14
+    l32i    a4, a2, RUN_PIXELS
+1:  l32i    a8, a2, RUN_FIRST_SHIFT
+    l32i    a0, a2, RUN_MORE_SHIFTS
+2:  mov     a6, a14
     mov     a11, a13
-    load_lanes 6
+    load_lanes 6, 76
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
-    loopnez a12, 2f
+    loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
-2:  drain   \bits, 6
+3:  ee.vld.128.ip q5, a6, 16
+    shifted \bits, 3, 8
+    ee.vld.128.ip q4, a6, 16
+    ee.andq q5, q5, q3
+    loopnez a0, 4f
+    drain_step \bits, 9, 4, 3
+4:  limit   \bits, 4, 3
     add     a3, a3, a7
     addi    a4, a4, -1
     ee.vst.128.xp q5, a5, a15
-    bnez    a4, 1b
+    bnez    a4, 2b
+    next_row 1b
     leave
     .endm
 
-    .section .text.iram.point_i8,"ax"
-    .global fixpoint_point_i8
-    .p2align 2
-fixpoint_point_i8:
     point_kernel 8
-
-    .section .text.iram.point_i16,"ax"
-    .global fixpoint_point_i16
-    .p2align 2
-fixpoint_point_i16:
     point_kernel 16
 
     // ---- any pieces ----
 
-    // The lanes are split: what is above the shift goes to the list at a13.
-    .macro split_lanes
-    l32i    a6, a2, 52
-    l32i    a8, a2, 56
-    l32i    a10, a2, 60
-    ee.st.qacc_l.l.128.ip a6, 16
-    ee.st.qacc_h.l.128.ip a6, 16
-    ee.st.qacc_l.h.32.ip a6, 4
-    ee.st.qacc_h.h.32.ip a6, -36
-    shifted 8, 0, 8
-    ee.vst.128.ip q0, a13, 16
-    .rept 3
-    ee.vld.128.ip q0, a6, 0
-    ee.vld.128.ip q1, a10, 16
-    ee.andq q0, q0, q1
-    ee.vst.128.ip q0, a6, 16
-    .endr
-    addi    a6, a6, -48
-    load_lanes 6
+    // a7 gap of the elements, a8 weights, a9 pieces, a12 vectors, a13 groups left, a14 gap of the
+    // weights; a0 pieces left, a10 elements, a11 weights.
+    .macro aligned_kernel bits
+    .section .text.iram.aligned_i\bits,"ax"
+    .global fixpoint_aligned_i\bits
+    .p2align 2
+fixpoint_aligned_i\bits:
+    enter
+    l32i    a12, a2, RUN_VECTORS
+    l32i    a7, a2, RUN_X_PIECE
+    l32i    a14, a2, RUN_W_GAP
+    slli    a6, a12, 4
+    sub     a7, a7, a6
+    // Two vectors of weights are loaded ahead.
+    addi    a14, a14, -32
+    l32i    a8, a2, RUN_WEIGHTS
+    l32i    a9, a2, RUN_PIECES
+    l32i    a4, a2, RUN_PIXELS
+1:  start_lanes
+    l32i    a13, a2, RUN_GROUPS
+    mov     a10, a3
+    mov     a11, a8
+2:  mov     a0, a9
+3:  ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    loopnez a12, 4f
+    ee.vld.128.ip q2, a10, 16
+    products \bits, 2, 11
+4:  addi    a0, a0, -1
+    add     a10, a10, a7
+    add     a11, a11, a14
+    bnez    a0, 3b
+    addi    a13, a13, -1
+    bnez    a13, 5f
+    drain   \bits
+    store_and_next \bits, 1b, 1b
+5:  l32i    a0, a2, RUN_X_GROUP
+    add     a10, a10, a0
+    l32i    a0, a2, RUN_W_GROUP
+    add     a11, a11, a0
+    j       2b
     .endm
 
-    // The sum of what was kept and of the last part, whose shift is in a8.
-    .macro join_lanes
-    shifted 8, 0, 8
-    l32i    a6, a2, 64
-    addi    a8, a2, 68
-    load_lanes 6
-    ee.vldbc.8 q1, a8
-    l32i    a6, a2, 52
-    ee.vmulas.s8.qacc q0, q1
-    addi    a6, a6, 48
-    sub     a8, a13, a6
-    srli    a8, a8, 4
-    loopnez a8, 94f
-    ee.vld.128.ip q0, a6, 16
-    ee.vmulas.s8.qacc q0, q1
-94:
+    aligned_kernel 8
+    aligned_kernel 16
+
+    // Into a\to where the head's products begin, those in front of the label; a product has four bytes.
+    // a6 becomes the head. Changes a10.
+    .macro enter_heads name, to
+    l32i    a6, a2, RUN_HEAD
+    l32r    a\to, .L\name\()_headed
+    slli    a10, a6, 2
+    sub     a\to, a\to, a10
     .endm
 
-    // `\name` is the function's, `\aligned` whether elements lie at multiples of 16.
-    .macro general_kernel name, bits, aligned
+    // a7 step of the elements, a8 and a9 steps of the first weights, a12 vectors, a13 where the head's
+    // products begin, a14 gap of the weights, a15 elements of the piece; a0 pieces left, a6 groups
+    // left, a10 elements, a11 weights.
+    .macro unaligned_kernel bits
+    .section .text.iram.unaligned_i\bits,"ax"
+    .literal .Lunaligned_i\bits\()_headed, unaligned_i\bits\()_headed
+    .global fixpoint_unaligned_i\bits
+    .p2align 2
+fixpoint_unaligned_i\bits:
+    enter
+    enter_heads unaligned_i\bits, 13
+    l32i    a12, a2, RUN_VECTORS
+    l32i    a7, a2, RUN_X_PIECE
+    l32i    a14, a2, RUN_W_GAP
+    // An odd head begins with q1: weights are then loaded to it before q0.
+    extui   a6, a6, 0, 1
+    slli    a6, a6, 4
+    addi    a14, a14, -32
+    add     a14, a14, a6
+    l32i    a10, a2, RUN_WEIGHTS
+    movi    a8, 16
+    add     a10, a10, a6
+    sub     a8, a8, a6
+    sub     a8, a8, a6
+    s32i    a10, a1, WEIGHTS
+    movi    a9, 16
+    add     a9, a9, a6
+    l32i    a4, a2, RUN_PIXELS
+1:  l32i    a6, a2, RUN_RECORD
+    l32i    a11, a1, WEIGHTS
+    load_lanes 6, 76
+    l32i    a6, a2, RUN_GROUPS
+    mov     a15, a3
+2:  l32i    a0, a2, RUN_PIECES
+3:  mov     a10, a15
+    ee.vld.128.xp q0, a11, a8
+    ee.vld.128.xp q1, a11, a9
+    ee.ld.128.usar.ip q2, a10, 16
+    ee.vld.128.ip q3, a10, 16
+    ee.src.q.qup q4, q2, q3
+    jx      a13
+    products \bits, 4, 11
+unaligned_i\bits\()_headed:
+    loopnez a12, 4f
+    ee.vld.128.ip q3, a10, 16
+    ee.src.q.qup q4, q2, q3
+    products \bits, 4, 11
+4:  addi    a0, a0, -1
+    add     a15, a15, a7
+    add     a11, a11, a14
+    bnez    a0, 3b
+    addi    a6, a6, -1
+    bnez    a6, 5f
+    l32i    a6, a2, RUN_RECORD
+    addi    a6, a6, MASKS
+    drain   \bits
+    store_and_next \bits, 1b, 1b
+5:  l32i    a0, a2, RUN_X_GROUP
+    add     a15, a15, a0
+    l32i    a0, a2, RUN_W_GROUP
+    add     a11, a11, a0
+    j       2b
+    .endm
+
+    unaligned_kernel 8
+    unaligned_kernel 16
+
+    // ---- lanes that are split ----
+
+    // a7 pieces before the next split, a9 pieces left, a12 vectors or where the head's products begin,
+    // a13 end of the list, a14 vectors left, a15 elements of the piece; a10 elements, a11 weights.
+    .macro split_kernel name, aligned
     .section .text.iram.\name,"ax"
-    .literal .L\name\()_stored, \name\()_stored
+    .literal .L\name\()_rest, fixpoint_rest_masks
     .if \aligned == 0
     .literal .L\name\()_headed, \name\()_headed
     .endif
@@ -269,176 +269,99 @@ fixpoint_point_i16:
     .p2align 2
 fixpoint_\name:
     enter
-    load_limits \bits
-    l32i    a3, a2, 0
-    l32i    a4, a2, 8
-    l32i    a5, a2, 36
-1:  pixel_start
-    l32i    a13, a2, 52
-    addi    a13, a13, 48
-    beqz    a9, 6f
-2:  l32i    a10, a7, 0
-    l32i    a11, a7, 4
-    l32i    a12, a7, 12
-    add     a10, a10, a3
+    enter_splits \name
+    l32i    a10, a2, RUN_WEIGHTS
+    l32i    a11, a2, RUN_W_GAP
+    addi    a11, a11, -32
+    .if \aligned == 0
+    enter_heads \name, 12
+    l32i    a10, a2, RUN_WEIGHTS
+    extui   a6, a6, 0, 1
+    slli    a6, a6, 4
+    add     a10, a10, a6
+    add     a11, a11, a6
+    .endif
+    s32i    a10, a1, WEIGHTS
+    s32i    a11, a1, W_GAP
+    l32i    a4, a2, RUN_PIXELS
+1:  start_lanes
+    start_splits
+    l32i    a6, a2, RUN_GROUPS
+    mov     a15, a3
+    l32i    a11, a1, WEIGHTS
+2:  s32i    a6, a1, GROUPS_LEFT
+    l32i    a9, a2, RUN_PIECES
+3:  beqz    a7, 7f
+4:  addi    a7, a7, -1
+    mov     a10, a15
+    l32i    a14, a2, RUN_VECTORS
+    l32i    a8, a2, RUN_PART_VECTORS
     .if \aligned
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
-    loopnez a12, 5f
-    ee.vld.128.ip q2, a10, 16
-    products \bits, 2, 11
     .else
-    // The head's first product takes the weights of its own parity.
-    l32i    a8, a7, 8
-    bbsi    a8, 0, 3f
+    l32i    a0, a2, RUN_HEAD
+    bbsi    a0, 0, 41f
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
-    j       4f
-3:  ee.vld.128.ip q1, a11, 16
-    ee.vld.128.ip q0, a11, 16
-4:  ee.ld.128.usar.ip q2, a10, 16
-    beqz    a8, \name\()_headed
-    l32r    a15, .L\name\()_headed
-    slli    a8, a8, 2
+    j       42f
+41: ee.vld.128.ip q0, a11, -16
+    ee.vld.128.ip q1, a11, 32
+42: ee.ld.128.usar.ip q2, a10, 16
     ee.vld.128.ip q3, a10, 16
-    sub     a15, a15, a8
+    addi    a8, a8, -1
     ee.src.q.qup q4, q2, q3
-    jx      a15
-    products \bits, 4, 11
+    jx      a12
+    products 8, 4, 11
+    .endif
 \name\()_headed:
-    loopnez a12, 5f
+    minu    a8, a8, a14
+    sub     a14, a14, a8
+    loopnez a8, 5f
+    .if \aligned
+    ee.vld.128.ip q2, a10, 16
+    products 8, 2, 11
+    .else
     ee.vld.128.ip q3, a10, 16
     ee.src.q.qup q4, q2, q3
-    products \bits, 4, 11
+    products 8, 4, 11
     .endif
-5:  l32i    a12, a7, 16
-    addi    a9, a9, -1
-    addi    a7, a7, 20
-    beqz    a12, 7f
+5:  beqz    a14, 6f
+    // Within the piece.
     split_lanes
-7:  bnez    a9, 2b
-6:  l32i    a8, a2, 56
-    beqz    a8, 8f
-    join_lanes
-8:  pixel_end \bits, \name
-    pixel_next 1b
-    leave
-    .endm
-
-    general_kernel aligned_i8, 8, 1
-    general_kernel aligned_i16, 16, 1
-    general_kernel unaligned_i8, 8, 0
-    general_kernel unaligned_i16, 16, 0
-
-    // ---- one filter per channel ----
-
-    .macro depthwise_kernel name, bits, aligned
-    .section .text.iram.\name,"ax"
-    .literal .L\name\()_stored, \name\()_stored
-    .global fixpoint_\name
-    .p2align 2
-fixpoint_\name:
-    enter
-    load_limits \bits
-    l32i    a3, a2, 0
-    l32i    a4, a2, 8
-    l32i    a5, a2, 36
-    l32i    a15, a2, 72
-1:  pixel_start
-    beqz    a9, 4f
-2:  l32i    a10, a7, 0
-    l32i    a11, a7, 4
-    l32i    a12, a7, 12
-    add     a10, a10, a3
-    ee.vld.128.ip q0, a11, 16
-    loopnez a12, 3f
-    .if \aligned
-    ee.vld.128.xp q2, a10, a15
-    lanes_load \bits, 0, 11, 2, 0
-    .else
+    addi    a11, a11, -32
+    .if \aligned == 0
+    addi    a10, a10, -16
     ee.ld.128.usar.ip q2, a10, 16
-    ee.vld.128.ip q3, a10, -16
-    add     a10, a10, a15
-    ee.src.q q4, q2, q3
-    lanes_load \bits, 0, 11, 4, 0
     .endif
-3:  addi    a9, a9, -1
-    addi    a7, a7, 20
-    bnez    a9, 2b
-4:  pixel_end \bits, \name
-    pixel_next 1b
-    leave
+    l32i    a8, a2, RUN_PART_VECTORS
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    j       \name\()_headed
+6:  l32i    a8, a2, RUN_X_PIECE
+    l32i    a10, a1, W_GAP
+    addi    a9, a9, -1
+    add     a15, a15, a8
+    add     a11, a11, a10
+    bnez    a9, 3b
+    l32i    a6, a1, GROUPS_LEFT
+    addi    a6, a6, -1
+    bnez    a6, 8f
+    join_lanes
+    l32i    a6, a2, RUN_RECORD
+    addi    a6, a6, MASKS
+    drain   8
+    store_and_next 8, 1b, 1b
+    // Before a piece.
+7:  split_lanes
+    l32i    a7, a2, RUN_PART_PIECES
+    j       4b
+8:  l32i    a8, a2, RUN_X_GROUP
+    l32i    a10, a2, RUN_W_GROUP
+    add     a15, a15, a8
+    add     a11, a11, a10
+    j       2b
     .endm
 
-    depthwise_kernel depthwise_aligned_i8, 8, 1
-    depthwise_kernel depthwise_aligned_i16, 16, 1
-    depthwise_kernel depthwise_unaligned_i8, 8, 0
-    depthwise_kernel depthwise_unaligned_i16, 16, 0
-
-    // Taps in the order of memory; the steps between them are a10 (within a row), a11 (to the next
-    // row) and a12 (to the next pixel). The record at a6 has everything else in the order of use.
-    .macro depthwise_3x3_kernel name, bits
-    .section .text.iram.\name,"ax"
-    .literal .L\name\()_drained, \name\()_drained
-    .global fixpoint_\name
-    .p2align 2
-fixpoint_\name:
-    enter
-    load_limits \bits
-    l32i    a6, a2, 12
-    l32i    a3, a2, 0
-    l32i    a7, a6, 0
-    l32i    a4, a2, 8
-    l32i    a5, a2, 36
-    add     a3, a3, a7
-    l32i    a15, a2, 40
-    l32i    a8, a2, 24
-    l32i    a14, a2, 20
-    l32i    a10, a2, 72
-    l32i    a11, a2, 76
-    l32i    a12, a2, 80
-    movi    a9, 1
-    // A step of the drain has ten bytes.
-    l32i    a7, a2, 28
-    l32r    a13, .L\name\()_drained
-    addx4   a7, a7, a7
-    slli    a7, a7, 1
-    sub     a13, a13, a7
-    loopnez a4, 1f
-    mov     a6, a14
-    load_lanes 6
-    ee.vld.128.ip q0, a6, 16
-    ee.vld.128.ip q1, a6, 16
-    ee.vld.128.xp q2, a3, a10
-    ee.vld.128.xp q3, a3, a10
-    lanes_load \bits, 0, 6, 2, 0
-    ee.vld.128.xp q2, a3, a11
-    lanes_load \bits, 1, 6, 3, 1
-    ee.vld.128.xp q3, a3, a10
-    lanes_load \bits, 0, 6, 2, 0
-    ee.vld.128.xp q2, a3, a10
-    lanes_load \bits, 1, 6, 3, 1
-    ee.vld.128.xp q3, a3, a11
-    lanes_load \bits, 0, 6, 2, 0
-    ee.vld.128.xp q2, a3, a10
-    lanes_load \bits, 1, 6, 3, 1
-    ee.vld.128.xp q3, a3, a10
-    lanes_load \bits, 0, 6, 2, 0
-    ee.vld.128.xp q2, a3, a12
-    // From here on it is masks that are loaded.
-    lanes_load \bits, 1, 6, 3, 1
-    lanes_load \bits, 4, 6, 2, 0
-    shifted \bits, 5, 8
-    ee.andq q5, q5, q1
-    jx      a13
-    .rept 8
-    drain_step \bits, 6
-    .endr
-\name\()_drained:
-    limit   \bits
-    ee.vst.128.xp q5, a5, a15
-1:  leave
-    .endm
-
-    depthwise_3x3_kernel depthwise_3x3_i8, 8
-    depthwise_3x3_kernel depthwise_3x3_i16, 16
+    split_kernel aligned_split, 1
+    split_kernel unaligned_split, 0

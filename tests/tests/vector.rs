@@ -5,32 +5,22 @@
 use std::collections::BTreeMap;
 
 use fixpoint_runtime::AlignedBytes;
+use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{Kernel, Model, Run, Unit, Vector};
 
-/// The model, counting its kernels by element width and whether lanes were split.
+/// The model, counting its kernels by element and whether the rest of split lanes counts.
 #[derive(Default)]
-struct Counting(BTreeMap<(u8, String, bool), usize>);
-
-impl Counting {
-    fn count(&mut self, bits: u8, kernel: Kernel, run: &Run) {
-        let key = (bits, format!("{kernel:?}"), run.split > 0);
-        *self.0.entry(key).or_default() += 1;
-    }
-}
+struct Counting(BTreeMap<String, usize>);
 
 impl Unit for Counting {
-    unsafe fn run_i8(&mut self, kernel: Kernel, run: &Run) {
-        self.count(8, kernel, run);
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
+        let rest = if run.rest_shift > 0 { " rest" } else { "" };
+        let key = format!("{element:?} {kernel:?}{rest}");
+        *self.0.entry(key).or_default() += 1;
         // SAFETY: the caller's promise.
-        unsafe { Model.run_i8(kernel, run) }
-    }
-
-    unsafe fn run_i16(&mut self, kernel: Kernel, run: &Run) {
-        self.count(16, kernel, run);
-        // SAFETY: the caller's promise.
-        unsafe { Model.run_i16(kernel, run) }
+        unsafe { Model.run(element, kernel, run) }
     }
 }
 
@@ -45,21 +35,25 @@ fn the_units_model_has_the_oracles_bits() {
         .unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(summary.passed as usize, cases.len(), "{summary:?}");
     println!("{:#?}", unit.0.0);
-    for bits in [8, 16] {
-        for kernel in [
-            Kernel::Point,
-            Kernel::Aligned,
-            Kernel::Unaligned,
-            Kernel::Depthwise3x3,
-            Kernel::DepthwiseAligned,
-            Kernel::DepthwiseUnaligned,
-        ] {
-            let key = (bits, format!("{kernel:?}"), false);
-            assert!(unit.0.0.contains_key(&key), "{key:?} is never met");
-        }
-    }
-    for kernel in [Kernel::Aligned, Kernel::Unaligned] {
-        let key = (8, format!("{kernel:?}"), true);
-        assert!(unit.0.0.contains_key(&key), "{key:?} is never met");
+    let both = [
+        "Point",
+        "Aligned",
+        "Unaligned",
+        "Depthwise3x3",
+        "DepthwiseAligned",
+        "DepthwiseUnaligned",
+    ];
+    let split = ["AlignedSplit", "UnalignedSplit", "DepthwiseSplit"];
+    let mut keys: Vec<String> = both
+        .iter()
+        .flat_map(|kernel| [format!("I8 {kernel}"), format!("I16 {kernel}")])
+        .collect();
+    keys.extend(
+        split
+            .iter()
+            .flat_map(|kernel| [format!("I8 {kernel}"), format!("I8 {kernel} rest")]),
+    );
+    for key in keys {
+        assert!(unit.0.0.contains_key(&key), "{key} is never met");
     }
 }

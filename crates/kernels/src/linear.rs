@@ -61,30 +61,54 @@ impl Slopes<'_> {
 }
 
 /// The taps of a window that meet the input, along one axis: an arithmetic progression.
-#[derive(Clone, Copy)]
-struct Taps {
-    /// Kernel index of the first, and from one to the next.
-    kernel: usize,
-    kernel_step: usize,
-    /// Input index of the first, and from one to the next.
-    input: usize,
-    input_step: isize,
-    count: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taps {
+    /// Kernel index of the first.
+    pub kernel: usize,
+    /// From one to the next.
+    pub kernel_step: usize,
+    /// Input index of the first.
+    pub input: usize,
+    /// From one to the next.
+    pub input_step: isize,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// One axis of a window.
-#[derive(Clone, Copy)]
-struct Line {
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    pad: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    pub kernel: usize,
+    pub stride: usize,
+    pub dilation: usize,
+    /// In front of the input.
+    pub pad: usize,
 }
 
 impl Line {
+    /// The window from top to bottom.
+    pub fn rows(window: &Window) -> Self {
+        Self {
+            kernel: window.kernel_h.into(),
+            stride: window.stride_h.into(),
+            dilation: window.dilation_h.into(),
+            pad: window.pad_top.into(),
+        }
+    }
+
+    /// The window from left to right.
+    pub fn columns(window: &Window) -> Self {
+        Self {
+            kernel: window.kernel_w.into(),
+            stride: window.stride_w.into(),
+            dilation: window.dilation_w.into(),
+            pad: window.pad_left.into(),
+        }
+    }
+
     /// Tap k is at `at * stride + k * dilation - pad`, inside if that is in `0..size`.
     #[inline(never)]
-    fn taps(self, at: usize, size: usize) -> Taps {
+    pub fn taps(self, at: usize, size: usize) -> Taps {
         let start = at * self.stride;
         let first = self.pad.saturating_sub(start).div_ceil(self.dilation);
         let end = (size + self.pad)
@@ -171,18 +195,7 @@ pub(crate) fn for_each_tap(
     ox: usize,
     mut tap: impl FnMut(usize, usize),
 ) {
-    let rows = Line {
-        kernel: window.kernel_h.into(),
-        stride: window.stride_h.into(),
-        dilation: window.dilation_h.into(),
-        pad: window.pad_top.into(),
-    };
-    let columns = Line {
-        kernel: window.kernel_w.into(),
-        stride: window.stride_w.into(),
-        dilation: window.dilation_w.into(),
-        pad: window.pad_left.into(),
-    };
+    let (rows, columns) = (Line::rows(window), Line::columns(window));
     let (h, w) = (shape.h as usize, shape.w as usize);
     let (rows, columns) = match direction {
         Direction::Forward => (rows.taps(oy, h), columns.taps(ox, w)),

@@ -70,7 +70,7 @@ impl Bias<'_> {
 /// `fixpoint_vector`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sums {
-    /// Nothing.
+    /// Nothing, but for 8-bit elements what no weights can change: see there.
     Unproved,
     /// Bias and any of the products, in any order, stay within a lane.
     Whole,

@@ -1,351 +1,375 @@
 //! A convolution as runs.
 
-use fixpoint_kernels::{Hwc, Window};
-use fixpoint_runtime::accelerator::{Convolution, Sums};
+use core::ops::Range;
+use core::slice;
 
-use crate::lanes::{Lanes, VECTOR};
-use crate::record::{Aligned, IMAGE, Record, SHIFTS, WEIGHTS, shift};
-use crate::taps::Taps;
-use crate::unit::{Kernel, Piece, Run, Unit};
+use fixpoint_kernels::linear::Line;
+use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
+use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
+use fixpoint_runtime::format::Element;
 
-/// Most pieces of a run.
-const PIECES: usize = 64;
-/// Most splits of a run.
-const SPLITS: usize = 32;
+use crate::record::{Aligned, Drain, IMAGE, Record, VECTOR, WEIGHTS, image_of};
+use crate::segments::{Segment, Segments};
+use crate::unit::{Kernel, Run, SCRATCH, Unit};
 
-const NO_PIECE: Piece = Piece {
-    x: 0,
-    weights: core::ptr::null(),
-    head: 0,
-    vectors: 0,
-    split: 0,
-};
+/// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
+const SAFE_PRODUCTS: usize = 31;
 
 /// Does the whole task, or nothing and answers `None`.
-pub(crate) fn convolve<T: Lanes>(
+pub(crate) fn convolve<T: Number>(
     unit: &mut impl Unit,
     task: &Convolution<'_, T>,
     output: &mut [T],
 ) -> Option<()> {
-    let task = &one_row(task, output.len())?;
-    let plan = Plan::new(task, output)?;
-    plan.check(task)?;
-    let mut record = Record::EMPTY;
-    // Every block before the first run: nothing may be half done.
-    for first in plan.blocks() {
-        record.fill(task, first, plan.lanes_of(first), &[])?;
+    let element = match size_of::<T>() {
+        1 => Element::I8,
+        _ => Element::I16,
+    };
+    Layer {
+        element,
+        width: size_of::<T>(),
+        lane_bits: if element == Element::I8 { 20 } else { 40 },
+        input: bytes(task.input),
+        weights: bytes(task.weights),
+        output: output.as_mut_ptr().cast(),
+        outputs: output.len(),
+        shape: task.shape,
+        out: task.out,
+        rows: task.rows.clone(),
+        window: task.window,
+        bias: task.bias,
+        shifts: task.shifts,
+        low: task.limits.low.into(),
+        high: task.limits.high.into(),
+        depthwise: task.depthwise,
+        parts: None,
     }
-    for first in plan.blocks() {
-        plan.block(unit, task, first, &mut record, output)?;
-    }
-    Some(())
+    .prepare(task.sums)?
+    .run(unit)
 }
 
-/// Pixels of a 1x1 window without strides and padding lie one after another: they are one row.
-/// `None` if the rows are not those of the output, which has `outputs` elements.
-fn one_row<'a, T: Clone>(task: &Convolution<'a, T>, outputs: usize) -> Option<Convolution<'a, T>> {
-    let mut task = task.clone();
-    let (first, end) = (task.rows.start, task.rows.end);
-    let count = end.checked_sub(first)?;
-    let row = task.out.w.checked_mul(task.out.c)?;
-    let right = end <= task.out.h && row.checked_mul(count)? as usize == outputs;
-    right.then_some(())?;
-    if *task.window == Window::new(1, 1) {
-        let before = first.checked_mul(task.shape.w)?.checked_mul(task.shape.c)?;
-        task.input = task.input.get(before as usize..)?;
-        let w = count.checked_mul(task.shape.w)?;
-        let row = |c| Hwc { h: 1, w, c };
-        (task.shape, task.out) = (row(task.shape.c), row(task.out.c));
-        task.rows = 0..1;
-    }
-    Some(task)
+/// The bytes of integers.
+fn bytes<T: Number>(elements: &[T]) -> &[u8] {
+    // SAFETY: `Number` is i8 and i16, which have no bytes of padding.
+    unsafe { slice::from_raw_parts(elements.as_ptr().cast(), size_of_val(elements)) }
 }
 
-/// What all runs of a task share. Sizes and steps in bytes unless they count something.
-struct Plan {
-    /// Of an element.
-    width: usize,
-    /// Output channels.
-    channels: usize,
-    /// Bytes of an input pixel.
-    pixel: usize,
-    /// Products of a tap.
-    products: usize,
-    /// Bytes of a block's weights, and of a tap's in it.
-    block: usize,
-    tap: usize,
-    elements_aligned: bool,
-    stores_whole: bool,
-    /// Vectors that a piece may have, rows after which the lanes are split.
-    vectors: Option<usize>,
-    rows: Option<usize>,
+/// A task without the type of its elements.
+pub(crate) struct Layer<'a> {
+    element: Element,
+    /// Bytes of an element.
+    pub(crate) width: usize,
+    /// Of an accumulator.
+    pub(crate) lane_bits: u32,
+    input: &'a [u8],
+    weights: &'a [u8],
+    output: *mut u8,
+    /// Elements of the output.
+    outputs: usize,
+    shape: Hwc,
+    out: Hwc,
+    rows: Range<u32>,
+    window: &'a Window,
+    pub(crate) bias: Bias<'a>,
+    pub(crate) shifts: Shifts<'a>,
+    pub(crate) low: i16,
+    pub(crate) high: i16,
+    depthwise: bool,
+    pub(crate) parts: Option<Parts>,
 }
 
-impl Plan {
-    fn new<T: Lanes>(task: &Convolution<'_, T>, output: &[T]) -> Option<Self> {
-        let width = size_of::<T>();
-        let inputs = usize::try_from(task.shape.c).ok()?;
-        let channels = usize::try_from(task.out.c).ok()?;
-        let products = if task.depthwise { 1 } else { inputs };
-        let taps = usize::from(task.window.kernel_h) * usize::from(task.window.kernel_w);
-        let multiple = |bytes: usize, address: usize| (bytes | address).is_multiple_of(VECTOR);
-        let (vectors, rows) = match task.sums {
-            Sums::Whole => (None, None),
-            Sums::Rows(rows) if width == 1 => (None, Some(rows.into())),
-            Sums::Vectors(vectors) if width == 1 => (Some(vectors.into()), Some(1)),
-            _ => return None,
-        };
-        if vectors == Some(0) || rows == Some(0) || rows.is_some() && task.depthwise {
-            return None;
+/// How much is added before lanes are split.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parts {
+    /// Rows of the kernel.
+    Rows(usize),
+    /// Vectors within a row.
+    Vectors(usize),
+}
+
+impl<'a> Layer<'a> {
+    /// Chooses the parts, and checks that the arrays are as long as the shapes say.
+    fn prepare(mut self, sums: Sums) -> Option<Self> {
+        let count = self.rows.end.checked_sub(self.rows.start)?;
+        let pixels = |shape: Hwc| shape.h.checked_mul(shape.w);
+        let asked = count.checked_mul(self.out.w)?.checked_mul(self.out.c)?;
+        let blocks = self.channels_out().div_ceil(self.lanes());
+        let weights = blocks.checked_mul(self.block())?;
+        let right = self.rows.end <= self.out.h
+            && asked as usize == self.outputs
+            && self.window.output(self.shape.h, self.shape.w) == Some((self.out.h, self.out.w))
+            && (!self.depthwise || self.shape.c == self.out.c)
+            && self.out.c > 0
+            && self.input.len() >= self.shape.checked_len()? as usize * self.width
+            && self.weights.len() >= weights
+            && self.weights.as_ptr().addr().is_multiple_of(VECTOR);
+        right.then_some(())?;
+        self.parts = self.parts_of(sums)?;
+        if *self.window == Window::new(1, 1) {
+            // Its pixels lie one after another: they are one row.
+            let before = self.rows.start.checked_mul(self.shape.w)? as usize * self.pixel();
+            self.input = self.input.get(before..)?;
+            let row = |c| {
+                Some(Hwc {
+                    h: 1,
+                    w: pixels(Hwc {
+                        h: count,
+                        ..self.out
+                    })?,
+                    c,
+                })
+            };
+            (self.shape, self.out) = (row(self.shape.c)?, row(self.out.c)?);
+            self.rows = 0..1.min(self.out.w);
         }
-        task.weights
-            .as_ptr()
-            .addr()
-            .is_multiple_of(VECTOR)
-            .then_some(Self {
-                width,
-                channels,
-                pixel: inputs * width,
-                products,
-                block: taps * products * VECTOR,
-                tap: products * VECTOR,
-                elements_aligned: multiple(inputs * width, task.input.as_ptr().addr()),
-                stores_whole: multiple(channels * width, output.as_ptr().addr()),
-                vectors,
-                rows,
-            })
+        Some(self)
     }
 
-    /// That the arrays and limits of a run suffice, for any of its clippings.
-    fn check<T: Lanes>(&self, task: &Convolution<'_, T>) -> Option<()> {
-        let kh = usize::from(task.window.kernel_h);
-        let kw = usize::from(task.window.kernel_w);
-        let together = task.window.dilation_w == 1;
-        let row = if together { kw } else { 1 } * self.products;
-        let pieces = match self.vectors {
-            Some(vectors) => row.div_ceil(vectors * T::COUNT),
-            None => 1,
-        };
-        let pieces = pieces * if together { kh } else { kh * kw };
-        let splits = match (self.vectors, self.rows) {
-            (Some(_), _) => pieces,
-            (None, Some(rows)) => kh.div_ceil(rows),
-            (None, None) => 0,
-        };
-        (pieces <= PIECES && splits <= SPLITS && self.channels > 0).then_some(())?;
-        (0..self.channels).try_for_each(|channel| shift(&task.shifts, channel).map(|_| ()))
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..self.channels).step_by(VECTOR / self.width)
-    }
-
-    /// Channels of the block that begins at `first`.
-    fn lanes_of(&self, first: usize) -> usize {
-        (self.channels - first).min(VECTOR / self.width)
-    }
-
-    /// All pixels of the block of channels that begins at `first`.
-    fn block<T: Lanes>(
-        &self,
-        unit: &mut impl Unit,
-        task: &Convolution<'_, T>,
-        first: usize,
-        record: &mut Record,
-        output: &mut [T],
-    ) -> Option<()> {
-        let lanes = self.lanes_of(first);
-        let weights = task.weights.as_ptr().cast::<u8>();
-        let weights = weights.wrapping_add(first * self.width / VECTOR * self.block);
-        let inside = self.is_3x3(task).then(|| {
-            // SAFETY: nine taps of 16 bytes: a whole block of depthwise weights, which the task
-            // promises to be there.
-            unsafe { *weights.cast::<[[u8; VECTOR]; WEIGHTS]>() }
-        });
-        let mut fast = Record::EMPTY;
-        if let Some(taps) = &inside {
-            fast.fill(task, first, lanes, taps)?;
+    fn parts_of(&self, sums: Sums) -> Option<Option<Parts>> {
+        if self.element == Element::I16 {
+            return (sums == Sums::Whole).then_some(None);
         }
-        record.fill(task, first, lanes, &[])?;
-
-        let mut scratch = Aligned([0; IMAGE + SPLITS * VECTOR]);
-        let mut pieces = [NO_PIECE; PIECES];
-        let window = task.window;
-        let (stride, dilation) = (usize::from(window.stride_w), usize::from(window.dilation_w));
-        let mut run = Run {
-            x: task.input.as_ptr().cast(),
-            x_step: (stride * self.pixel) as i32,
-            pixels: 0,
-            pieces: pieces.as_ptr(),
-            piece_count: 0,
-            record: record.bytes.0.as_ptr(),
-            first_shift: record.first_shift,
-            more_shifts: record.more_shifts,
-            low: task.limits.low.wide(),
-            high: task.limits.high.wide(),
-            y: core::ptr::null_mut(),
-            y_step: (self.channels * self.width) as u32,
-            lanes: lanes as u32,
-            whole: self.stores_whole.into(),
-            scratch: scratch.0.as_mut_ptr(),
-            split: record.split,
-            rest: record.rest.0.as_ptr(),
-            high_start: record.high_start.0.as_ptr(),
-            one: 1,
-            tap_step: (dilation * self.pixel) as i32,
-            row_step: 0,
-            pixel_step: 0,
-        };
-        let row_pitch = task.shape.w as usize * self.pixel;
-        let rows_apart = usize::from(window.dilation_h) * row_pitch;
-        run.row_step = rows_apart as i32 - 2 * run.tap_step;
-        run.pixel_step = run.x_step - 2 * rows_apart as i32 - 2 * run.tap_step;
-
-        let inner = Taps::inner_columns(window, task.shape, task.out);
-        let first_row = task.rows.start as usize;
-        for oy in first_row..task.rows.end as usize {
-            let rows = Taps::rows(window, task.shape, oy);
-            let mut ox = 0;
-            while ox < task.out.w as usize {
-                let columns = Taps::columns(window, task.shape, ox);
-                let end = match inner.contains(&ox) {
-                    true => inner.end,
-                    false => ox + 1,
-                };
-                let place = ((oy - first_row) * task.out.w as usize + ox) * self.channels + first;
-                let span = ((end - ox - 1) * self.channels).checked_add(lanes)?;
-                let pixels = output.get_mut(place..)?.get_mut(..span)?;
-                run.y = pixels.as_mut_ptr().cast();
-                run.pixels = (end - ox) as u32;
-                let bounds = Bounds {
-                    rows: &rows,
-                    columns: &columns,
-                    first: if task.depthwise { first } else { 0 },
-                };
-                run.piece_count = self.pieces(task, &bounds, weights, &mut pieces)? as u32;
-                run.pieces = pieces.as_ptr();
-                let mut kernel = self.kernel(task, &run, &pieces);
-                if let (Some(_), 3, 3) = (&inside, rows.indices().len(), columns.indices().len())
-                    && fast.more_shifts <= Kernel::MOST_3X3_SHIFTS
-                {
-                    kernel = Kernel::Depthwise3x3;
-                    run.record = fast.bytes.0.as_ptr();
-                } else {
-                    run.record = record.bytes.0.as_ptr();
-                }
-                // SAFETY: the record is filled, scratch has room for as many splits as `check`
-                // allows; input and weights are as long as the shapes say, and each piece lies
-                // inside both; `pixels` is the output from the first to the last element stored.
-                unsafe { T::call(unit, kernel, &run) };
-                ox = end;
+        let row = usize::from(self.window.kernel_w) * self.products();
+        Some(Some(match sums {
+            Sums::Whole => return Some(None),
+            Sums::Rows(rows) if rows > 0 => Parts::Rows(rows.into()),
+            Sums::Vectors(vectors) if vectors > 0 && !self.depthwise => {
+                Parts::Vectors(vectors.into())
             }
+            _ if row <= SAFE_PRODUCTS => Parts::Rows(SAFE_PRODUCTS / row),
+            _ if self.depthwise => return None,
+            _ => Parts::Vectors(1),
+        }))
+    }
+
+    /// Elements of a vector, channels of a block.
+    fn lanes(&self) -> usize {
+        VECTOR / self.width
+    }
+
+    fn channels_out(&self) -> usize {
+        self.out.c as usize
+    }
+
+    /// Products of a tap.
+    fn products(&self) -> usize {
+        if self.depthwise {
+            1
+        } else {
+            self.shape.c as usize
+        }
+    }
+
+    /// Products of an output.
+    pub(crate) fn sum_products(&self) -> usize {
+        let taps = usize::from(self.window.kernel_h) * usize::from(self.window.kernel_w);
+        taps * self.products()
+    }
+
+    /// Bytes of an input pixel.
+    fn pixel(&self) -> usize {
+        self.shape.c as usize * self.width
+    }
+
+    /// Bytes of a block's weights, of which each product has a vector.
+    fn block(&self) -> usize {
+        self.sum_products() * VECTOR
+    }
+
+    /// The channels of the block that begins at `first`.
+    pub(crate) fn channels(&self, first: usize) -> Range<usize> {
+        first..self.channels_out().min(first + self.lanes())
+    }
+
+    /// The image of lanes that hold `value` of each channel of the block at `first`.
+    pub(crate) fn image(
+        &self,
+        first: usize,
+        value: impl Fn(usize) -> Option<i64>,
+    ) -> Option<[u8; IMAGE]> {
+        let mut groups = [0; 8];
+        for (lane, channel) in self.channels(first).enumerate() {
+            let bits = value(channel)? as u64 & ((1 << self.lane_bits) - 1);
+            let (group, shift) = match self.width {
+                1 => (lane / 2, lane % 2 * 20),
+                _ => (lane, 0),
+            };
+            *groups.get_mut(group)? |= bits << shift;
+        }
+        Some(image_of(&groups))
+    }
+
+    fn run(&self, unit: &mut impl Unit) -> Option<()> {
+        let blocks = || (0..self.channels_out()).step_by(self.lanes());
+        // Every block before the first run: nothing may be half done.
+        for first in blocks() {
+            Drain::new(self, first)?;
+        }
+        let mut record = Record::EMPTY;
+        for first in blocks() {
+            let drain = Drain::new(self, first)?;
+            let weights = self.weights.get(first / self.lanes() * self.block()..)?;
+            let last_taps = match self.is_3x3() {
+                true => weights.get(5 * VECTOR..)?.get(..WEIGHTS * VECTOR)?,
+                false => &[],
+            };
+            record.fill(self, first, &drain, last_taps)?;
+            self.block_runs(unit, first, &drain, &record, weights.as_ptr());
         }
         Some(())
     }
 
-    fn is_3x3<T>(&self, task: &Convolution<'_, T>) -> bool {
-        task.depthwise
-            && (task.window.kernel_h, task.window.kernel_w) == (3, 3)
-            && self.elements_aligned
-            && self.stores_whole
-    }
-
-    fn kernel<T>(&self, task: &Convolution<'_, T>, run: &Run, pieces: &[Piece]) -> Kernel {
-        match (task.depthwise, self.elements_aligned) {
-            (true, true) => Kernel::DepthwiseAligned,
-            (true, false) => Kernel::DepthwiseUnaligned,
-            (false, false) => Kernel::Unaligned,
-            (false, true) => match pieces.first() {
-                Some(piece) if run.piece_count == 1 && run.whole == 1 && piece.split == 0 => {
-                    if run.split == 0 {
-                        Kernel::Point
-                    } else {
-                        Kernel::Aligned
-                    }
-                }
-                _ => Kernel::Aligned,
-            },
-        }
-    }
-
-    /// The pieces of a window; how many.
-    fn pieces<T: Lanes>(
+    /// All pixels of the block of channels that begins at `first`.
+    fn block_runs(
         &self,
-        task: &Convolution<'_, T>,
-        bounds: &Bounds<'_>,
+        unit: &mut impl Unit,
+        first: usize,
+        drain: &Drain,
+        record: &Record,
         weights: *const u8,
-        pieces: &mut [Piece; PIECES],
-    ) -> Option<usize> {
-        let Bounds {
-            rows,
-            columns,
-            first,
-        } = bounds;
-        let kernel_w = usize::from(task.window.kernel_w);
-        let together = task.depthwise || task.window.dilation_w == 1;
-        let mut count = 0;
-        let mut rows_left = self.rows.unwrap_or(usize::MAX);
-        for ky in rows.indices() {
-            let mut kx = columns.first;
-            while kx < columns.end {
-                let at_once = if together { columns.end - kx } else { 1 };
-                let position = rows.at(ky) * task.shape.w as usize + columns.at(kx);
-                let x = position * self.pixel + first * self.width;
-                let weights = weights.wrapping_add((ky * kernel_w + kx) * self.tap);
-                kx += at_once;
-                if task.depthwise {
-                    *pieces.get_mut(count)? = Piece {
-                        x: x as i32,
-                        weights,
-                        vectors: at_once as u32,
-                        ..NO_PIECE
-                    };
-                    count += 1;
-                    continue;
-                }
-                let products = at_once * self.products;
-                let most = self.vectors.map_or(products, |vectors| vectors * T::COUNT);
-                let mut done = 0;
-                while done < products {
-                    let some = (products - done).min(most);
-                    let head = some % T::COUNT;
-                    let before = if head > 0 {
-                        VECTOR - head * self.width
-                    } else {
-                        0
-                    };
-                    *pieces.get_mut(count)? = Piece {
-                        x: (x + done * self.width) as i32 - before as i32,
-                        weights: weights.wrapping_add(done * VECTOR),
-                        head: head as u32,
-                        vectors: (some / T::COUNT) as u32,
-                        split: self.vectors.is_some().into(),
-                    };
-                    count += 1;
-                    done += some;
-                }
-            }
-            rows_left -= 1;
-            if rows_left == 0 {
-                rows_left = self.rows.unwrap_or(usize::MAX);
-                if let Some(last) = count.checked_sub(1).and_then(|at| pieces.get_mut(at)) {
-                    last.split = 1;
-                }
+    ) {
+        let mut scratch = Aligned([0; SCRATCH]);
+        let (pixel, window) = (self.pixel(), self.window);
+        let y_step = self.channels_out() * self.width;
+        let (part_vectors, part_pieces) = match self.parts {
+            Some(Parts::Vectors(vectors)) => (vectors as u32, 1),
+            Some(Parts::Rows(rows)) => (i32::MAX as u32, rows as u32),
+            None => (0, 0),
+        };
+        let lanes = self.channels(first).len();
+        let mut run = Run {
+            x: self.input.as_ptr(),
+            x_step: (usize::from(window.stride_w) * pixel) as i32,
+            x_gap: 0,
+            y: self.output,
+            y_step: y_step as i32,
+            y_gap: 0,
+            pixels: 0,
+            rows: 0,
+            weights,
+            pieces: 0,
+            groups: 1,
+            vectors: 0,
+            head: 0,
+            x_piece: 0,
+            w_gap: 0,
+            x_group: 0,
+            w_group: 0,
+            record: record.start(),
+            first_shift: drain.first_shift,
+            more_shifts: drain.more_shifts,
+            lanes: lanes as u32,
+            whole: self.stores_whole().into(),
+            scratch: scratch.0.as_mut_ptr(),
+            x_tap: (usize::from(window.dilation_w) * pixel) as i32,
+            part_vectors,
+            part_pieces,
+            rest_shift: drain.rest_shift,
+            one_split: drain.one_split,
+            one: 1,
+        };
+        let (first_row, end_row) = (self.rows.start as usize, self.rows.end as usize);
+        let (h, w) = (self.shape.h as usize, self.shape.w as usize);
+        for rows in Segments::new(Line::rows(window), h, first_row, end_row) {
+            for columns in Segments::new(Line::columns(window), w, 0, self.out.w as usize) {
+                run.rows = rows.count as u32;
+                run.pixels = columns.count as u32;
+                let row = usize::from(window.stride_h) * w * pixel;
+                run.x_gap = (row as i32).wrapping_sub(run.x_step.wrapping_mul(run.pixels as i32));
+                run.y_gap = (self.out.w as usize - columns.count) as i32 * run.y_step;
+                let place = (rows.first - first_row) * self.out.w as usize + columns.first;
+                run.y = self
+                    .output
+                    .wrapping_add(place * y_step + first * self.width);
+                let place = rows.taps.input * w + columns.taps.input;
+                let channel = if self.depthwise { first } else { 0 };
+                run.x = (self.input.as_ptr()).wrapping_add(place * pixel + channel * self.width);
+                let tap = rows.taps.kernel * usize::from(window.kernel_w) + columns.taps.kernel;
+                run.weights = weights.wrapping_add(tap * self.products() * VECTOR);
+                let kernel = self.pieces(&mut run, &rows, &columns);
+                // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
+                // windows of both segments lie inside the input; record and scratch are live.
+                unsafe { unit.run(self.element, kernel, &run) };
             }
         }
-        // The end of a run reads the last part itself.
-        if let Some(last) = count.checked_sub(1).and_then(|at| pieces.get_mut(at)) {
-            last.split = 0;
+    }
+
+    /// Fills in what a run says of its pieces; which kernel does it.
+    fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment) -> Kernel {
+        let window = self.window;
+        let (taps_h, taps_w) = (rows.taps.count, columns.taps.count);
+        let kernel_w = usize::from(window.kernel_w);
+        let row_step = usize::from(window.dilation_h) * self.shape.w as usize * self.pixel();
+        let tap = self.products() * VECTOR;
+        run.groups = 1;
+        run.pieces = taps_h as u32;
+        run.x_piece = row_step as i32;
+        run.w_gap = ((kernel_w - taps_w) * tap) as i32;
+        run.head = 0;
+        let splits = self.parts.is_some();
+        let empty = taps_h == 0 || taps_w == 0;
+        if empty {
+            run.pieces = 0;
         }
-        Some(count)
+        if self.depthwise || empty {
+            run.vectors = taps_w as u32;
+            return match self.elements_aligned() {
+                _ if splits => Kernel::DepthwiseSplit,
+                true if self.is_3x3()
+                    && (taps_h, taps_w) == (3, 3)
+                    && run.more_shifts <= Kernel::MOST_3X3_SHIFTS =>
+                {
+                    Kernel::Depthwise3x3
+                }
+                true => Kernel::DepthwiseAligned,
+                false => Kernel::DepthwiseUnaligned,
+            };
+        }
+        let mut products = taps_w * self.products();
+        if window.dilation_w > 1 && kernel_w > 1 {
+            products = self.products();
+            run.groups = taps_h as u32;
+            run.pieces = taps_w as u32;
+            run.x_piece = run.x_tap;
+            run.x_group = (row_step as i32) - run.x_tap * taps_w as i32;
+            run.w_group = run.w_gap;
+            run.w_gap = 0;
+            if let Some(Parts::Rows(rows)) = self.parts {
+                run.part_pieces = (rows * taps_w) as u32;
+            }
+        }
+        let lanes = self.lanes();
+        if self.elements_aligned() {
+            run.vectors = (products / lanes) as u32;
+            let one = run.groups == 1 && run.pieces == 1 && run.whole == 1;
+            return match (splits, one) {
+                (true, _) => Kernel::AlignedSplit,
+                (false, true) => Kernel::Point,
+                (false, false) => Kernel::Aligned,
+            };
+        }
+        run.vectors = ((products - 1) / lanes) as u32;
+        let head = (products - 1) % lanes + 1;
+        run.head = head as u32;
+        run.x = run.x.wrapping_sub((lanes - head) * self.width);
+        match splits {
+            true => Kernel::UnalignedSplit,
+            false => Kernel::Unaligned,
+        }
+    }
+
+    fn elements_aligned(&self) -> bool {
+        (self.pixel() | self.input.as_ptr().addr()).is_multiple_of(VECTOR)
+    }
+
+    fn stores_whole(&self) -> bool {
+        ((self.channels_out() * self.width) | self.output.addr()).is_multiple_of(VECTOR)
+    }
+
+    fn is_3x3(&self) -> bool {
+        self.depthwise
+            && (self.window.kernel_h, self.window.kernel_w) == (3, 3)
+            && self.elements_aligned()
+            && self.stores_whole()
     }
 }
-
-/// Where a window lies, and the first channel that it reads.
-struct Bounds<'a> {
-    rows: &'a Taps,
-    columns: &'a Taps,
-    first: usize,
-}
-
-const _: () = assert!(SHIFTS < 40);

@@ -8,10 +8,11 @@
 //!
 //! # One run
 //!
-//! The output channels of one block (sixteen or eight, layout 1 of the image format), for
-//! neighbouring pixels of one row whose windows are clipped alike. Its products are *pieces*:
-//! elements and weights that both lie one after another in memory. For each pixel the kernel loads
-//! the lanes with the biases, adds the pieces' products, and drains the lanes.
+//! The output channels of one block (sixteen or eight, layout 1 of the image format), for a rectangle
+//! of pixels whose windows are clipped alike: a layer has one such rectangle, or nine with padding on
+//! all sides. Its products are *pieces*: elements and weights that both lie one after another in
+//! memory. For each pixel the kernel loads the lanes with the biases, adds the pieces' products, and
+//! drains the lanes.
 //!
 //! # The drain: a shift for each channel
 //!
@@ -30,24 +31,38 @@
 //! out. [`prove`] finds the largest part of a channel's products that is safe:
 //!
 //! - all of them: bias - N and bias + P fit a lane ([`Sums::Whole`]);
-//! - else a *part*, `Rows` or `Vectors`: after each part the lanes are *split*. With `a` the smallest
-//!   shift of the block, at most 12, the lanes give `t = floor(s / 2^a)`, which is kept, and go on
-//!   from the rest `s mod 2^a`. A part is safe if `P <= 127 * 2^a` and `N < 2^(a+7)` for it, as then
-//!   `t` is an 8-bit element and the shift gives it without saturation. At the end the lanes are
-//!   loaded with floor(bias / 2^a), all `t` are added by multiplication with one, and the drain
-//!   shifts by what `a` leaves: the sum is `2^a * (lanes) + rest` with `0 <= rest < 2^a`, and no
-//!   shift is smaller than `a`, so the rest decides nothing. The sum starts with bias mod 2^a.
+//! - else a *part*, `Rows` or `Vectors`: after each part the lanes are *split*. With a = [`SPLIT`] the
+//!   lanes give `t = floor(s / 2^a)`, which is kept, and go on from the rest `s mod 2^a`. A part is
+//!   safe if `P <= 127 * 2^a` and `N < 2^(a+7)` for it, as then `t` is an 8-bit element and the shift
+//!   gives it without saturation. The sum starts with bias mod 2^a.
+//!
+//! Any 31 products are a safe part, so there is always one, and nothing need be proved.
+//!
+//! At the end the sum is `S = 2^a * T + R`, where `T` is floor(bias / 2^a) and all `t`, and `R` the
+//! last rest. Let `m` be the smallest shift of the block.
+//!
+//! - If m >= a, then R decides nothing: the lanes are loaded with the bias' part of T, all `t` are
+//!   added by multiplication with one, and the drain shifts by what `a` leaves of each shift.
+//! - Else the lanes are to hold floor(S / 2^m) = 2^(a-m) * T + floor(R / 2^m). All `t` are multiplied by
+//!   2^(a-m), and the shifted rest is an 8-bit element; both need a - m < 7. The drain shifts by what
+//!   `m` leaves.
+//!
+//! Either way no lane may saturate: |bias| and 2^14 for each product must be less than 2^(19+a) or
+//! 2^(19+m). A layer of which this isn't so, or whose shifts are too far apart or to the left, is left to
+//! the portable kernel.
 //!
 //! 16-bit products need no proof beyond an accumulator of 40 bits, which is what these lanes have.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod convolution;
-mod lanes;
 #[cfg(feature = "model")]
 mod model;
 mod proof;
 mod record;
-mod taps;
+mod segments;
 mod unit;
 
 #[cfg(doc)]
@@ -57,7 +72,7 @@ use fixpoint_runtime::accelerator::{Accelerator, Convolution};
 #[cfg(feature = "model")]
 pub use model::Model;
 pub use proof::{Channel, prove};
-pub use unit::{Kernel, Piece, Run, Unit};
+pub use unit::{Kernel, LIST, Run, SCRATCH, SPLIT, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,33 +1,51 @@
 //! The kernels in portable code, lane for lane: lanes saturate as the unit's do, and the drain takes
 //! the same steps. It reads no more than what counts.
 
-use core::slice;
+use fixpoint_kernels::Element as Number;
+use fixpoint_runtime::format::Element;
 
-use crate::lanes::{Lanes, VECTOR};
-use crate::record::IMAGE;
-use crate::unit::{Kernel, Run, Unit};
+use crate::record::{IMAGE, MASKS, VECTOR, WEIGHTS};
+use crate::unit::{Kernel, Run, SPLIT, Unit};
 
 /// The unit in portable code.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Model;
 
 impl Unit for Model {
-    unsafe fn run_i8(&mut self, kernel: Kernel, run: &Run) {
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
         // SAFETY: the caller's promise.
-        unsafe { run_elements::<i8>(kernel, run) }
-    }
-
-    unsafe fn run_i16(&mut self, kernel: Kernel, run: &Run) {
-        // SAFETY: the caller's promise.
-        unsafe { run_elements::<i16>(kernel, run) }
+        unsafe {
+            match element {
+                Element::I8 => run_elements::<i8>(kernel, run),
+                Element::I16 => run_elements::<i16>(kernel, run),
+            }
+        }
     }
 }
+
+/// An element type of the unit.
+trait Lanes: Number {
+    /// Elements of a vector, and accumulator lanes.
+    const COUNT: usize = VECTOR / size_of::<Self>();
+    /// Bits of a lane.
+    const BITS: u32 = if size_of::<Self>() == 1 { 20 } else { 40 };
+}
+
+impl Lanes for i8 {}
+impl Lanes for i16 {}
 
 /// Accumulator lanes, of which the first `T::COUNT` count.
 struct Sums([i64; VECTOR]);
 
 impl Sums {
-    fn load<T: Lanes>(image: &[u8; IMAGE]) -> Self {
+    /// From the image at `from`.
+    ///
+    /// # Safety
+    ///
+    /// It is there.
+    unsafe fn load<T: Lanes>(from: *const u8) -> Self {
+        // SAFETY: the caller's promise.
+        let image = unsafe { &*from.cast::<[u8; IMAGE]>() };
         let bit = |at: usize| i64::from(image[at / 8] >> (at % 8) & 1);
         let width = T::BITS as usize;
         Self(core::array::from_fn(|lane| {
@@ -57,91 +75,185 @@ impl Sums {
     }
 }
 
+/// Sums whose lanes are split, and what is above the split, of each lane.
+struct Split {
+    sums: Sums,
+    /// Times [`Run::one_split`].
+    above: Sums,
+    vectors: u32,
+    pieces: u32,
+}
+
+impl Split {
+    /// What is above the split goes from the lanes to the list, here added up at once.
+    fn split<T: Lanes>(&mut self, run: &Run) {
+        let rest = self.sums.0.map(|sum| sum & ((1 << SPLIT) - 1));
+        let above = self.sums.shift::<T>(SPLIT);
+        for (lane, above) in above.into_iter().enumerate().take(T::COUNT) {
+            self.above
+                .add(lane, above, T::saturate(run.one_split.into()));
+        }
+        self.sums.0 = rest;
+        self.vectors = run.part_vectors;
+    }
+
+    /// Before a piece.
+    fn piece<T: Lanes>(&mut self, run: &Run) {
+        if self.pieces == 0 {
+            self.split::<T>(run);
+            self.pieces = run.part_pieces;
+        }
+        self.pieces -= 1;
+        self.vectors = run.part_vectors;
+    }
+
+    /// Before a vector, or a head.
+    fn vector<T: Lanes>(&mut self, run: &Run) {
+        if self.vectors == 0 {
+            self.split::<T>(run);
+        }
+        self.vectors -= 1;
+    }
+
+    /// The lanes for the drain.
+    fn join<T: Lanes>(mut self, run: &Run) -> Sums {
+        self.split::<T>(run);
+        if run.rest_shift > 0 {
+            let rest = self.sums.shift::<T>(run.rest_shift);
+            for (lane, rest) in rest.into_iter().enumerate().take(T::COUNT) {
+                self.above.add(lane, rest, T::saturate(1));
+            }
+        }
+        self.above
+    }
+}
+
 /// # Safety
 ///
 /// As [`Unit`] says.
 unsafe fn run_elements<T: Lanes>(kernel: Kernel, run: &Run) {
+    let at = |from: *const u8, step: i32, count: u32| {
+        from.wrapping_offset(step as isize * count as isize)
+    };
+    let (mut row_x, mut row_y) = (run.x, run.y);
+    for _ in 0..run.rows {
+        for pixel in 0..run.pixels {
+            let y = row_y.wrapping_offset(run.y_step as isize * pixel as isize);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let sums = pixel_sums::<T>(kernel, run, at(row_x, run.x_step, pixel));
+                store::<T>(run, sums, y);
+            }
+        }
+        row_x = at(row_x, run.x_step, run.pixels).wrapping_offset(run.x_gap as isize);
+        row_y = (row_y.wrapping_offset(run.y_step as isize * run.pixels as isize))
+            .wrapping_offset(run.y_gap as isize);
+    }
+}
+
+/// The sums of the pixel whose elements begin at `x`.
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> Sums {
+    let width = size_of::<T>();
     // SAFETY: for all of it: the places that the run names are there, as its maker promises.
     unsafe {
-        let image = |from: *const u8| &*from.cast::<[u8; IMAGE]>();
-        let pieces = slice::from_raw_parts(run.pieces, run.piece_count as usize);
-        let weights_in_record = if kernel == Kernel::Depthwise3x3 { 9 } else { 0 };
-        let masks = run
-            .record
-            .add(IMAGE + weights_in_record * VECTOR)
-            .cast::<[u8; VECTOR]>();
-        let depthwise = !matches!(kernel, Kernel::Point | Kernel::Aligned | Kernel::Unaligned);
-        let width = size_of::<T>();
-        for pixel in 0..run.pixels as usize {
-            let x0 = run.x.wrapping_offset(pixel as isize * run.x_step as isize);
-            let mut sums = Sums::load::<T>(image(run.record));
-            let kept = |at: usize| run.scratch.add(IMAGE + at * VECTOR).cast::<T>();
-            let mut splits = 0;
-            for (row, piece) in pieces.iter().enumerate() {
-                let mut x = x0.wrapping_offset(piece.x as isize);
-                if depthwise {
-                    let weights = match weights_in_record {
-                        0 => piece.weights,
-                        _ => run.record.add(IMAGE + 3 * row * VECTOR),
-                    };
-                    for tap in 0..piece.vectors as usize {
-                        let w = weights.add(tap * VECTOR).cast::<T>();
+        let above = match kernel.splits() {
+            true => Sums::load::<T>(run.record.sub(IMAGE)),
+            false => Sums([0; VECTOR]),
+        };
+        let mut split = Split {
+            sums: Sums::load::<T>(run.record),
+            above,
+            vectors: run.part_vectors,
+            pieces: run.part_pieces,
+        };
+        let mut w = run.weights;
+        let mut taps = 0;
+        for _ in 0..run.groups {
+            for _ in 0..run.pieces {
+                if kernel.splits() {
+                    split.piece::<T>(run);
+                }
+                if kernel.is_depthwise() {
+                    let mut x = x;
+                    for _ in 0..run.vectors {
+                        let weights = match taps {
+                            5.. if kernel == Kernel::Depthwise3x3 => {
+                                run.record.add(IMAGE + (taps - 5) * VECTOR)
+                            }
+                            _ => w,
+                        };
                         for lane in 0..run.lanes as usize {
                             let x = x.cast::<T>().add(lane).read();
-                            sums.add(lane, x, w.add(lane).read());
+                            split
+                                .sums
+                                .add(lane, x, weights.cast::<T>().add(lane).read());
                         }
-                        x = x.wrapping_offset(run.tap_step as isize);
+                        taps += 1;
+                        x = x.wrapping_offset(run.x_tap as isize);
+                        w = w.wrapping_add(VECTOR);
                     }
-                    continue;
-                }
-                let head = piece.head as usize;
-                if head > 0 {
-                    x = x.wrapping_add(VECTOR - head * width);
-                }
-                for i in 0..head + piece.vectors as usize * T::COUNT {
-                    let w = piece.weights.add(i * VECTOR).cast::<T>();
-                    for lane in 0..T::COUNT {
-                        sums.add(lane, x.cast::<T>().add(i).read(), w.add(lane).read());
-                    }
-                }
-                if piece.split == 1 {
-                    let rest = Sums::load::<T>(image(run.rest));
-                    let above: [T; VECTOR] = Sums(sums.0).shift(run.split);
-                    for (lane, above) in above.iter().enumerate().take(T::COUNT) {
-                        kept(splits).add(lane).write(*above);
-                    }
-                    splits += 1;
-                    for (sum, rest) in sums.0.iter_mut().zip(rest.0) {
-                        *sum &= rest;
+                } else {
+                    let skipped = match run.head as usize {
+                        0 => 0,
+                        head => T::COUNT - head,
+                    };
+                    let count = run.vectors as usize * T::COUNT + run.head as usize;
+                    for at in skipped..skipped + count {
+                        let begins = at == skipped || at.is_multiple_of(T::COUNT);
+                        if kernel.splits() && begins {
+                            split.vector::<T>(run);
+                        }
+                        let x = x.wrapping_add(at * width).cast::<T>().read();
+                        for lane in 0..T::COUNT {
+                            split.sums.add(lane, x, w.cast::<T>().add(lane).read());
+                        }
+                        w = w.wrapping_add(VECTOR);
                     }
                 }
+                x = x.wrapping_offset(run.x_piece as isize);
+                w = w.wrapping_offset(run.w_gap as isize);
             }
-            if run.split > 0 {
-                let last: [T; VECTOR] = sums.shift(run.split);
-                sums = Sums::load::<T>(image(run.high_start));
-                for (lane, last) in last.iter().enumerate().take(T::COUNT) {
-                    sums.add(lane, *last, T::saturate(1));
-                    for at in 0..splits {
-                        sums.add(lane, kept(at).add(lane).read(), T::saturate(1));
-                    }
-                }
-            }
-            let mut elements = [T::default(); VECTOR];
-            for step in 0..=run.more_shifts as usize {
-                let by = if step == 0 { run.first_shift } else { 1 };
-                let shifted: [T; VECTOR] = sums.shift(by);
-                let mask = masks.add(step).read();
-                for lane in 0..T::COUNT {
-                    if mask[lane * width] != 0 {
-                        elements[lane] = shifted[lane];
-                    }
-                }
-            }
-            let y = run.y.add(pixel * run.y_step as usize).cast::<T>();
-            for (lane, element) in elements.iter().enumerate().take(run.lanes as usize) {
-                let limited = element.wide().clamp(run.low, run.high);
-                y.add(lane).write(T::saturate(limited.into()));
-            }
+            x = x.wrapping_offset(run.x_group as isize);
+            w = w.wrapping_offset(run.w_group as isize);
+        }
+        match kernel.splits() {
+            true => split.join::<T>(run),
+            false => split.sums,
         }
     }
 }
+
+/// Drains the lanes, and stores what comes out.
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn store<T: Lanes>(run: &Run, mut sums: Sums, y: *mut u8) {
+    let width = size_of::<T>();
+    let masks = run.record.wrapping_add(MASKS).cast::<[u8; VECTOR]>();
+    let mut elements = [T::default(); VECTOR];
+    // SAFETY: the places that the run names are there, as its maker promises.
+    unsafe {
+        for step in 0..=run.more_shifts as usize {
+            let by = if step == 0 { run.first_shift } else { 1 };
+            let shifted: [T; VECTOR] = sums.shift(by);
+            let mask = masks.add(step).read();
+            for lane in 0..T::COUNT {
+                if mask[lane * width] != 0 {
+                    elements[lane] = shifted[lane];
+                }
+            }
+        }
+        let limits = masks.add(run.more_shifts as usize + 1).cast::<T>();
+        for (lane, element) in elements.iter().enumerate().take(run.lanes as usize) {
+            let (low, high) = (limits.add(lane).read(), limits.add(T::COUNT + lane).read());
+            y.cast::<T>().add(lane).write((*element).clamp(low, high));
+        }
+    }
+}
+
+const _: () = assert!(WEIGHTS == 4, "taps 5 to 8 of a 3x3 kernel");

@@ -3,12 +3,10 @@
 
 use fixpoint_runtime::accelerator::Sums;
 
-use crate::record::MOST_SPLIT;
+use crate::unit::SPLIT;
 
 /// Largest value of a lane that is relied on, both ways.
 const LANE: i64 = (1 << 19) - 1;
-/// Channels that share lanes.
-const BLOCK: usize = 16;
 
 /// One output channel.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +53,11 @@ impl Span {
 
 /// What is exact for all channels of a layer whose kernel has `rows` rows.
 ///
-/// `not_negative` says that no element of the input is. `splits` says whether lanes may be split
-/// between products: not in a depthwise layer.
-pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, splits: bool) -> Sums {
+/// `not_negative` says that no element of the input is. `depthwise` layers are split between rows
+/// only.
+pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwise: bool) -> Sums {
     let least_input = if not_negative { 0 } else { i64::from(i8::MIN) };
-    if channels.iter().any(|channel| channel.shift < 0) {
+    if rows == 0 || channels.iter().any(|channel| channel.shift < 0) {
         return Sums::Unproved;
     }
     let spans = || {
@@ -74,39 +72,21 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, splits: 
     }) {
         return Sums::Whole;
     }
-    if !splits || rows == 0 {
-        return Sums::Unproved;
-    }
-
-    let split_of = |channel: usize| {
-        let block = channels.chunks(BLOCK).nth(channel / BLOCK).unwrap_or(&[]);
-        let least = block
-            .iter()
-            .map(|channel| channel.shift.unsigned_abs())
-            .min();
-        least.unwrap_or(0).min(MOST_SPLIT)
-    };
-    let whole_fits = spans().enumerate().all(|(at, (channel, span))| {
-        let split = split_of(at);
-        let most = LANE << split;
-        split > 0 && channel.bias.abs() + span.high.max(-span.low) <= most
-    });
+    let whole_fits = spans()
+        .all(|(channel, span)| channel.bias.abs() + span.high.max(-span.low) <= LANE << SPLIT);
     if !whole_fits {
         return Sums::Unproved;
     }
-    let part_fits = |at: usize, span: Span| {
-        let split = split_of(at);
-        span.high <= 127 << split && span.low > -(128 << split)
-    };
+    let part_fits = |span: Span| span.high <= 127 << SPLIT && span.low > -(128 << SPLIT);
     // Every run of `length` products that begins at a multiple of `step`, within each of `parts`.
     let safe = |parts: usize, length: usize, step: usize| {
-        channels.iter().enumerate().all(|(at, channel)| {
+        channels.iter().all(|channel| {
             let part = (channel.weights.len() / parts).max(1);
             channel.weights.chunks(part).all(|weights| {
                 let mut span = Span::of(weights.get(..length).unwrap_or(weights), least_input);
                 let mut first = 0;
                 loop {
-                    if !part_fits(at, span) {
+                    if !part_fits(span) {
                         return false;
                     }
                     let end = first + length;
@@ -130,6 +110,9 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, splits: 
     let row = row.max(1);
     if let Some(most) = largest(rows.min(255), |some| safe(1, some * row, row)) {
         return Sums::Rows(most);
+    }
+    if depthwise {
+        return Sums::Unproved;
     }
     match largest((row / 16).min(255), |some| safe(rows, some * 16, 1)) {
         Some(most) => Sums::Vectors(most),
@@ -161,7 +144,7 @@ mod tests {
             bias,
             shift,
         };
-        prove(&[channel], rows, not_negative, true)
+        prove(&[channel], rows, not_negative, false)
     }
 
     #[test]
@@ -184,34 +167,32 @@ mod tests {
         assert_ne!(one(&mixed, 1, -8160, 8, true), Sums::Whole);
         assert_ne!(one(&mixed, 1, 0, 8, false), Sums::Whole);
         assert_eq!(one(&[1; 4], 1, 0, -1, false), Sums::Unproved);
-        assert_eq!(one(&[1; 4], 1, 1 << 30, 0, false), Sums::Unproved);
+        assert_eq!(one(&[1; 4], 1, 1 << 31, 0, false), Sums::Unproved);
+        assert_eq!(one(&[1; 4], 1, 1 << 30, 0, false), Sums::Rows(1));
     }
 
     #[test]
     fn parts_are_rows_and_then_vectors() {
         // A part may reach 127 * 2^12 = 520192: 127 * 127 * 32 does, 33 don't.
         assert_eq!(one(&[127; 96], 6, 0, 12, true), Sums::Rows(2));
-        assert_eq!(one(&[127; 96], 3, 0, 12, true), Sums::Rows(1));
-        assert_eq!(one(&[127; 96], 3, 0, 11, true), Sums::Vectors(1));
+        assert_eq!(one(&[127; 96], 3, 0, 0, true), Sums::Rows(1));
+        assert_eq!(one(&[127; 99], 3, 0, 12, true), Sums::Vectors(2));
         assert_eq!(one(&[127; 96], 1, 0, 13, true), Sums::Vectors(2));
-        assert_eq!(one(&[127; 96], 1, 0, 10, true), Sums::Unproved);
+        // Below, less than 128 * 2^12: -128 * -128 * 31 as often, 32 times is one too many.
+        assert_eq!(one(&[-128; 64], 2, 0, 12, false), Sums::Vectors(1));
+        assert_eq!(one(&[-128; 62], 2, 0, 12, false), Sums::Rows(1));
         // Sixteen heavy weights anywhere in a row.
         let mut weights = [1; 256];
         weights[100..116].fill(127);
         weights[116..150].fill(64);
-        assert_eq!(one(&weights, 1, 0, 11, true), Sums::Vectors(1));
-        // The least shift of the block decides for all of its channels.
-        let easy = Channel {
-            weights: &[1; 96],
-            bias: 0,
-            shift: 3,
-        };
+        // 127 * (16 * 127 + 32 * 64) = 518160, two more of 64 are too many.
+        assert_eq!(one(&weights, 1, 0, 11, true), Sums::Vectors(3));
         let heavy = Channel {
-            weights: &[127; 96],
+            weights: &[127; 99],
             bias: 0,
             shift: 12,
         };
-        assert_eq!(prove(&[heavy, easy], 3, true, true), Sums::Unproved);
-        assert_eq!(prove(&[heavy], 3, true, false), Sums::Unproved);
+        assert_eq!(prove(&[heavy], 3, true, true), Sums::Unproved);
+        assert_eq!(prove(&[heavy], 9, true, true), Sums::Rows(2));
     }
 }

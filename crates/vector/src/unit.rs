@@ -1,113 +1,142 @@
 //! What a kernel in assembly is given. Offsets of the fields are part of the contract: they are
-//! those of a target with 32-bit pointers, and the assembly has them as numbers.
+//! those of a target with 32-bit pointers, and the assembly has them as numbers
+//! (`firmware/asm/parts.inc`).
 
-/// Elements and weights that both lie one after another: `vectors` whole vectors of elements, after
-/// `head` elements fewer than one vector.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Piece {
-    /// 0: where the elements begin, in bytes from the pixel's [`Run::x`]. If there is a head, it is
-    /// the end of the vector that begins there. In a depthwise run, the first tap's elements.
-    pub x: i32,
-    /// 4: the first product's weights.
-    pub weights: *const u8,
-    /// 8
-    pub head: u32,
-    /// 12: in a depthwise run, the number of taps.
-    pub vectors: u32,
-    /// 16: 1 if the lanes are split after this piece.
-    pub split: u32,
-}
+use fixpoint_runtime::format::Element;
 
-/// Neighbouring pixels of one block of output channels.
+/// One block of output channels for a rectangle of pixels whose windows are clipped alike.
+///
+/// The products of a pixel are *pieces*, elements and weights that both lie one after another; all
+/// pieces are alike, and they lie in groups of equal steps. A step is from the first of one to the
+/// first of the next, in bytes; a *gap* is from behind the last.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Run {
-    /// 0
+    /// 0: the first pixel's first element. In front of a [`Self::head`], it is so far before that the
+    /// head ends a whole vector that begins here.
     pub x: *const u8,
-    /// 4: bytes of input from one pixel to the next.
+    /// 4: from one pixel to the next.
     pub x_step: i32,
-    /// 8: at least one.
-    pub pixels: u32,
-    /// 12
-    pub pieces: *const Piece,
-    /// 16: none if the window lies in the padding.
-    pub piece_count: u32,
-    /// 20: an image of the lanes at the start (see [`crate::record`]) and behind it the masks of the
-    /// drain; in a [`Kernel::Depthwise3x3`] run the nine vectors of weights come between.
-    pub record: *const u8,
-    /// 24: the first shift of the drain.
-    pub first_shift: u32,
-    /// 28: how many shifts by one follow.
-    pub more_shifts: u32,
-    /// 32 and 34: smallest and largest result.
-    pub low: i16,
-    pub high: i16,
-    /// 36
+    /// 8: from behind a row's last pixel to the next row.
+    pub x_gap: i32,
+    /// 12: the first pixel's elements of the block.
     pub y: *mut u8,
-    /// 40: bytes of output from one pixel to the next.
-    pub y_step: u32,
-    /// 44: elements of a pixel that are stored.
+    /// 16
+    pub y_step: i32,
+    /// 20
+    pub y_gap: i32,
+    /// 24: of a row, at least one.
+    pub pixels: u32,
+    /// 28: of pixels, at least one.
+    pub rows: u32,
+    /// 32: those of the first product.
+    pub weights: *const u8,
+    /// 36: of a group, at least one; in a depthwise run, rows of taps, or none.
+    pub pieces: u32,
+    /// 40: at least one; one in a depthwise run.
+    pub groups: u32,
+    /// 44: whole vectors of a piece; in a depthwise run, the taps of a row.
+    pub vectors: u32,
+    /// 48: elements in front of them, at least one and at most a vector of them, in an unaligned run
+    /// that is not depthwise; else 0.
+    pub head: u32,
+    /// 52: step from piece to piece.
+    pub x_piece: i32,
+    /// 56: gap from piece to piece.
+    pub w_gap: i32,
+    /// 60: what comes to the steps and gaps of a group's pieces for the next group.
+    pub x_group: i32,
+    /// 64
+    pub w_group: i32,
+    /// 68: see [`crate::record`].
+    pub record: *const u8,
+    /// 72: the first shift of the drain.
+    pub first_shift: u32,
+    /// 76: how many shifts by one follow.
+    pub more_shifts: u32,
+    /// 80: elements of a pixel that are stored.
     pub lanes: u32,
-    /// 48: 1 if `y` is a multiple of 16 for each pixel and `lanes` are all.
+    /// 84: 1 if `y` is a multiple of 16 for each pixel and `lanes` are all.
     pub whole: u32,
-    /// 52: room for an image of the lanes (48 bytes) and a vector for each split.
+    /// 88: [`SCRATCH`] bytes, at a multiple of 16.
     pub scratch: *mut u8,
-    /// 56: the shift that splits the lanes, 0 if none.
-    pub split: u32,
-    /// 60: a mask in the form of an image of the lanes: what a split leaves in them.
-    pub rest: *const u8,
-    /// 64: an image of the lanes for the end of a run that is split.
-    pub high_start: *const u8,
-    /// 68: 1.
-    pub one: u32,
-    /// 72: bytes from one tap to the next, of a depthwise run.
-    pub tap_step: i32,
-    /// 76: bytes from the last tap of a row to the first of the next, and from the very last to the
-    /// next pixel's first, of a [`Kernel::Depthwise3x3`] run.
-    pub row_step: i32,
-    /// 80
-    pub pixel_step: i32,
+    /// 92: from one tap to the next of a depthwise run's row.
+    pub x_tap: i32,
+    /// 96: most vectors, the head one of them, between two splits of a piece.
+    pub part_vectors: u32,
+    /// 100: pieces between two splits.
+    pub part_pieces: u32,
+    /// 104: by how much the rest is shifted before it is added, or 0: it is left out.
+    pub rest_shift: u32,
+    /// 108: what stands for 1 at the split, after that shift. Then 1.
+    pub one_split: u8,
+    pub one: u8,
 }
+
+/// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
+pub const SCRATCH: usize = 48 + 16 * LIST + 48;
+/// Vectors in the list of what splits keep.
+pub const LIST: usize = 16;
+/// Lanes are split at this bit.
+pub const SPLIT: u32 = 12;
 
 /// Which kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// One piece without a head, elements at multiples of 16, whole vectors stored, no split.
+    /// One piece, elements at multiples of 16, whole vectors stored.
     Point,
-    /// Elements at multiples of 16, pieces without heads.
+    /// Elements at multiples of 16, no heads.
     Aligned,
-    /// Anything.
+    /// Anything, with a head.
     Unaligned,
+    /// As `Aligned`, of 8 bits, lanes are split.
+    AlignedSplit,
+    /// As `Unaligned`, of 8 bits, lanes are split.
+    UnalignedSplit,
     /// 3x3 taps of which each is inside, elements at multiples of 16, whole vectors stored, at most
     /// [`Kernel::MOST_3X3_SHIFTS`] shifts by one.
     Depthwise3x3,
-    /// Elements at multiples of 16.
+    /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
+    /// padding.
     DepthwiseAligned,
     /// Anything depthwise.
     DepthwiseUnaligned,
+    /// Anything depthwise of 8 bits, lanes are split.
+    DepthwiseSplit,
 }
 
 impl Kernel {
     /// Shifts by one in [`Kernel::Depthwise3x3`].
     pub const MOST_3X3_SHIFTS: u32 = 8;
+
+    /// Whether lanes are split.
+    pub fn splits(self) -> bool {
+        matches!(
+            self,
+            Self::AlignedSplit | Self::UnalignedSplit | Self::DepthwiseSplit
+        )
+    }
+
+    /// Whether products are channel by channel.
+    pub fn is_depthwise(self) -> bool {
+        matches!(
+            self,
+            Self::Depthwise3x3
+                | Self::DepthwiseAligned
+                | Self::DepthwiseUnaligned
+                | Self::DepthwiseSplit
+        )
+    }
 }
 
 /// The kernels of a target.
 pub trait Unit {
-    /// Does a run of 8-bit elements.
+    /// Does a run.
     ///
     /// # Safety
     ///
-    /// What the run points to is there: input, output, weights and record for every pixel and piece.
-    /// A kernel may read whole vectors of which only a part counts, and two vectors past the end of
-    /// the weights and the masks.
-    unsafe fn run_i8(&mut self, kernel: Kernel, run: &Run);
-
-    /// Does a run of 16-bit elements.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::run_i8`].
-    unsafe fn run_i16(&mut self, kernel: Kernel, run: &Run);
+    /// What the run points to is there: input, output, weights and record for every pixel and piece,
+    /// and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
+    /// past the end of the weights and the record.
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run);
 }

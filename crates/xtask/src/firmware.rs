@@ -4,6 +4,7 @@
 //! served without any of the tools here.
 
 mod compile;
+mod constants;
 mod object;
 mod prebuilt;
 mod shorten;

@@ -1,6 +1,7 @@
 //! The vector unit of the ESP32-S3: which kernel of `firmware/asm/convolution.S` does which run.
 #![no_std]
 
+use fixpoint_runtime::format::Element;
 use fixpoint_vector::{Kernel, Run, Unit, Vector};
 
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
@@ -12,12 +13,15 @@ unsafe extern "C" {
     fn fixpoint_aligned_i16(run: *const Run);
     fn fixpoint_unaligned_i8(run: *const Run);
     fn fixpoint_unaligned_i16(run: *const Run);
+    fn fixpoint_aligned_split(run: *const Run);
+    fn fixpoint_unaligned_split(run: *const Run);
     fn fixpoint_depthwise_3x3_i8(run: *const Run);
     fn fixpoint_depthwise_3x3_i16(run: *const Run);
     fn fixpoint_depthwise_aligned_i8(run: *const Run);
     fn fixpoint_depthwise_aligned_i16(run: *const Run);
     fn fixpoint_depthwise_unaligned_i8(run: *const Run);
     fn fixpoint_depthwise_unaligned_i16(run: *const Run);
+    fn fixpoint_depthwise_split(run: *const Run);
 }
 
 /// The unit, switched on.
@@ -34,27 +38,24 @@ impl Pie {
 }
 
 impl Unit for Pie {
-    unsafe fn run_i8(&mut self, kernel: Kernel, run: &Run) {
-        let call = match kernel {
-            Kernel::Point => fixpoint_point_i8,
-            Kernel::Aligned => fixpoint_aligned_i8,
-            Kernel::Unaligned => fixpoint_unaligned_i8,
-            Kernel::Depthwise3x3 => fixpoint_depthwise_3x3_i8,
-            Kernel::DepthwiseAligned => fixpoint_depthwise_aligned_i8,
-            Kernel::DepthwiseUnaligned => fixpoint_depthwise_unaligned_i8,
-        };
-        // SAFETY: the caller's promise.
-        unsafe { call(run) }
-    }
-
-    unsafe fn run_i16(&mut self, kernel: Kernel, run: &Run) {
-        let call = match kernel {
-            Kernel::Point => fixpoint_point_i16,
-            Kernel::Aligned => fixpoint_aligned_i16,
-            Kernel::Unaligned => fixpoint_unaligned_i16,
-            Kernel::Depthwise3x3 => fixpoint_depthwise_3x3_i16,
-            Kernel::DepthwiseAligned => fixpoint_depthwise_aligned_i16,
-            Kernel::DepthwiseUnaligned => fixpoint_depthwise_unaligned_i16,
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
+        use Element::{I8, I16};
+        let call = match (kernel, element) {
+            (Kernel::Point, I8) => fixpoint_point_i8,
+            (Kernel::Point, I16) => fixpoint_point_i16,
+            (Kernel::Aligned, I8) => fixpoint_aligned_i8,
+            (Kernel::Aligned, I16) => fixpoint_aligned_i16,
+            (Kernel::Unaligned, I8) => fixpoint_unaligned_i8,
+            (Kernel::Unaligned, I16) => fixpoint_unaligned_i16,
+            (Kernel::AlignedSplit, _) => fixpoint_aligned_split,
+            (Kernel::UnalignedSplit, _) => fixpoint_unaligned_split,
+            (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
+            (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
+            (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,
+            (Kernel::DepthwiseAligned, I16) => fixpoint_depthwise_aligned_i16,
+            (Kernel::DepthwiseUnaligned, I8) => fixpoint_depthwise_unaligned_i8,
+            (Kernel::DepthwiseUnaligned, I16) => fixpoint_depthwise_unaligned_i16,
+            (Kernel::DepthwiseSplit, _) => fixpoint_depthwise_split,
         };
         // SAFETY: the caller's promise.
         unsafe { call(run) }

@@ -16,12 +16,12 @@ pub(super) fn sums(
     bias: &[i64],
     shifts: &[i32],
 ) -> Sums {
-    let (rows, splits) = match &node.op {
+    let (rows, depthwise) = match &node.op {
         Op::Conv2d {
             window, groups: 1, ..
-        } => (window.kernel_h.into(), true),
-        Op::FullyConnected { .. } => (1, true),
-        Op::DepthwiseConv2d { .. } => (1, false),
+        } => (window.kernel_h.into(), false),
+        Op::FullyConnected { .. } => (1, false),
+        Op::DepthwiseConv2d { window, .. } => (window.kernel_h.into(), true),
         _ => return Sums::Unproved,
     };
     if builder.arithmetic != Arithmetic::Fixpoint {
@@ -42,7 +42,7 @@ pub(super) fn sums(
                     shift: *shift,
                 })
                 .collect();
-            prove(&channels, rows, not_negative(builder, input), splits)
+            prove(&channels, rows, not_negative(builder, input), depthwise)
         }
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::constants::Constants;
 use super::object;
 use super::shorten::shorten;
 use super::toolchain::Toolchain;
@@ -183,13 +184,22 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
     fs::write(&text, literals_placed(&short))?;
     let mut objects = vec![assemble(toolchain, &work, Path::new("all.s"), &features)?];
     let features = format!("{features},{ASSEMBLY_FEATURES}");
+    let mut constants = Constants::default();
     for source in assembly(image)? {
         let name = source.file_name().unwrap_or_default();
+        let included = source.extension().is_some_and(|ending| ending == "inc");
         let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+        if included {
+            constants.read(&text);
+        }
+        let text = constants.replace(&text);
         let text = vector::translate(&text).with_context(|| paths::shown(&source).to_string())?;
         // The first line makes the assembler name the file that was written by hand.
         let text = format!("# 1 \"{}\"\n{text}", paths::shown(&source));
         fs::write(work.join(name), text)?;
+        if included {
+            continue;
+        }
         objects.push(assemble(toolchain, &work, Path::new(name), &features)?);
     }
     step(
@@ -242,7 +252,7 @@ fn assemble(toolchain: &Toolchain, work: &Path, source: &Path, features: &str) -
     Ok(object)
 }
 
-/// The shared assembly files and the image's own, by name.
+/// The shared assembly files and the image's own, by name; what they include comes first.
 fn assembly(image: &Image) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for place in [
@@ -251,12 +261,12 @@ fn assembly(image: &Image) -> Result<Vec<PathBuf>> {
     ] {
         for entry in fs::read_dir(&place).with_context(|| place.display().to_string())? {
             let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "S") {
+            if (path.extension()).is_some_and(|ending| ending == "S" || ending == "inc") {
                 files.push(path);
             }
         }
     }
-    files.sort();
+    files.sort_by_key(|path| (path.extension() != Some("inc".as_ref()), path.clone()));
     Ok(files)
 }
 

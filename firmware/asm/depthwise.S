@@ -1,0 +1,172 @@
+// Convolutions with one filter per channel, on the vector unit.
+    .include "parts.inc"
+
+    // a7 step of the rows of taps, a8 gap of the weights, a9 rows left, a12 taps of a row, a13 weights,
+    // a14 step of the taps, a15 elements of the row; a10 elements, a11 weights.
+    .macro depthwise_kernel name, bits, aligned
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    enter
+    l32i    a12, a2, RUN_VECTORS
+    l32i    a7, a2, RUN_X_PIECE
+    l32i    a8, a2, RUN_W_GAP
+    l32i    a13, a2, RUN_WEIGHTS
+    l32i    a14, a2, RUN_X_TAP
+    // A vector of weights is loaded ahead.
+    addi    a8, a8, -16
+    l32i    a4, a2, RUN_PIXELS
+1:  start_lanes
+    l32i    a9, a2, RUN_PIECES
+    mov     a15, a3
+    mov     a11, a13
+    beqz    a9, 4f
+2:  mov     a10, a15
+    ee.vld.128.ip q0, a11, 16
+    addi    a9, a9, -1
+    taps    \bits, \aligned
+    add     a15, a15, a7
+    add     a11, a11, a8
+    bnez    a9, 2b
+4:  drain   \bits
+    store_and_next \bits, 1b, 1b
+    .endm
+
+    // a12 taps: elements at a10, weights at a11, of which the first are in q0.
+    .macro taps bits, aligned
+    loopnez a12, 3f
+    .if \aligned
+    ee.vld.128.xp q2, a10, a14
+    lanes_load \bits, 0, 11, 2, 0
+    .else
+    ee.ld.128.usar.ip q2, a10, 16
+    ee.vld.128.ip q3, a10, -16
+    add     a10, a10, a14
+    ee.src.q q4, q2, q3
+    lanes_load \bits, 0, 11, 4, 0
+    .endif
+3:
+    .endm
+
+    depthwise_kernel depthwise_aligned_i8, 8, 1
+    depthwise_kernel depthwise_aligned_i16, 16, 1
+    depthwise_kernel depthwise_unaligned_i8, 8, 0
+    depthwise_kernel depthwise_unaligned_i16, 16, 0
+
+    // As above, with lanes that are split: a7 rows before the next split, a13 end of the list.
+    .section .text.iram.depthwise_split,"ax"
+    .literal .Ldepthwise_split_rest, fixpoint_rest_masks
+    .global fixpoint_depthwise_split
+    .p2align 2
+fixpoint_depthwise_split:
+    enter
+    enter_splits depthwise_split
+    l32i    a12, a2, RUN_VECTORS
+    l32i    a14, a2, RUN_X_TAP
+    l32i    a4, a2, RUN_PIXELS
+1:  start_lanes
+    start_splits
+    l32i    a9, a2, RUN_PIECES
+    l32i    a11, a2, RUN_WEIGHTS
+    mov     a15, a3
+    beqz    a9, 5f
+2:  beqz    a7, 6f
+4:  addi    a7, a7, -1
+    mov     a10, a15
+    ee.vld.128.ip q0, a11, 16
+    addi    a9, a9, -1
+    taps    8, 0
+    l32i    a6, a2, RUN_X_PIECE
+    l32i    a8, a2, RUN_W_GAP
+    addi    a11, a11, -16
+    add     a15, a15, a6
+    add     a11, a11, a8
+    bnez    a9, 2b
+5:  join_lanes
+    l32i    a6, a2, RUN_RECORD
+    addi    a6, a6, MASKS
+    drain   8
+    store_and_next 8, 1b, 1b
+6:  split_lanes
+    l32i    a7, a2, RUN_PART_PIECES
+    j       4b
+
+    // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
+    // others come between the record's lanes and masks, so that a6 goes through all of it. The steps
+    // are a10 within a row, a11 to the next row and a12 to the next pixel.
+    .macro depthwise_3x3_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .literal .L\name\()_drained, \name\()_drained
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    enter
+    l32i    a6, a2, RUN_WEIGHTS
+    l32i    a7, a2, RUN_X_PIECE
+    l32i    a10, a2, RUN_X_TAP
+    l32i    a12, a2, RUN_X_STEP
+    ee.vld.128.ip q0, a6, 16
+    ee.vld.128.ip q1, a6, 16
+    ee.vld.128.ip q2, a6, 16
+    ee.vld.128.ip q3, a6, 16
+    ee.vld.128.ip q4, a6, 16
+    sub     a11, a7, a10
+    sub     a11, a11, a10
+    sub     a12, a12, a7
+    sub     a12, a12, a7
+    sub     a12, a12, a10
+    sub     a12, a12, a10
+    l32i    a8, a2, RUN_FIRST_SHIFT
+    l32i    a14, a2, RUN_RECORD
+    l32i    a15, a2, RUN_Y_STEP
+    movi    a9, 1
+    // A step of the drain has ten bytes.
+    l32i    a7, a2, RUN_MORE_SHIFTS
+    l32r    a13, .L\name\()_drained
+    addx4   a7, a7, a7
+    slli    a7, a7, 1
+    sub     a13, a13, a7
+    l32i    a4, a2, RUN_PIXELS
+1:  loopnez a4, 2f
+    mov     a6, a14
+    load_lanes 6, 12
+    ee.vld.128.xp q5, a3, a10
+    ee.vld.128.xp q6, a3, a10
+    lanes_load_by \bits, 5, 3, 11, 5, 0
+    lanes_load_by \bits, 6, 3, 10, 6, 1
+    lanes_load_by \bits, 5, 3, 10, 5, 2
+    lanes_load_by \bits, 6, 3, 11, 6, 3
+    lanes_load \bits, 7, 6, 5, 4
+    ee.vld.128.xp q5, a3, a10
+    lanes_load \bits, 7, 6, 6, 7
+    ee.vld.128.xp q6, a3, a10
+    lanes_load \bits, 7, 6, 5, 7
+    ee.vld.128.xp q5, a3, a12
+    lanes_load \bits, 7, 6, 6, 7
+    // From here on it is masks that are loaded.
+    lanes_load \bits, 6, 6, 5, 7
+    shifted \bits, 5, 8
+    ee.andq q5, q5, q6
+    ee.vld.128.ip q6, a6, 16
+    jx      a13
+    .rept 8
+    drain_step \bits, 9, 6, 7
+    .endr
+\name\()_drained:
+    limit   \bits, 6, 7
+    ee.vst.128.xp q5, a5, a15
+2:  l32i    a6, a1, ROWS_LEFT
+    l32i    a0, a2, RUN_X_GAP
+    l32i    a7, a2, RUN_Y_GAP
+    addi    a6, a6, -1
+    s32i    a6, a1, ROWS_LEFT
+    add     a3, a3, a0
+    add     a5, a5, a7
+    beqz    a6, 3f
+    j       1b
+3:  leave
+    .endm
+
+    depthwise_3x3_kernel depthwise_3x3_i8, 8
+    depthwise_3x3_kernel depthwise_3x3_i16, 16
