@@ -568,5 +568,7 @@ export class VirtualBoard {
   replug(): void;
   readonly connected: boolean;
   readonly flash: Uint8Array;
+  /** Instructions that the application has executed since it was started. */
+  readonly instructions: number;
   free(): void;
 }

@@ -50,6 +50,10 @@ impl Application {
         self.idle
     }
 
+    pub(crate) fn instructions(&self) -> u64 {
+        self.machine.executed()
+    }
+
     pub(crate) fn take_counts(&mut self) -> Counts {
         self.machine.take_counts(0)
     }

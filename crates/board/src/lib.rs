@@ -489,6 +489,14 @@ impl VirtualBoard {
         }
     }
 
+    /// Instructions that the application has executed since it was started; 0 without one.
+    pub fn instructions(&self) -> u64 {
+        match &self.chip {
+            Chip::Application(application) => application.instructions(),
+            _ => 0,
+        }
+    }
+
     /// Bytes that came from the host and went to it, faults included.
     pub fn wire_bytes(&self) -> (u64, u64) {
         (self.from_host, self.to_host)

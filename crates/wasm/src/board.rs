@@ -159,6 +159,12 @@ impl VirtualBoard {
         self.inner.connected()
     }
 
+    /// Instructions that the application has executed since it was started.
+    #[wasm_bindgen(getter)]
+    pub fn instructions(&self) -> f64 {
+        self.inner.instructions() as f64
+    }
+
     /// A copy of what is in flash.
     #[wasm_bindgen(getter)]
     pub fn flash(&self) -> Vec<u8> {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod firmware;
 mod http;
 mod page;
@@ -34,6 +35,8 @@ cargo xtask <verb>
   bench device [--layers]    what layers and networks cost on the chip, from the emulator
                              (--layers: every layer of the networks)
   bench wire                 what flashing sends and waits for, beside esptool where there is one
+  bench accuracy [NAME]      accuracy of the public models of shared/, in int8 and int16
+  bench emulator             instructions a second that the emulator executes
   test                       everything there is to test
   test STAGE...              some of it: tidy fmt lint host no_std wasm xtensa prebuilt page size
 ";
@@ -81,9 +84,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["wasm"] => wasm::build(),
         ["page"] => page::build().map(|_| ()),
         ["firmware", verb @ ..] => firmware::dispatch(verb),
-        ["bench", "device"] => firmware::bench(false),
-        ["bench", "device", "--layers"] => firmware::bench(true),
-        ["bench", "wire"] => wire::bench(),
+        ["bench", what @ ..] => bench::dispatch(what),
         ["test", stages @ ..] => test::run(stages),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

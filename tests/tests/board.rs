@@ -1,0 +1,152 @@
+//! Whole networks on the virtual board: quantized, flashed with the prebuilt firmware through the
+//! loader, run by the emulator over the link, vector unit included. The board's bits are the
+//! simulator's; what can't run is refused with an error that says why.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::io::Write;
+
+use fixpoint_protocol::ErrorCode;
+use fixpoint_quant::{Bits, Request, Simulator, quantize};
+use fixpoint_tests::models::{self, Network};
+use fixpoint_tests::virtual_board::{Bench, Firmware};
+
+/// A line that is seen although the test passes.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// How it ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The board's bits were the simulator's.
+    Equal,
+    /// The tensors don't fit the chip's memory.
+    NoMemory,
+}
+
+/// Quantizes, flashes, and compares on the first `runs` samples.
+fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
+    let name = format!("{} {}", network.name, bits.name());
+    let request = Request {
+        bits: Some(bits),
+        ..Request::default()
+    };
+    let calibration = network.calibration().take(32);
+    let made = quantize(
+        &network.model,
+        &calibration,
+        &request.options(),
+        &mut |_| (),
+    );
+    let made = made.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut simulator = Simulator::new(&made.image).expect("an image of ours");
+    let samples = network.evaluation().take(runs);
+    let expected: Vec<_> = (0..samples.len())
+        .map(|i| simulator.run_raw(&samples.get(i)).expect("a sample"))
+        .collect();
+
+    let firmware = Firmware::prebuilt().expect("firmware/prebuilt");
+    // An image beyond its place in flash is refused here: see `plan` in `fixpoint-flash`.
+    let plan = firmware.plan(&made.image);
+    let plan = plan.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut bench = Bench::flashed(plan).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let board = bench
+        .connect()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let model = match board.model {
+        Ok(model) => model,
+        Err(problem) if problem.code == ErrorCode::ArenaTooSmall => {
+            let (needed, room) = (problem.arena_needed, problem.arena_available);
+            assert_eq!(needed as usize, made.report.arena_bytes, "{name}");
+            assert!(
+                needed > room && room > 256 << 10,
+                "{name}: {needed} of {room}"
+            );
+            note(&format!("{name}: {problem}"));
+            return End::NoMemory;
+        }
+        Err(problem) => panic!("{name}: {problem}"),
+    };
+    assert_eq!(model.id, simulator.id(), "{name}");
+    bench.take_counts();
+    for (i, expected) in expected.iter().enumerate() {
+        let input = simulator
+            .input_bytes(0, samples.get(i)[0])
+            .expect("a sample");
+        let run = bench.infer(vec![input]);
+        let run = run.unwrap_or_else(|error| panic!("{name}: {error}\n{}", bench.console));
+        assert_eq!(run.outputs.len(), expected.len(), "{name}");
+        for (k, (bytes, expected)) in run.outputs.iter().zip(expected).enumerate() {
+            let found = simulator
+                .decode_output(k, bytes)
+                .expect("the output's bytes");
+            assert_eq!(&found, expected, "{name}, sample {i}");
+        }
+    }
+    let each = bench.take_counts().total.instructions / expected.len() as u64;
+    note(&format!(
+        "{name}: equal on {} samples, {:.1} M instructions each",
+        expected.len(),
+        each as f64 / 1e6
+    ));
+    End::Equal
+}
+
+/// What the page ships runs as the page says.
+#[test]
+fn samples_of_the_page() {
+    for network in models::samples_of_the_page().expect("web/public/samples") {
+        for bits in [Bits::I8, Bits::I16] {
+            assert_eq!(on_the_board(&network, bits, 10), End::Equal);
+        }
+    }
+}
+
+/// `ends`: in int8 and in int16.
+fn public(name: &str, ends: [End; 2]) {
+    if models::public_names().is_none() {
+        println!("skipped: shared/data/models not there, so {name} isn't run on the virtual board");
+        return;
+    }
+    let network = models::public(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (bits, end) in [Bits::I8, Bits::I16].into_iter().zip(ends) {
+        assert_eq!(
+            on_the_board(&network, bits, 1),
+            end,
+            "{name} {}",
+            bits.name()
+        );
+    }
+}
+
+macro_rules! networks {
+    ($($test:ident $name:literal $int8:ident $int16:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                public($name, [End::$int8, End::$int16]);
+            }
+        )*
+
+        /// A model that is added to `shared/` is added here.
+        #[test]
+        fn no_public_model_is_forgotten() {
+            match models::public_names() {
+                Some(names) => assert_eq!(names, [$($name),*]),
+                None => println!("skipped: shared/data/models not there"),
+            }
+        }
+    };
+}
+
+networks! {
+    streaming_network "espdl_stream" Equal Equal;
+    resnet8 "mlperf_ic_resnet8" Equal Equal;
+    resnet8_as_exported "mlperf_ic_resnet8/raw" Equal Equal;
+    keyword_spotting "mlperf_kws_dscnn" Equal Equal;
+    keyword_spotting_as_exported "mlperf_kws_dscnn/raw" Equal Equal;
+    visual_wake_words "mlperf_vww_mobilenet" Equal Equal;
+    visual_wake_words_as_exported "mlperf_vww_mobilenet/raw" Equal Equal;
+    text_direction "pp_ocr_cls" Equal Equal;
+    face_detector "ulf_slim_320" NoMemory NoMemory;
+}
