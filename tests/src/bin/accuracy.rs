@@ -119,8 +119,8 @@ mod table {
         let percent = |fraction: Option<f64>| {
             fraction.map_or("-".to_owned(), |f| format!("{:.2} %", 100.0 * f))
         };
-        // The arg-max of a detector's boxes says nothing.
-        let classifies = network.model.outputs().len() == 1;
+        // The arg-max of a detector's boxes says nothing, nor do answers to what is no picture.
+        let classifies = network.model.outputs().len() == 1 && network.kind != Kind::MadeUp;
         let name = match bits {
             Bits::I8 => &network.name,
             Bits::I16 => "",

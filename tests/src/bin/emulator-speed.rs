@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use fixpoint_tests::models;
     use fixpoint_tests::virtual_board::{Bench, Firmware};
 
-    const RUNS: usize = 10;
+    const RUNS: usize = 20;
     let firmware = Firmware::prebuilt()?;
     println!(
         "{:<24} {:<6} {:>12} {:>9} {:>12}",
@@ -35,12 +35,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             bench.take_counts();
             let mut best = f64::INFINITY;
             let mut instructions = 0;
-            // The fastest of some: others work on this machine as well.
+            // The fastest of some, by the time on a processor where the system tells it: others work on
+            // this machine as well.
             for i in 0..RUNS {
                 let input = simulator.input_bytes(0, samples.get(i % samples.len())[0])?;
-                let start = Instant::now();
+                let (on_processor, start) = (on_processor(), Instant::now());
                 bench.infer(vec![input])?;
-                let seconds = start.elapsed().as_secs_f64();
+                let wall = start.elapsed().as_secs_f64();
+                let seconds = match (on_processor, self::on_processor()) {
+                    (Some(before), Some(after)) => after - before,
+                    _ => wall,
+                };
                 let counted = bench.take_counts().total.instructions;
                 if seconds / (counted as f64) < best {
                     best = seconds / counted as f64;
@@ -58,6 +63,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Seconds that this thread has had a processor; Linux tells.
+#[cfg(not(target_arch = "wasm32"))]
+fn on_processor() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(nanoseconds as f64 * 1e-9)
 }
 
 #[cfg(target_arch = "wasm32")]
