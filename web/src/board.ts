@@ -2,51 +2,40 @@
  * Step 4's state: from choosing a port to the board's answers. One port at a time, real or
  * virtual, held from flashing through the last test image.
  */
-import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, RawOutput } from "fixpoint";
+import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, PortTrouble } from "fixpoint";
 
+import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
 import { duration, percent } from "./format.ts";
 import { module } from "./module.ts";
 import { type Pace, PaceMeter } from "./pace.ts";
 import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
-import { PortOwner, type SerialLike, browserSerial, filters, linkKind, requestError } from "./serial.ts";
+import { Segments } from "./segments.ts";
+import { PortError, PortOwner, type SerialLike, browserSerial, filters, onLinux, requestError } from "./serial.ts";
 import { type Trouble, explain, session } from "./session.ts";
 import { VirtualSerial } from "./virtual-serial.ts";
-import type { TestCase } from "./workers/engine.worker.ts";
 import type { PortService, PortWorkerService } from "./workers/port.worker.ts";
 
 export type Kind = "real" | "virtual";
-
-export interface SegmentState {
-  name: string;
-  bytes: number;
-  done: number;
-  state: "waiting" | "writing" | "written" | "kept";
-}
-
-/** One test image on the board, beside what the simulator says. */
-export interface Answer {
-  index: number;
-  label: number | null;
-  board: number;
-  simulator: number;
-  /** Every integer of every output is the same. */
-  equal: boolean;
-  /** Milliseconds on the chip; on a virtual board the emulator's estimate of them. */
-  milliseconds: number | undefined;
-  layerCycles: number[];
-}
 
 export type Phase =
   | { name: "idle" }
   | { name: "connecting" }
   | { name: "flashing"; progress: FlashProgress | undefined; pace: Pace | undefined }
   | { name: "starting" }
+  /** The board restarts and takes its port along. */
+  | { name: "returning" }
   | { name: "running"; done: number; total: number }
   | { name: "ready" };
 
 /** Enough to see the start of a crash, little enough to stay quick. */
 const CONSOLE_CHARS = 200_000;
+/** The console's rate and the loader's. */
+const FIRST_BAUD = 115_200;
+/** A device is back on the bus within a second or two; a slow hub takes a few more. */
+const RETURN_MS = 8_000;
+/** Restarts of one flashing that may take the port along: into the loader, once more, out of it. */
+const RETURNS = 3;
 
 class Board extends EventTarget {
   phase: Phase = { name: "idle" };
@@ -56,7 +45,7 @@ class Board extends EventTarget {
   chip: ChipInfo | undefined;
   info: BoardInfo | undefined;
   layers: BoardLayer[] = [];
-  segments: SegmentState[] = [];
+  segments = new Segments();
   notes: string[] = [];
   summary: FlashSummary | undefined;
   answers: Answer[] = [];
@@ -64,12 +53,14 @@ class Board extends EventTarget {
   /** The last failure's kind: a word of the flasher, the link or the page. */
   failure: string | undefined;
   trouble: Trouble | undefined;
+  /** What is left to do on the port that the board came back as, once the user has chosen it. */
+  left: "flash" | "start" | undefined;
 
   readonly #virtual = new VirtualSerial();
   #owner: PortOwner | undefined;
-  #port: SerialPort | undefined;
   #worker: Promise<Remote<PortWorkerService>> | undefined;
-  #cancelled = false;
+  #endWorker = (): void => {};
+  #cancelled = new AbortController();
 
   get supported(): boolean {
     return browserSerial() !== undefined;
@@ -103,6 +94,7 @@ class Board extends EventTarget {
       connecting: "connecting",
       flashing: "flashing",
       starting: "starting",
+      returning: "restarting",
       running: "running",
       ready: this.virtual ? "virtual board" : "connected",
     };
@@ -124,6 +116,7 @@ class Board extends EventTarget {
         return `Flashing, ${percent(progress.doneBytes / progress.totalBytes, 0)}${left}`;
       }
       case "starting":
+      case "returning":
         return "The board restarts";
       case "running":
         return `Test image ${phase.done} of ${phase.total}`;
@@ -136,27 +129,41 @@ class Board extends EventTarget {
 
   /** The button's whole job: choose a port, flash, restart, run. Must be called from the click. */
   async connectAndFlash(kind: Kind): Promise<void> {
-    if (this.busy) return;
-    const serial = kind === "virtual" ? this.#virtual : browserSerial();
-    if (!serial) return;
-    let port: SerialPort;
-    try {
-      port = await serial.requestPort({ filters });
-    } catch (error) {
-      const trouble = requestError(error);
-      if (trouble) this.#fail("No port", trouble);
-      else this.#fail("No port chosen", new CodedError("no-port", NO_PORT));
-      return;
-    }
+    const chosen = await this.#choose(kind);
+    if (!chosen) return;
     await this.#session(async () => {
       await this.disconnect();
       this.kind = kind;
       this.console = "";
-      await this.#open(serial, port);
+      await this.#open(...chosen);
       await this.#flash();
       await this.#start();
       await this.#run();
     });
+  }
+
+  /** Goes on where the board left with its port, on the port it came back as. Must be called from the click. */
+  async goOn(): Promise<void> {
+    const { left } = this;
+    const chosen = left && (await this.#choose("real"));
+    if (!chosen) return;
+    await this.#session(async () => {
+      await this.#open(...chosen);
+      if (left === "flash") await this.#flash("waits");
+      await this.#start();
+      await this.#run();
+    });
+  }
+
+  async #choose(kind: Kind): Promise<[SerialLike, SerialPort] | undefined> {
+    const serial = kind === "virtual" ? this.#virtual : browserSerial();
+    if (this.busy || !serial) return undefined;
+    try {
+      return [serial, await serial.requestPort({ filters })];
+    } catch (error) {
+      await this.#fail("No port", requestError(error));
+      return undefined;
+    }
   }
 
   async flashAgain(): Promise<void> {
@@ -174,18 +181,17 @@ class Board extends EventTarget {
   }
 
   async cancel(): Promise<void> {
-    this.#cancelled = true;
+    this.#cancelled.abort();
     await (await this.#worker)?.cancel();
   }
 
   async disconnect(): Promise<void> {
     const owner = this.#owner;
     this.#owner = undefined;
-    this.#port = undefined;
     this.info = undefined;
     this.chip = undefined;
     this.summary = undefined;
-    this.segments = [];
+    this.segments = new Segments();
     this.answers = [];
     if (!this.busy) this.phase = { name: "idle" };
     await owner?.close();
@@ -206,9 +212,8 @@ class Board extends EventTarget {
       // While something runs, its failure tells the story.
       if (!this.busy) void this.#unplugged();
     };
-    await owner.open(115_200);
+    await owner.open(FIRST_BAUD);
     this.#owner = owner;
-    this.#port = port;
     const channel = new MessageChannel();
     serve(
       {
@@ -222,39 +227,66 @@ class Board extends EventTarget {
     await worker.attach(new Transfer(channel.port2, [channel.port2]) as unknown as MessagePort);
   }
 
-  async #flash(): Promise<void> {
+  /** `waits`: the board should be in its loader already. */
+  async #flash(loader?: "waits"): Promise<void> {
     const image = session.outcome?.image;
-    if (!image || !this.#port) throw new CodedError("no-model", "There is no quantized model.\nQuantize one in step 3 first.");
-    this.#set({ name: "flashing", progress: undefined, pace: undefined });
-    const meter = new PaceMeter();
-    this.segments = [];
+    if (!image) throw new CodedError("no-model", "There is no quantized model.\nQuantize one in step 3 first.");
     this.notes = [];
     this.answers = [];
     this.info = undefined;
     this.summary = undefined;
+    const parts = await firmware();
     const worker = await this.#ready();
-    const options = {
-      link: linkKind(this.#port),
-      baud: this.baud,
-      stub: true,
-      resetBefore: true,
-      resetAfter: true,
-      skipEqual: true,
-    };
-    this.summary = await worker.flash(await firmware(), image, options, ({ progress, events }) => {
-      for (const event of events) {
-        if (event.type === "chip") this.chip = event;
-        else if (event.type === "note") this.notes.push(event.text);
-        else if (event.type === "segment-started") this.#segment(event.name, event.bytes, "writing");
-        else if (event.type === "segment-written") this.#segment(event.name, event.bytes, "written");
-        else if (event.type === "segment-skipped") this.#segment(event.name, event.bytes, "kept");
-      }
-      this.#count(progress);
-      const { phase, elapsedMs, doneBytes, skippedBytes, totalBytes } = progress;
-      const pace = phase === "writing" ? meter.at(elapsedMs, doneBytes - skippedBytes, totalBytes - skippedBytes) : undefined;
-      this.#set({ name: "flashing", progress, pace });
-    });
+    let askFirst = loader === "waits";
+    this.summary = await this.#throughRestarts(async (owner) => {
+      this.#set({ name: "flashing", progress: undefined, pace: undefined });
+      this.segments = new Segments();
+      const meter = new PaceMeter();
+      const { link } = owner;
+      const options = { link, baud: this.baud, stub: true, resetBefore: true, askFirst, resetAfter: true, skipEqual: true };
+      // If the reset into the loader takes the port along, the loader is what comes back. Later than that,
+      // the cable was pulled and put back, and the application runs.
+      askFirst = true;
+      return worker.flash(parts, image, options, ({ progress, events }) => {
+        for (const event of events) {
+          if (event.type === "chip") this.chip = event;
+          else if (event.type === "note") this.notes.push(event.text);
+          else this.segments.take(event);
+        }
+        this.segments.count(progress);
+        const { phase, elapsedMs, doneBytes, skippedBytes, totalBytes } = progress;
+        askFirst = phase === "connecting";
+        const pace = phase === "writing" ? meter.at(elapsedMs, doneBytes - skippedBytes, totalBytes - skippedBytes) : undefined;
+        this.#set({ name: "flashing", progress, pace });
+      });
+    }, () => (askFirst ? "flash" : undefined));
     this.#stopIfCancelled();
+  }
+
+  /**
+   * Does `work`, and does it again when the chip's own USB goes away with a restart and comes back. When
+   * it does not come back, `left` says whether that was a restart and what is left to do: the user may
+   * know the port it became.
+   */
+  async #throughRestarts<T>(work: (owner: PortOwner) => Promise<T>, left: () => Board["left"]): Promise<T> {
+    const owner = this.#owner;
+    if (!owner) throw new PortError("port-lost");
+    for (let returns = 0; ; returns++) {
+      try {
+        if (owner.lost) throw new PortError("port-away");
+        return await work(owner);
+      } catch (error) {
+        if (!owner.lost || !owner.restartsWithChip || returns === RETURNS) throw error;
+        this.#stopIfCancelled();
+        this.#set({ name: "returning" });
+        if (!(await owner.reopen(FIRST_BAUD, RETURN_MS, this.#cancelled.signal))) {
+          this.#stopIfCancelled();
+          this.left = left();
+          throw this.left ? new PortError("port-away") : error;
+        }
+        await (await this.#ready()).returned();
+      }
+    }
   }
 
   /**
@@ -271,60 +303,45 @@ class Board extends EventTarget {
     const digest = new DataView(runtime.buffer, runtime.byteOffset + runtime.length - 32, 32);
     if (digest.getUint32(0, true) !== info.runtimeId) return false;
     this.#set({ name: "flashing", progress: undefined, pace: undefined });
-    this.segments = [];
+    this.segments = new Segments();
     this.notes = ["The board runs this runtime: the model goes to it directly."];
     this.answers = [];
     this.summary = undefined;
-    this.#segment("model", image.length, "writing");
+    this.segments.set("model", image.length, "writing");
     try {
       await (await this.#ready()).updateModel(image, (event) => {
         if (event.type !== "updating") return;
-        const [model] = this.segments;
+        const [model] = this.segments.list;
         if (model) model.done = event.done;
         this.changed();
       });
     } catch (error) {
       this.#stopIfCancelled();
       const { code, message } = plainError(error);
-      if (code === "port-lost") throw error;
+      if (code === "port-lost" && !this.#owner?.restartsWithChip) throw error;
       this.notes.push(`${message} Trying the loader.`);
       return false;
     }
-    this.#segment("model", image.length, "written");
+    this.segments.set("model", image.length, "written");
     return true;
   }
 
   /** For a cancellation that came too late for the step it was meant for. */
   #stopIfCancelled(): void {
-    if (this.#cancelled) throw new CodedError("cancelled", "Cancelled. What was flashed stays on the board.");
-  }
-
-  #segment(name: string, bytes: number, state: SegmentState["state"]): void {
-    let entry = this.segments.find((segment) => segment.name === name);
-    if (!entry) {
-      entry = { name, bytes, done: 0, state };
-      this.segments.push(entry);
-    }
-    // The runtime comes in two pieces: its first sector makes the board bootable and goes last.
-    entry.bytes = Math.max(entry.bytes, bytes);
-    entry.state = state;
-    if (state !== "writing") entry.done = entry.bytes;
-  }
-
-  /** The session counts over all segments; what the finished ones don't hold is the current one's. */
-  #count(progress: FlashProgress): void {
-    const current = this.segments.find(({ state }) => state === "writing");
-    if (!current) return;
-    const others = this.segments.filter((s) => s !== current).reduce((sum, s) => sum + s.done, 0);
-    current.done = Math.min(current.bytes, Math.max(current.done, progress.doneBytes - others));
+    if (this.#cancelled.signal.aborted) throw new CodedError("cancelled", "Cancelled. What was flashed stays on the board.");
   }
 
   async #start(): Promise<void> {
-    this.#set({ name: "starting" });
     const worker = await this.#ready();
-    this.info = await worker.hello();
-    if (this.info.problem) throw new CodedError("link-no-model", this.info.problem);
-    this.layers = await worker.layers();
+    await this.#throughRestarts(
+      async () => {
+        this.#set({ name: "starting" });
+        this.info = await worker.hello();
+        if (this.info.problem) throw new CodedError("link-no-model", this.info.problem);
+        this.layers = await worker.layers();
+      },
+      () => "start",
+    );
   }
 
   async #run(): Promise<void> {
@@ -361,6 +378,10 @@ class Board extends EventTarget {
       const compiled = await module();
       const worker = new Worker(new URL("./workers/port.worker.ts", import.meta.url), { type: "module" });
       const { remote } = connect<PortWorkerService>(worker);
+      this.#endWorker = () => {
+        worker.terminate();
+        this.#worker = undefined;
+      };
       await remote.start(compiled);
       return remote;
     })().catch((error: unknown) => {
@@ -373,7 +394,7 @@ class Board extends EventTarget {
   async #unplugged(): Promise<void> {
     const kind = this.kind;
     await this.disconnect();
-    this.#fail("The board is gone", new CodedError("port-lost", UNPLUGGED));
+    await this.#fail("The board is gone", new PortError("port-lost"));
     this.kind = kind;
   }
 
@@ -381,28 +402,47 @@ class Board extends EventTarget {
   async #session(work: () => Promise<void>): Promise<void> {
     this.trouble = undefined;
     this.failure = undefined;
-    this.#cancelled = false;
+    this.left = undefined;
+    this.#cancelled = new AbortController();
     try {
       await work();
       this.#set({ name: "ready" });
     } catch (error) {
       const { code } = plainError(error);
-      const title = code === "link-no-model" ? "The board was flashed, but can't run the model" : failures[this.phase.name];
-      this.phase = { name: this.info && code !== "port-lost" ? "ready" : "idle" };
+      // A trap leaves the module's memory in an unknown state.
+      if (code === "RuntimeError") this.#endWorker();
+      const title = code === "link-no-model" ? "The board was flashed, but can't run the model" : this.#title;
+      const usable = code !== "RuntimeError" && !this.#owner?.lost;
+      this.phase = { name: this.info && usable ? "ready" : "idle" };
       // A failed flash leaves the port in an unknown state: the next attempt opens it afresh.
       if (this.phase.name === "idle") {
         const owner = this.#owner;
         this.#owner = undefined;
         await owner?.close();
       }
-      this.#fail(code === "cancelled" ? "Cancelled" : title, error);
+      await this.#fail(code === "cancelled" ? "Cancelled" : title, error);
     }
   }
 
-  #fail(title: string, error: unknown): void {
-    this.trouble = explain(title, error);
-    this.failure = plainError(error).code;
+  get #title(): string {
+    if (this.phase.name === "returning") return this.left === "start" ? failures.starting : failures.flashing;
+    return failures[this.phase.name];
+  }
+
+  async #fail(title: string, error: unknown): Promise<void> {
+    const { code } = plainError(error);
+    this.trouble = (await this.#words(title, error)) ?? explain(title, error);
+    this.failure = code;
     this.changed();
+  }
+
+  /** The engine's, for an error that has none of its own. */
+  async #words(title: string, error: unknown): Promise<Trouble | undefined> {
+    const { code, message } = plainError(error);
+    if (message !== "") return undefined;
+    const worker = await this.#ready().catch(() => undefined);
+    const words = await worker?.portTrouble(code as PortTrouble, onLinux).catch(() => undefined);
+    return words && { title, lines: [words.message, ...words.remedies] };
   }
 }
 
@@ -411,34 +451,9 @@ const failures: Record<Phase["name"], string> = {
   connecting: "Not connected",
   flashing: "The board was not flashed",
   starting: "The board was flashed, but does not answer",
+  returning: "The board did not come back",
   running: "The test images did not run through",
   ready: "The connection failed",
 };
-
-const NO_PORT =
-  "No port was chosen.\nIf the list was empty: use a USB cable that carries data, and plug the board in.\nNothing new appears when it is plugged in: install the driver of the board's USB bridge (CP210x or CH34x).\nOn Linux the user must be in the group dialout.";
-const UNPLUGGED = "The board was unplugged or its port closed.\nPlug it in and press Connect & Flash: what is already on the board is skipped.";
-
-function compare(test: TestCase, decoded: readonly RawOutput[], milliseconds: number | undefined, layerCycles: number[]): Answer {
-  const equal =
-    decoded.length === test.expected.length &&
-    test.expected.every(({ data }, k) => {
-      const got = decoded[k]?.data;
-      return got?.length === data.length && data.every((value, i) => value === got[i]);
-    });
-  return {
-    index: test.index,
-    label: test.label,
-    board: largest(decoded[0]?.data ?? []),
-    simulator: largest(test.expected[0]?.data ?? []),
-    equal,
-    milliseconds,
-    layerCycles,
-  };
-}
-
-/** Position of the largest value, the first of several. */
-const largest = (values: readonly number[]): number =>
-  values.reduce((best, value, i) => (value > (values[best] ?? -Infinity) ? i : best), 0);
 
 export const board = new Board();

@@ -7,6 +7,7 @@
  */
 import type {
   Evaluation,
+  Firmware,
   Inspection,
   NamedFile,
   Options,
@@ -85,6 +86,11 @@ export class Engine {
   /** An ESP-DL v1 project of the open model, zipped. */
   exportEspdl(report: Report, chip: Options["chip"], name: string): Promise<{ zip: Uint8Array; warnings: string[] }> {
     return this.#call((remote) => remote.exportEspdl(report, chip, name));
+  }
+
+  /** What a blank board needs, for other people's tools: a zip for ESP Web Tools, one image for esptool. */
+  flashFiles(firmware: Firmware, image: Uint8Array, name: string): Promise<{ zip: Uint8Array; merged: Uint8Array }> {
+    return this.#call((remote) => remote.flashFiles(firmware, image, name));
   }
 
   tablePickle(report: Report): Promise<Uint8Array> {

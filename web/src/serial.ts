@@ -2,16 +2,20 @@
  * The serial port, and the only file that names `navigator.serial`.
  *
  * One {@link PortOwner} holds a port from the first byte of flashing to the last of the console, so
- * that nobody ever finds it "already open". It moves bytes and signals and decides nothing: the
- * flashing and link machines run in a worker, where a tab in the background does not slow their
- * timers.
+ * that nobody ever finds it "already open", and through restarts that make another port of it. It moves
+ * bytes and signals and decides nothing: the flashing and link machines run in a worker, where a tab in
+ * the background does not slow their timers.
  */
+import type { FlashOptions, PortTrouble } from "fixpoint";
+
 import { CodedError } from "./rpc.ts";
 
 /** The part of `navigator.serial` that the page uses; the virtual board offers the same. */
 export interface SerialLike {
   requestPort(options?: SerialPortRequestOptions): Promise<SerialPort>;
-  addEventListener(type: "disconnect", listener: (event: Event) => void): void;
+  getPorts(): Promise<SerialPort[]>;
+  addEventListener(type: "connect", listener: (event: Event) => void): void;
+  removeEventListener(type: "connect", listener: (event: Event) => void): void;
 }
 
 /** Undefined where the browser has no Web Serial. */
@@ -19,92 +23,172 @@ export function browserSerial(): SerialLike | undefined {
   return (navigator as { serial?: Serial }).serial;
 }
 
+/** Linux has its own reason why a port can't be opened. */
+export const onLinux = /Linux/.test(navigator.userAgent) && !/Android/.test(navigator.userAgent);
+
+/** Without words: the engine has them (`portTrouble`). */
+export class PortError extends CodedError {
+  constructor(code: PortTrouble) {
+    super(code, "");
+  }
+}
+
+const ESPRESSIF = 0x303a;
+
 /** Espressif's own USB, and the bridges that boards carry: CP210x, CH34x, FTDI. */
 export const filters: SerialPortFilter[] = [
-  { usbVendorId: 0x303a },
+  { usbVendorId: ESPRESSIF },
   { usbVendorId: 0x10c4 },
   { usbVendorId: 0x1a86 },
   { usbVendorId: 0x0403 },
 ];
 
-export type LinkKind = "uart-bridge" | "usb-serial-jtag" | "usb-otg";
-
-/** What sits between the cable and the chip, from the USB identity. */
-export function linkKind(port: SerialPort): LinkKind {
-  const { usbVendorId, usbProductId } = port.getInfo();
-  if (usbVendorId !== 0x303a) return "uart-bridge";
-  return usbProductId === 0x1001 ? "usb-serial-jtag" : "usb-otg";
-}
-
 /** Bytes the browser holds while the page is busy; its default of 255 overruns at once. */
 const BUFFER_BYTES = 64 * 1024;
+/** How often a port that went away is looked for, and a new one tried: it may not open at once. */
+const LOOK_MS = 150;
 
 export class PortOwner {
   /** Bytes as they arrive. */
   onBytes: (bytes: Uint8Array) => void = () => {};
-  /** The port is gone for good. */
+  /** The port is gone: unplugged, or restarted (see {@link reopen}). */
   onLost: () => void = () => {};
+  lost = false;
 
-  readonly #port: SerialPort;
+  #port: SerialPort;
+  readonly #serial: SerialLike;
+  /** Ports that were there beside this one: other boards. */
+  #others: readonly SerialPort[] = [];
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #reading: Promise<void> | undefined;
   #wanted = false;
 
   constructor(port: SerialPort, serial: SerialLike) {
     this.#port = port;
-    serial.addEventListener("disconnect", (event) => {
-      if (event.target === port) this.#lost();
-    });
+    this.#serial = serial;
+  }
+
+  /** What sits between the cable and the chip, from the USB identity. */
+  get link(): FlashOptions["link"] {
+    const { usbVendorId, usbProductId } = this.#port.getInfo();
+    if (usbVendorId !== ESPRESSIF) return "uart-bridge";
+    return usbProductId === 0x1001 ? "usb-serial-jtag" : "usb-otg";
+  }
+
+  /** The device on the bus is the chip's own, which a reset may take away and bring back as another. */
+  get restartsWithChip(): boolean {
+    return this.link !== "uart-bridge";
   }
 
   async open(baudRate: number): Promise<void> {
+    this.#others = (await this.#serial.getPorts()).filter((port) => port !== this.#port);
+    await this.#open(baudRate);
+  }
+
+  async #open(baudRate: number): Promise<void> {
+    const port = this.#port;
     try {
-      await this.#port.open({ baudRate, bufferSize: BUFFER_BYTES });
+      await port.open({ baudRate, bufferSize: BUFFER_BYTES });
     } catch (error) {
-      throw openError(error);
+      throw new PortError(named(error, "InvalidStateError") ? "port-open-here" : "port-not-opened");
     }
+    this.lost = false;
     this.#wanted = true;
-    this.#reading = this.#read();
+    port.addEventListener("disconnect", this.#gone);
+    this.#reading = this.#read(port);
+  }
+
+  /**
+   * After the port went away with a restart: waits until it is back, as another object and perhaps with
+   * another product number, and opens it. False when it did not come back in time.
+   */
+  async reopen(baudRate: number, limitMs: number, signal: AbortSignal): Promise<boolean> {
+    const end = performance.now() + limitMs;
+    await this.close();
+    let wake = (): void => {};
+    const look = (): void => wake();
+    this.#serial.addEventListener("connect", look);
+    signal.addEventListener("abort", look);
+    try {
+      while (!signal.aborted && performance.now() < end) {
+        const port = await this.#successor();
+        if (port) {
+          this.#port = port;
+          try {
+            await this.#open(baudRate);
+            return true;
+          } catch {
+            // It may take a moment until it can be opened.
+          }
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          setTimeout(resolve, LOOK_MS);
+        });
+      }
+      return false;
+    } finally {
+      this.#serial.removeEventListener("connect", look);
+      signal.removeEventListener("abort", look);
+    }
+  }
+
+  /** The same device again, or another of the chip's own that was not there before. */
+  async #successor(): Promise<SerialPort | undefined> {
+    const { usbVendorId, usbProductId } = this.#port.getInfo();
+    const ports = (await this.#serial.getPorts()).filter(
+      (port) => port.connected !== false && !this.#others.includes(port) && port.getInfo().usbVendorId === usbVendorId,
+    );
+    return ports.find((port) => port.getInfo().usbProductId === usbProductId) ?? ports[0];
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     const writer = this.#port.writable?.getWriter();
-    if (!writer) throw new CodedError("port-lost", "The port is closed.");
     try {
+      if (!writer) throw new PortError("port-lost");
       await writer.write(bytes);
+    } catch {
+      this.#gone();
+      throw new PortError("port-lost");
     } finally {
-      writer.releaseLock();
+      writer?.releaseLock();
     }
   }
 
   /** DTR, then RTS; `true` asserts. */
   async setSignals(dtr: boolean, rts: boolean): Promise<void> {
-    // In one call, which sets one right after the other: with time between them the chip would start
-    // while IO0 is still high.
-    await this.#port.setSignals({ dataTerminalReady: dtr, requestToSend: rts });
-    // One driver (Windows' usbser.sys) only passes RTS on with the next write of DTR.
-    await this.#port.setSignals({ dataTerminalReady: dtr });
+    try {
+      // In one call, which sets one right after the other: with time between them the chip would start
+      // while IO0 is still high.
+      await this.#port.setSignals({ dataTerminalReady: dtr, requestToSend: rts });
+      // One driver (Windows' usbser.sys) only passes RTS on with the next write of DTR.
+      await this.#port.setSignals({ dataTerminalReady: dtr });
+    } catch {
+      // Drivers refuse now and then, and a chip that resets takes its port along. If it mattered, the
+      // board is not in its loader, which is told in better words than the browser has.
+    }
   }
 
   /** The rate of an open port can't be changed: this closes and opens it again. */
   async setBaud(baudRate: number): Promise<void> {
     await this.close();
-    await this.open(baudRate);
+    await this.#open(baudRate);
   }
 
   async close(): Promise<void> {
     this.#wanted = false;
+    this.#port.removeEventListener("disconnect", this.#gone);
     await this.#reader?.cancel().catch(() => {});
     await this.#reading;
     // Closing a port that was unplugged rejects; it is closed either way.
     await this.#port.close().catch(() => {});
   }
 
-  async #read(): Promise<void> {
+  async #read(port: SerialPort): Promise<void> {
     // Overrun, framing and parity errors end one stream and bring another; only a port without a
     // stream is gone.
-    while (this.#wanted && this.#port.readable) {
-      this.#reader = this.#port.readable.getReader();
+    while (this.#wanted && port.readable) {
+      this.#reader = port.readable.getReader();
       try {
         for (;;) {
           const { value, done } = await this.#reader.read();
@@ -118,36 +202,22 @@ export class PortOwner {
         this.#reader = undefined;
       }
     }
-    if (this.#wanted) this.#lost();
+    this.#gone();
   }
 
-  #lost(): void {
+  readonly #gone = (): void => {
     if (!this.#wanted) return;
     this.#wanted = false;
+    this.lost = true;
     this.onLost();
-  }
+  };
 }
 
-function openError(error: unknown): CodedError {
-  const name = error instanceof Error ? error.name : "";
-  if (name === "InvalidStateError") {
-    return new CodedError("port-busy", "This page already has the port open.\nDisconnect first, then try again.");
-  }
-  return new CodedError(
-    "port-busy",
-    "The port could not be opened.\nClose other programs that may hold it (serial monitors, an IDE, another tab) and try again.\nOn Linux the user must be in the group dialout: sudo usermod -aG dialout $USER, then log in again.",
-  );
+/** What `requestPort` rejected with. */
+export function requestError(error: unknown): Error {
+  if (named(error, "NotFoundError")) return new PortError("port-not-chosen");
+  if (named(error, "SecurityError")) return new PortError("port-not-allowed");
+  return error instanceof Error ? error : new Error(String(error));
 }
 
-/** What `requestPort` rejected with, in words; undefined when the user just closed the chooser. */
-export function requestError(error: unknown): CodedError | undefined {
-  const name = error instanceof Error ? error.name : "";
-  if (name === "NotFoundError") return undefined;
-  if (name === "SecurityError") {
-    return new CodedError(
-      "not-allowed",
-      "This page may not use serial ports here.\nOpen it over https or on localhost; inside a frame, the frame needs allow=\"serial\".",
-    );
-  }
-  return new CodedError("port", error instanceof Error ? error.message : String(error));
-}
+const named = (error: unknown, name: string): boolean => error instanceof Error && error.name === name;

@@ -18,6 +18,10 @@ export class VirtualSerial extends EventTarget implements SerialLike {
     this.#port ??= new VirtualPort();
     return this.#port;
   }
+
+  async getPorts(): Promise<SerialPort[]> {
+    return this.#port ? [this.#port] : [];
+  }
 }
 
 class VirtualPort extends EventTarget implements SerialPort {
@@ -79,6 +83,17 @@ class VirtualPort extends EventTarget implements SerialPort {
     const { remote } = connect<BoardService>(worker);
     worker.addEventListener("message", ({ data }: MessageEvent) => {
       if (data instanceof Uint8Array) this.#source?.enqueue(data as Uint8Array<ArrayBuffer>);
+    });
+    // A board that broke is pulled out; the next time there is a new one.
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      worker.terminate();
+      this.#board = undefined;
+      const source = this.#source;
+      this.#source = undefined;
+      this.readable = this.writable = null;
+      source?.error(new DOMException("The virtual board broke.", "NetworkError"));
+      this.dispatchEvent(new Event("disconnect"));
     });
     await remote.start(await module());
     return remote;

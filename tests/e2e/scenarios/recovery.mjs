@@ -1,53 +1,34 @@
-// Every way in which the virtual board can go wrong: the page says what happened, and the next
-// attempt succeeds without a reload.
+// Every way in which the virtual board and its port can go wrong: the page says what happened and what
+// to do, and the next attempt on the same page succeeds.
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 
-const script = { path: fileURLToPath(new URL("../scripted-serial.js", import.meta.url)) };
+import { tabTo } from "../keys.mjs";
+import { alert, board, connect, drawing, ran, ready, rules, succeeds } from "../scripted.mjs";
 
-const alert = (p) => p.page.getByRole("alert");
-const drawing = (p) => p.page.getByRole("img", { name: "The buttons BOOT and RESET" });
-
-async function ready(p) {
-  await p.page.addInitScript(script);
-  await p.open();
-  await p.useSample();
-  await p.quantize();
-  await p.page.getByText("Settings", { exact: true }).click();
-  await p.page.getByLabel("Test images").fill("1");
-  await p.page.getByLabel("Test images").press("Tab");
-}
-
-/** Another board, or the same one (`keep`) in another state. */
-const board = (p, options, keep = false) => p.page.evaluate(([o, k]) => globalThis.scripted.board(o, k), [options, keep]);
-
-const connect = (p) => p.button("Connect & Flash").click();
-
-async function succeeds(p, name) {
-  await connect(p);
-  await p.page.locator("#verdict").filter({ hasText: "1 of 1" }).waitFor();
-  await p.button("Disconnect").waitFor();
-  assert.equal(await alert(p).count(), 0, `${name}: the old failure is gone`);
-  await p.button("Disconnect").click();
-  await p.button("Disconnect").waitFor({ state: "detached" });
-}
+const faults = (...list) => ({ faults: list });
 
 /** What each must be called on the page, and whether pressing buttons is the advice. */
 const failures = [
-  { name: "mute", options: { faults: [{ fault: "mute" }] }, says: /sends nothing/, drawn: true },
+  { name: "mute", options: faults({ fault: "mute" }), says: /The board sends nothing.*hold BOOT, tap RESET/s, drawn: true },
   { name: "no automatic reset", options: { bootMode: "no-auto-reset" }, says: /hold BOOT, tap RESET/, drawn: true },
-  { name: "another chip", options: { chipId: 5 }, says: /ESP32-C3.*for the ESP32-S3/s },
-  { name: "secure boot", options: { securityFlags: 1 }, says: /Secure boot is on/ },
-  { name: "secure download", options: { securityFlags: 4 }, says: /Secure download mode/ },
-  { name: "encrypted", options: { flashCryptCnt: 1 }, says: /Flash encryption is on/ },
-  { name: "small flash", options: { flashBytes: 256 * 1024 }, says: /the flash has only/ },
-  { name: "cable pulled", options: { faults: [{ fault: "disconnect-after", bytes: 20_000 }] }, says: /Plug the board in again/ },
+  { name: "another chip", options: { chipId: 5 }, says: /ESP32-C3.*for the ESP32-S3.*Nothing was changed/s },
+  { name: "secure boot", options: { securityFlags: 1 }, says: /Secure boot is on.*without this protection/s },
+  { name: "secure download", options: { securityFlags: 4 }, says: /Secure download mode.*without this protection/s },
+  { name: "encrypted", options: { flashCryptCnt: 1 }, says: /Flash encryption is on.*without this protection/s },
+  { name: "small flash", options: { flashBytes: 256 * 1024 }, says: /the flash has only.*a board with more flash/s },
+  {
+    name: "cable pulled",
+    options: faults({ fault: "disconnect-after", bytes: 20_000 }),
+    says: /closed or unplugged during.*Plug the board in again/s,
+  },
+  { name: "port busy", rules: { openFails: 1 }, says: /could not be opened.*Close other programs/s },
 ];
 
 export async function failRetrySucceed(p) {
   await ready(p);
-  for (const { name, options, says, drawn = false } of failures) {
+  for (const { name, options = {}, rules: changes = {}, says, drawn = false } of failures) {
     await board(p, options);
+    await rules(p, changes);
     await connect(p);
     await alert(p).filter({ hasText: says }).waitFor();
     assert.equal(await drawing(p).count(), drawn ? 1 : 0, `${name}: drawing`);
@@ -58,22 +39,38 @@ export async function failRetrySucceed(p) {
   }
 }
 
+/** What is Linux' alone is said there, and only there. */
+export async function portBusyOnLinux(p) {
+  const linux = process.platform === "linux";
+  await ready(p);
+  await rules(p, { openFails: 1 });
+  await connect(p);
+  await alert(p).filter({ hasText: "could not be opened" }).waitFor();
+  assert.equal(/dialout/.test(await alert(p).innerText()), linux);
+}
+
 /** Noise on the line is worked around, or named; never more. */
 export async function noiseOnTheLine(p) {
   await ready(p);
-  const faults = [
+  const list = [
     { fault: "stub-does-not-start" },
     { fault: "flip-to-board", at: 12_000, mask: 4 },
     { fault: "drop-to-board", at: 30_000 },
+    { fault: "duplicate-to-board", at: 15_000 },
     { fault: "flip-to-host", at: 900, mask: 1 },
     { fault: "drop-to-host", at: 700 },
+    { fault: "duplicate-to-host", at: 800 },
+    { fault: "delay-to-host", at: 1_000, ms: 1_500 },
+    { fault: "hang-at", at: 20_000 },
   ];
-  for (const fault of faults) {
-    await board(p, { faults: [fault] });
+  const ends = [];
+  for (const fault of list) {
+    await board(p, faults(fault));
     await connect(p);
-    const end = alert(p).or(p.button("Disconnect"));
-    await end.first().waitFor();
-    if ((await alert(p).count()) === 0) {
+    await alert(p).or(p.button("Disconnect")).first().waitFor();
+    const failed = (await alert(p).count()) > 0;
+    ends.push(`${fault.fault}: ${failed ? (await alert(p).innerText()).split("\n")[0] : "worked around"}`);
+    if (!failed) {
       assert.match(await p.text("#verdict"), /1 of 1/, fault.fault);
       await p.button("Disconnect").click();
     }
@@ -81,6 +78,71 @@ export async function noiseOnTheLine(p) {
     await board(p, {}, true);
     await succeeds(p, fault.fault);
   }
+  console.log(`         ${ends.join("; ")}`);
+}
+
+/** What the page shows while it can be cancelled, in the order it shows it. */
+const stages = [
+  "Opening the port",
+  "Reaching the board's loader",
+  "Reading which chip it is",
+  "Starting the fast loader",
+  "Comparing with what is on the board",
+  "Writing",
+  "Verifying what was written",
+  "Restarting the board",
+  "Waiting for the restarted board",
+  "Test image 1 of 1",
+];
+
+export async function cancelInEveryStage(p) {
+  await p.page.addInitScript(() => void (globalThis.scriptedDelay = 10));
+  await ready(p);
+  for (const stage of stages) {
+    await board(p, {});
+    // In the very moment the stage is shown.
+    await p.page.evaluate((wanted) => {
+      const seen = new MutationObserver(() => {
+        const shown = [...document.querySelectorAll("#step-board .work .line span")].some((s) => s.textContent === wanted);
+        const cancel = [...document.querySelectorAll("#step-board button")].find((b) => b.textContent.trim() === "Cancel");
+        if (!shown || !cancel) return;
+        seen.disconnect();
+        cancel.click();
+      });
+      seen.observe(document.querySelector("fx-board-step"), { childList: true, subtree: true, characterData: true });
+    }, stage);
+    await connect(p);
+    await alert(p).filter({ hasText: "Cancelled" }).waitFor();
+    assert.equal(await drawing(p).count(), 0, stage);
+    await p.button("Connect & Flash").and(p.page.locator(":enabled")).waitFor();
+    await succeeds(p, stage);
+  }
+}
+
+/** A failure, a cancellation and a success without a mouse: the focus stays among the buttons. */
+export async function withoutAMouse(p) {
+  await ready(p);
+  const focus = () => p.page.evaluate(() => document.activeElement.textContent.trim());
+  await board(p, { chipId: 5 });
+  await tabTo(p, "Connect & Flash");
+  await p.page.keyboard.press("Enter");
+  await alert(p).filter({ hasText: "ESP32-C3" }).waitFor();
+  await board(p, {});
+  assert.equal(await focus(), "Connect & Flash");
+  await p.page.evaluate(() => void (globalThis.scriptedDelay = 60));
+  await p.page.keyboard.press("Enter");
+  await p.page.locator(".segments li").first().waitFor();
+  assert.equal(await focus(), "Cancel");
+  await p.page.keyboard.press("Space");
+  await alert(p).filter({ hasText: "Cancelled" }).waitFor();
+  assert.equal(await focus(), "Connect & Flash");
+  await p.page.evaluate(() => void (globalThis.scriptedDelay = 0));
+  await p.page.keyboard.press("Enter");
+  await ran(p);
+  assert.equal(await focus(), "Connect & Flash");
+  await tabTo(p, "Disconnect");
+  await p.page.keyboard.press("Enter");
+  await p.button("Disconnect").waitFor({ state: "detached" });
 }
 
 /** A board whose buttons are its only reset: into the loader by hand, flashed, started by hand. */

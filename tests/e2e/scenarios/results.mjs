@@ -1,10 +1,13 @@
 // What the page says about a model and its layers, and the files it gives.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
-import { root } from "../bench.mjs";
+import { needs, root } from "../bench.mjs";
 import { unzip } from "../unzip.mjs";
 
 const fixture = (net, file) => join(root, "tests/fixtures", net, file);
@@ -119,4 +122,35 @@ export async function projectAsTheToolkitWritesIt(p) {
   await name.fill("1 two");
   await name.press("Tab");
   assert.equal(await name.evaluate((input) => input.validity.valid), false);
+}
+
+export async function flashFilesAsTheCommandLineWritesThem(p) {
+  const program = needs(process.env.FIXPOINT ?? join(root, "target/debug/fixpoint"), "the command line (target/debug/fixpoint)");
+  await load(p, "mlp", "input.npy");
+  await p.quantize();
+  await p.page.getByText("For other flashing tools").click();
+  const folder = mkdtempSync(join(tmpdir(), "fixpoint-e2e-"));
+  writeFileSync(join(folder, "model.fxp"), await p.download("Download model.fxp"));
+  for (const title of ["Fixpoint", "Reading digits"]) {
+    await p.page.getByLabel("Name on the install button's page").fill(title);
+    await p.page.getByLabel("Name on the install button's page").press("Tab");
+    const zip = unzip(await p.download("Download ESP Web Tools zip"));
+    const merged = await p.download("Download flash.bin");
+    const out = join(folder, title);
+    execFileSync(program, ["export-flash", "--model", join(folder, "model.fxp"), "--name", title, "--out", out], { stdio: "pipe" });
+    for (const [name, bytes] of Object.entries(zip)) assert.ok(bytes.equals(readFileSync(join(out, name))), `${title}: ${name}`);
+    assert.ok(merged.equals(readFileSync(join(out, "flash.bin"))), `${title}: flash.bin`);
+    assert.deepEqual([...Object.keys(zip), "flash.bin"].sort(), readdirSync(out).sort());
+
+    // The two say the same: every part of the manifest is in the merged image, at its place.
+    const manifest = JSON.parse(zip["manifest.json"]);
+    assert.equal(manifest.name, title);
+    const [build] = manifest.builds;
+    assert.equal(build.chipFamily, "ESP32-S3");
+    assert.equal(build.parts.length, Object.keys(zip).length - 1);
+    for (const { path, offset } of build.parts) {
+      assert.ok(merged.subarray(offset, offset + zip[path].length).equals(zip[path]), path);
+    }
+  }
+  await p.screenshots("3-files");
 }

@@ -47,7 +47,7 @@ export async function noPortChosen(p) {
   await p.page.addInitScript(() => void (globalThis.scriptedChoice = "none"));
   await ready(p);
   await p.button("Connect & Flash").click();
-  await p.page.getByRole("alert").filter({ hasText: "No port chosen" }).waitFor();
+  await p.page.getByRole("alert").filter({ hasText: "No port was chosen" }).waitFor();
   assert.ok(await p.button("Connect & Flash").isEnabled());
 }
 

@@ -3,11 +3,14 @@ import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import type { FlashPhase } from "fixpoint";
 
 import "../elements/thumbnail.ts";
-import { type Answer, type SegmentState, board } from "../board.ts";
+import type { Answer } from "../answers.ts";
+import { board } from "../board.ts";
 import { type Press, pressDrawing } from "../elements/buttons.ts";
+import { KeepsFocus } from "../elements/focus.ts";
 import { trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, duration, milliseconds, percent, plural } from "../format.ts";
+import type { SegmentState } from "../segments.ts";
 import { Watch, session } from "../session.ts";
 import { name } from "./data.ts";
 
@@ -29,6 +32,7 @@ const presses: Record<string, Press> = {
   "link-silent": "restart",
   "link-download-mode": "restart",
   "link-lost": "restart",
+  "port-away": "restart",
 };
 
 /** Written bytes are only right once all of them have been read back. */
@@ -44,6 +48,7 @@ export class BoardStep extends PlainElement {
     super();
     this.pictures = new Map();
     new Watch(this);
+    new KeepsFocus(this, ".actions");
     board.addEventListener("change", () => {
       this.requestUpdate();
       void this.#draw();
@@ -81,13 +86,16 @@ export class BoardStep extends PlainElement {
                 <strong>The quantized model is out of date</strong>What is flashed is the result shown in step 3.
               </div>`
             : nothing}
-          <div class="row">
+          <div class="row actions">
             ${busy
               ? html`<button type="button" @click=${() => board.cancel()}>Cancel</button>`
               : html`
+                  ${board.left
+                    ? html`<button type="button" class="primary" @click=${() => board.goOn()}>Choose the board's port</button>`
+                    : nothing}
                   <button
                     type="button"
-                    class="primary"
+                    class=${board.left ? "" : "primary"}
                     ?disabled=${!ready || !supported}
                     @click=${() => board.connectAndFlash("real")}
                   >
@@ -154,8 +162,9 @@ export class BoardStep extends PlainElement {
               </div>`
             : nothing}
           ${phase.name === "connecting" ? bar("Opening the port") : nothing}
-          ${phase.name === "flashing" || board.segments.length > 0 ? this.#flashing() : nothing}
+          ${phase.name === "flashing" || board.segments.list.length > 0 ? this.#flashing() : nothing}
           ${phase.name === "starting" ? bar("Waiting for the restarted board") : nothing}
+          ${phase.name === "returning" ? bar("The board restarts: waiting for its port to come back") : nothing}
           ${phase.name === "running" ? bar(`Test image ${phase.done + 1} of ${phase.total}`, phase.done, phase.total) : nothing}
           ${this.#chip()} ${board.answers.length > 0 ? this.#answers() : nothing}
           ${board.console === "" ? nothing : this.#console()}
@@ -193,7 +202,7 @@ export class BoardStep extends PlainElement {
             ? html`<p class="verdict good">✓ Flashed and verified${onlyModel() ? ", the model alone: everything else was there" : ""}</p>`
             : html`<p class="verdict bad">✗ Not finished: flash again, what is right already is skipped</p>`}
         <ul class="segments">
-          ${board.segments.map(
+          ${board.segments.list.map(
             ({ name, bytes: size, done, state }) => html`<li>
               <span>${name}</span>
               <progress aria-label=${name} max=${size} .value=${done}></progress>
@@ -408,8 +417,8 @@ const unsupported = html`
 
 /** The runtime was current: nothing but the model went over the wire. */
 function onlyModel(): boolean {
-  const written = board.segments.filter(({ state }) => state === "written");
-  return written.length > 0 && written.length < board.segments.length && written.every(({ name }) => name === "model");
+  const written = board.segments.list.filter(({ state }) => state === "written");
+  return written.length > 0 && written.length < board.segments.list.length && written.every(({ name }) => name === "model");
 }
 
 const bar = (label: string, done?: number, total?: number, note = ""): TemplateResult => html`

@@ -4,6 +4,7 @@ import type { Options } from "fixpoint";
 
 import { trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
+import { firmware } from "../firmware.ts";
 import { save } from "../save.ts";
 import { type Outcome, type Trouble, Watch, explain, session } from "../session.ts";
 
@@ -15,16 +16,20 @@ const chips: readonly (readonly [Chip, string])[] = [
   ["esp32c3", "ESP32-C3"],
 ];
 
+/** Which files a problem is about. */
+type Kind = "flash" | "espdl";
+
 export class Downloads extends PlainElement {
   static override properties = { problem: { state: true }, notes: { state: true } };
-  declare problem: Trouble | undefined;
+  declare problem: Partial<Record<Kind, Trouble>>;
   declare notes: string[];
   #chip: Chip = "esp32s3";
   #name: string | undefined;
+  #installName = "Fixpoint";
 
   constructor() {
     super();
-    this.problem = undefined;
+    this.problem = {};
     this.notes = [];
     new Watch(this);
   }
@@ -42,6 +47,7 @@ export class Downloads extends PlainElement {
           Download report.json
         </button>
       </div>
+      ${outcome.report.options.arithmetic === "fixpoint" ? this.#flashing(outcome, busy !== undefined) : nothing}
       <details>
         <summary>For ESP-DL projects</summary>
         <div class="stack">
@@ -90,7 +96,7 @@ export class Downloads extends PlainElement {
             <button type="button" @click=${() => save("espdl-log.txt", outcome.log, "text/plain")}>Download the log</button>
           </div>
           ${stale ? html`<p class="small quiet">Quantize again for the project and the pickle.</p>` : nothing}
-          ${trouble(this.problem)}
+          ${trouble(this.problem.espdl)}
           ${this.notes.length > 0
             ? html`<div class="notice warn small">
                 <strong>Please note</strong>
@@ -105,15 +111,64 @@ export class Downloads extends PlainElement {
     `;
   }
 
+  #flashing(outcome: Outcome, busy: boolean): TemplateResult {
+    return html`
+      <details>
+        <summary>For other flashing tools</summary>
+        <div class="stack">
+          <p class="small quiet">
+            Bootloader, partition table, runtime and this model, for a board that holds nothing yet. Put the zip's files
+            on a web space and name its manifest.json in the install button of ESP Web Tools; or write flash.bin from a
+            command line: <code>esptool write-flash 0 flash.bin</code>
+          </p>
+          <div class="form">
+            <div class="field">
+              <label for="install-name">Name on the install button's page</label>
+              <input
+                id="install-name"
+                type="text"
+                autocomplete="off"
+                required
+                maxlength="80"
+                .value=${this.#installName}
+                @change=${(event: Event) => {
+                  const input = event.target as HTMLInputElement;
+                  if (input.reportValidity()) this.#installName = input.value;
+                }}
+              />
+            </div>
+          </div>
+          <div class="row">
+            <button type="button" ?disabled=${busy} @click=${() => this.#flashFiles(outcome, "zip")}>
+              Download ESP Web Tools zip
+            </button>
+            <button type="button" ?disabled=${busy} @click=${() => this.#flashFiles(outcome, "merged")}>
+              Download flash.bin
+            </button>
+          </div>
+          ${trouble(this.problem.flash)}
+        </div>
+      </details>
+    `;
+  }
+
   /** What the user wrote, or else close to the model's own name. */
   #named({ report }: Outcome): string {
     return this.#name ?? identifier(report.model);
   }
 
+  async #flashFiles({ image }: Outcome, which: "zip" | "merged"): Promise<void> {
+    await this.#making("flash", "The files were not made", async () => {
+      const files = await session.engine.flashFiles(await firmware(), image, this.#installName);
+      if (which === "zip") save("fixpoint-flash.zip", files.zip, "application/zip");
+      else save("flash.bin", files.merged);
+    });
+  }
+
   async #project(outcome: Outcome): Promise<void> {
     const { report } = outcome;
     const name = this.#named(outcome);
-    await this.#making("No project was made", async () => {
+    await this.#making("espdl", "No project was made", async () => {
       const { zip, warnings } = await session.engine.exportEspdl(report, this.#chip, name);
       this.notes = warnings;
       save(`${name}-${this.#chip}.zip`, zip, "application/zip");
@@ -121,18 +176,18 @@ export class Downloads extends PlainElement {
   }
 
   async #pickle({ report }: Outcome): Promise<void> {
-    await this.#making("No table was made", async () => {
+    await this.#making("espdl", "No table was made", async () => {
       save("table.pickle", await session.engine.tablePickle(report));
     });
   }
 
-  async #making(title: string, work: () => Promise<void>): Promise<void> {
-    this.problem = undefined;
+  async #making(kind: Kind, title: string, work: () => Promise<void>): Promise<void> {
+    this.problem = {};
     this.notes = [];
     try {
       await work();
     } catch (error) {
-      this.problem = explain(title, error);
+      this.problem = { [kind]: explain(title, error) };
     }
   }
 }

@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Options } from "fixpoint";
 
+import { KeepsFocus } from "../elements/focus.ts";
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, percent, plural } from "../format.ts";
@@ -36,6 +37,7 @@ export class QuantizeStep extends PlainElement {
   constructor() {
     super();
     new Watch(this);
+    new KeepsFocus(this, ".actions");
   }
 
   override render(): TemplateResult {
@@ -59,7 +61,7 @@ export class QuantizeStep extends PlainElement {
             </p>
           </div>
           ${this.#form(running)}
-          <div class="row">
+          <div class="row actions">
             <button
               type="button"
               class="primary"

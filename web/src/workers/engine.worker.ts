@@ -1,7 +1,8 @@
 /** The heavy half: reads models and samples, quantizes, simulates. Owns one instance of the module. */
-import { Model, Samples, Simulator, exportEspdl, init, options, quantize, tablePickle, zipFiles } from "fixpoint";
+import { Model, Samples, Simulator, exportEspdl, flashFiles, init, options, quantize, tablePickle, zipFiles } from "fixpoint";
 import type {
   Evaluation,
+  Firmware,
   Inspection,
   NamedFile,
   Options,
@@ -122,6 +123,12 @@ const service = {
   exportEspdl(report: Report, chip: Options["chip"], name: string): { zip: Uint8Array; warnings: string[] } {
     const { files, warnings } = exportEspdl(need(model, "model"), report, chip, name);
     return { zip: zipFiles(files), warnings };
+  },
+
+  flashFiles(firmware: Firmware, image: Uint8Array, name: string): { zip: Uint8Array; merged: Uint8Array } {
+    const { manifest, merged, parts } = flashFiles(firmware, image, name);
+    const files = parts.map(({ path, bytes }) => ({ name: path, contents: bytes }));
+    return { zip: zipFiles([{ name: "manifest.json", contents: manifest }, ...files]), merged };
   },
 
   tablePickle(report: Report): Uint8Array {

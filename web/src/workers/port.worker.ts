@@ -4,7 +4,7 @@
  * It runs here and not beside the port because timers of a tab in the background are slowed to one
  * a second, and a loader's patience is shorter than that.
  */
-import { Flasher, Link, init } from "fixpoint";
+import { Flasher, Link, init, portTrouble } from "fixpoint";
 import type {
   Action,
   BoardInfo,
@@ -16,6 +16,8 @@ import type {
   FlashSummary,
   Inference,
   LinkEvent,
+  PortTrouble,
+  TroubleWords,
 } from "fixpoint";
 
 import { CodedError, connect, type Remote, serve } from "../rpc.ts";
@@ -69,8 +71,8 @@ function attached(): Remote<PortService> {
   return port;
 }
 
-const portLost = (): CodedError =>
-  new CodedError("port-lost", "The port was closed or the board was unplugged.\nPlug it in again and connect once more.");
+/** Without words, as the page's own. */
+const portLost = (): CodedError => new CodedError("port-lost", "");
 
 /** Runs the link's job to its end and gives the event that is its result. */
 async function job<T extends LinkEvent["type"]>(
@@ -122,9 +124,18 @@ const service = {
 
   attach(channel: MessagePort): void {
     port = connect<PortService>(channel).remote;
+    service.returned();
+  },
+
+  /** The port is there, or there again after a restart. */
+  returned(): void {
     lost = false;
     link?.free();
     link = new Link();
+  },
+
+  portTrouble(code: PortTrouble, linux: boolean): TroubleWords {
+    return portTrouble(code, linux);
   },
 
   received(bytes: Uint8Array): void {
