@@ -90,13 +90,13 @@ class Board extends EventTarget {
   /** For the rail. */
   get station(): string {
     const words: Record<Phase["name"], string> = {
-      idle: "not connected",
-      connecting: "connecting",
+      idle: "none yet",
+      connecting: "opening",
       flashing: "flashing",
       starting: "starting",
-      returning: "restarting",
+      returning: "restarts",
       running: "running",
-      ready: this.virtual ? "virtual board" : "connected",
+      ready: this.virtual ? "virtual" : "ready",
     };
     return words[this.phase.name];
   }
@@ -425,7 +425,7 @@ class Board extends EventTarget {
   }
 
   get #title(): string {
-    if (this.phase.name === "returning") return this.left === "start" ? failures.starting : failures.flashing;
+    if (this.phase.name === "returning") return this.left === "start" ? failures.returning : failures.flashing;
     return failures[this.phase.name];
   }
 
@@ -451,7 +451,7 @@ const failures: Record<Phase["name"], string> = {
   connecting: "Not connected",
   flashing: "The board was not flashed",
   starting: "The board was flashed, but does not answer",
-  returning: "The board did not come back",
+  returning: "The board was flashed, but its port is gone",
   running: "The test images did not run through",
   ready: "The connection failed",
 };

@@ -27,6 +27,10 @@ export async function connectFlashAndRun(p) {
   assert.equal(lines[0], "request 4 filters");
   assert.equal(lines[1], "open 115200");
   assert.ok(lines.includes("dtr 1 rts 0"), "IO0 low while the chip starts");
+  // What step 3 promised is what the runtime has.
+  const room = Number(/(\d+) KiB$/.exec(await p.text("#arena-bytes + dd"))[1]);
+  const given = Number(/arena (\d+) bytes/.exec(await p.page.locator("pre.console").textContent())[1]);
+  assert.ok(given >= room * 1024, `${given} bytes for tensors, ${room} KiB promised`);
   await p.page.getByText("Console", { exact: true }).click();
   assert.ok((await p.text("pre.console")).length > 0, "the boot log is shown");
   await p.screenshots("5-board");

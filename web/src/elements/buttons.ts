@@ -6,7 +6,7 @@ export type Press = "loader" | "restart";
 
 const steps: Record<Press, readonly string[]> = {
   loader: ["Hold BOOT down", "Tap RESET", "Let BOOT go"],
-  restart: ["Tap RESET", "Leave BOOT alone"],
+  restart: ["Tap RESET, and leave BOOT alone"],
 };
 
 export function pressDrawing(press: Press): TemplateResult {

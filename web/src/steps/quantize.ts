@@ -10,8 +10,8 @@ import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
 import { layerView } from "./layers.ts";
 
-/** What the firmware leaves for activations, as on the virtual board, and the size of a model slot. */
-const chip = { arena: 256 * 1024, modelPartition: 0x180000 } as const;
+/** What the firmware leaves for activations at least (a test asks a board), and the size of a model slot. */
+const chip = { arena: 352 * 1024, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [
@@ -93,7 +93,7 @@ export class QuantizeStep extends PlainElement {
   #form(running: boolean): TemplateResult {
     const { options } = session;
     return html`
-      <fieldset class="stack" ?disabled=${running}>
+      <fieldset class="stack" ?disabled=${running || !options}>
         <legend class="visually-hidden">Options</legend>
         <div class="form">
           ${radios("bits", "Width", widths, options?.bits)}
@@ -108,6 +108,7 @@ export class QuantizeStep extends PlainElement {
               }}
             >
               ${methods.map(([value, label]) => html`<option ?selected=${options?.method === value}>${label}</option>`)}
+              ${options ? nothing : html`<option hidden selected></option>`}
             </select>
             <span class="hint">${methods.find(([value]) => value === options?.method)?.[2]}</span>
           </div>
