@@ -251,9 +251,9 @@ fn layers_stay_within_their_instructions() {
     for shape in shapes() {
         let (image, inputs, macs) = shape.build(&mut random);
         let job = job_of(&image, &inputs);
-        let (text, layers) = measured(&elf, &job);
-        assert_eq!(text, on_host(&job), "{}", shape.name);
-        let layer = layers.last().copied().expect("layers");
+        let measured = measured(&elf, &job);
+        assert_eq!(measured.text, on_host(&job), "{}", shape.name);
+        let layer = measured.layers.last().copied().expect("layers");
         let each = layer.instructions as f64 / macs as f64;
         let [c, h, w] = shape.input;
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| v.to_string());

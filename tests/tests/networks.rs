@@ -17,7 +17,7 @@ use fixpoint_runtime::{AlignedBytes, Model};
 use fixpoint_tests::random::Random;
 
 mod measure;
-use measure::{HZ, Layer, job_of, measured, on_host};
+use measure::{HZ, Layer, Measured, job_of, measured, on_host};
 
 /// Samples for calibration.
 const SAMPLES: usize = 32;
@@ -192,6 +192,27 @@ fn print_layers(model: &Model<'_>, layers: &[Layer], total: Layer) {
     }
 }
 
+/// The functions that took most, all layers together.
+fn print_functions(elf: &Elf<'_>, blocks: &BTreeMap<u32, u64>, total: Layer) {
+    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
+    for (address, cycles) in blocks {
+        let behind = elf
+            .symbols
+            .partition_point(|symbol| symbol.address <= *address);
+        let name = match behind.checked_sub(1) {
+            Some(at) => elf.symbols[at].name.as_str(),
+            None => "?",
+        };
+        *functions.entry(name).or_default() += cycles;
+    }
+    let mut functions: Vec<_> = functions.into_iter().collect();
+    functions.sort_by_key(|(name, cycles)| (std::cmp::Reverse(*cycles), *name));
+    for (name, cycles) in functions.iter().take(12) {
+        let part = 100.0 * *cycles as f64 / total.cycles as f64;
+        println!("  {part:>5.1}% in {name}");
+    }
+}
+
 #[test]
 fn networks_stay_within_their_instructions() {
     let Some(elf) = env::var_os("FIXPOINT_SELFTEST").map(PathBuf::from) else {
@@ -224,7 +245,11 @@ fn networks_stay_within_their_instructions() {
         for bits in [Bits::I8, Bits::I16] {
             let (image, input) = network.quantized(bits);
             let job = job_of(&image, &input);
-            let (text, layers) = measured(&elf, &job);
+            let Measured {
+                text,
+                layers,
+                blocks,
+            } = measured(&elf, &job);
             assert_eq!(text, on_host(&job), "{} {}", network.name, bits.name());
             let aligned = AlignedBytes::new(&image);
             let model = Model::parse(aligned.as_ref()).expect("an image of ours");
@@ -256,6 +281,7 @@ fn networks_stay_within_their_instructions() {
             );
             if every_layer {
                 print_layers(&model, &layers, total);
+                print_functions(&elf, &blocks, total);
             }
             let limit = known.and_then(|known| known.limit);
             if limit.is_some_and(|limit| total.instructions > 1000 * limit) {

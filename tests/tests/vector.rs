@@ -8,7 +8,9 @@ use fixpoint_runtime::AlignedBytes;
 use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
-use fixpoint_vector::{Kernel, Model, Run, Unit, Vector};
+use fixpoint_vector::{
+    Column, Combine, ElementUnit, Kernel, Model, Run, Stretch, Unit, Vector, Windowed,
+};
 
 /// The model, counting its kernels by element and whether the rest of split lanes counts.
 #[derive(Default)]
@@ -21,6 +23,55 @@ impl Unit for Counting {
         *self.0.entry(key).or_default() += 1;
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
+    }
+}
+
+impl Counting {
+    fn count(&mut self, element: Element, kernel: &str) {
+        *self.0.entry(format!("{element:?} {kernel}")).or_default() += 1;
+    }
+}
+
+impl ElementUnit for Counting {
+    unsafe fn combine_i8(&mut self, kernel: Combine, stretch: &Stretch) {
+        self.count(Element::I8, &format!("{kernel:?}"));
+        // SAFETY: the caller's promise.
+        unsafe { Model.combine_i8(kernel, stretch) }
+    }
+
+    unsafe fn combine_i16(&mut self, kernel: Combine, stretch: &Stretch) {
+        self.count(Element::I16, &format!("{kernel:?}"));
+        // SAFETY: the caller's promise.
+        unsafe { Model.combine_i16(kernel, stretch) }
+    }
+
+    unsafe fn max_i8(&mut self, window: &Windowed) {
+        self.count(Element::I8, "Max");
+        // SAFETY: the caller's promise.
+        unsafe { Model.max_i8(window) }
+    }
+
+    unsafe fn max_i16(&mut self, window: &Windowed) {
+        self.count(Element::I16, "Max");
+        // SAFETY: the caller's promise.
+        unsafe { Model.max_i16(window) }
+    }
+
+    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { Model.lookup_i8(x, table, y, words) }
+    }
+
+    unsafe fn sum_i8(&mut self, column: &mut Column) {
+        self.count(Element::I8, "Pixels");
+        // SAFETY: the caller's promise.
+        unsafe { Model.sum_i8(column) }
+    }
+
+    unsafe fn sum_i16(&mut self, column: &mut Column) {
+        self.count(Element::I16, "Pixels");
+        // SAFETY: the caller's promise.
+        unsafe { Model.sum_i16(column) }
     }
 }
 
@@ -53,6 +104,9 @@ fn the_units_model_has_the_oracles_bits() {
             .iter()
             .flat_map(|kernel| [format!("I8 {kernel}"), format!("I8 {kernel} rest")]),
     );
+    for kernel in ["Sum", "Product", "Pixels", "Max"] {
+        keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
+    }
     for key in keys {
         assert!(unit.0.0.contains_key(&key), "{key} is never met");
     }

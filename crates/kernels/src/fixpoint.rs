@@ -1,9 +1,12 @@
 //! The `fixpoint` arithmetic, the one that the chip executes: exact sums, then one shift that rounds
 //! half up, then saturation or a narrower clamp.
 
-use crate::elementwise::Operation;
+use crate::elementwise::{self, CHUNK, Operation, Row};
 use crate::linear::{Finish, Shifts, Slopes};
-use crate::number::{Accumulator, Element, Limits, div_round_half_up, round_half_up_shift};
+use crate::number::{
+    Accumulator, Element, Limits, div_round_half_up, div_round_half_up_narrow, round_half_up_shift,
+    round_half_up_shift_narrow,
+};
 
 pub use crate::number::rounding_constant;
 
@@ -79,11 +82,14 @@ impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, 
 /// smaller exponent, products are exact anyhow; then one shift that rounds half up.
 #[derive(Clone, Copy, Debug)]
 pub struct Binary<T> {
-    operation: Operation,
-    left_a: u32,
-    left_b: u32,
-    shift: i32,
-    limits: Limits<T>,
+    pub operation: Operation,
+    /// By how many places each operand is moved up to the smaller exponent; 0 for products.
+    pub left: [u32; 2],
+    /// From there to the result.
+    pub shift: i32,
+    pub limits: Limits<T>,
+    /// Whether everything on the way fits 32 bits.
+    narrow: bool,
 }
 
 impl<T: Element> Binary<T> {
@@ -98,20 +104,36 @@ impl<T: Element> Binary<T> {
                 (low, [a, b].map(|e| (e - low).clamp(0, 46).unsigned_abs()))
             }
         };
+        let shift = out - low;
         Self {
             operation,
-            left_a,
-            left_b,
-            shift: out - low,
+            left: [left_a, left_b],
+            shift,
             limits,
+            narrow: Self::is_narrow(operation, [left_a, left_b], shift),
         }
     }
 
+    fn is_narrow(operation: Operation, left: [u32; 2], shift: i32) -> bool {
+        let least: i64 = T::MIN.into();
+        let most = match operation {
+            Operation::Mul => least * least,
+            _ => left.iter().map(|left| -least << left).sum(),
+        };
+        let most = match shift {
+            -31..=0 => most << -shift,
+            1..=31 => most + rounding_constant(shift),
+            _ => return false,
+        };
+        most <= i32::MAX.into()
+    }
+
     /// The result for two elements.
+    #[inline(never)]
     pub fn apply(&self, a: T, b: T) -> T {
         let (a, b): (i64, i64) = (a.into(), b.into());
         // Products are not aligned.
-        let (a, b) = (a << self.left_a, b << self.left_b);
+        let (a, b) = (a << self.left[0], b << self.left[1]);
         let exact = match self.operation {
             Operation::Add => a + b,
             Operation::Sub => a - b,
@@ -122,19 +144,60 @@ impl<T: Element> Binary<T> {
         self.limits.clamp(round_half_up_shift(exact, self.shift))
     }
 
-    /// [`Self::apply`] where the operation is known to be Add.
-    #[inline(always)]
-    pub fn add(&self, a: T, b: T) -> T {
-        let (a, b): (i64, i64) = (a.into(), b.into());
-        let exact = (a << self.left_a) + (b << self.left_b);
-        self.limits.clamp(round_half_up_shift(exact, self.shift))
+    /// [`Self::apply`] along a row of the output.
+    ///
+    /// # Panics
+    ///
+    /// If an operand has fewer elements than the output.
+    pub fn row(&self, a: &Row<'_, T>, b: &Row<'_, T>, output: &mut [T]) {
+        elementwise::chunks(a, b, output, |a, b, y| {
+            if self.narrow {
+                let exact = exact_narrow(self.operation, self.left, a, b);
+                for (y, exact) in y.iter_mut().zip(exact) {
+                    let value = round_half_up_shift_narrow(exact, self.shift);
+                    *y = self.limits.clamp_narrow(value);
+                }
+            } else {
+                for (y, (a, b)) in y.iter_mut().zip(a.iter().zip(b)) {
+                    *y = self.apply(T::wrap((*a).into()), T::wrap((*b).into()));
+                }
+            }
+        });
     }
+}
+
+/// What [`Binary::apply`] shifts, where it fits. The same code for every element type.
+fn exact_narrow(
+    operation: Operation,
+    left: [u32; 2],
+    a: &[i32; CHUNK],
+    b: &[i32; CHUNK],
+) -> [i32; CHUNK] {
+    let mut exact = *a;
+    let mut each = |f: &dyn Fn(i32, i32) -> i32| {
+        for (a, b) in exact.iter_mut().zip(b) {
+            *a = f(*a, *b);
+        }
+    };
+    let [left_a, left_b] = left;
+    match operation {
+        Operation::Add => each(&|a, b| (a << left_a) + (b << left_b)),
+        Operation::Sub => each(&|a, b| (a << left_a) - (b << left_b)),
+        Operation::Mul => each(&|a, b| a * b),
+        Operation::Max => each(&|a, b| (a << left_a).max(b << left_b)),
+        Operation::Min => each(&|a, b| (a << left_a).min(b << left_b)),
+    }
+    exact
 }
 
 /// The same value at another exponent: one shift that rounds half up, then saturation.
 #[inline(always)]
 pub fn requantize<T: Element>(x: T, shift: i32, limits: Limits<T>) -> T {
-    limits.clamp(round_half_up_shift(x.into(), shift))
+    if (-15..=15).contains(&shift) {
+        limits.clamp_narrow(round_half_up_shift_narrow(x.into(), shift))
+    } else {
+        limits.clamp(round_half_up_shift(x.into(), shift))
+    }
 }
 
 /// Mean of `count` elements, rounded half up once, at an exponent larger by `shift`.
@@ -147,6 +210,14 @@ pub fn mean<T: Element>(sum: i32, count: u32, shift: i32) -> T {
 /// The same code for every element type.
 #[inline(never)]
 fn exact_mean(sum: i32, count: u32, shift: i32) -> i64 {
+    // Means of small integers fit 32 bits on the way as well.
+    if (-15..=14).contains(&shift) && count <= 1 << 16 {
+        let (up, down) = (shift.min(0).unsigned_abs(), shift.max(0).unsigned_abs());
+        let raised = sum << up;
+        if raised >> up == sum {
+            return div_round_half_up_narrow(raised, (count << down) as i32).into();
+        }
+    }
     let (sum, count) = (i64::from(sum), i64::from(count));
     if shift >= 0 {
         div_round_half_up(sum, count << shift.min(46))

@@ -132,6 +132,12 @@ impl<T: Element> Limits<T> {
         high: T::MAX,
     };
 
+    /// [`Self::clamp`] of 32 bits.
+    #[inline(always)]
+    pub fn clamp_narrow(self, value: i32) -> T {
+        value.to_element(self)
+    }
+
     /// The nearest value inside.
     #[inline(always)]
     pub fn clamp(self, value: i64) -> T {
@@ -259,15 +265,71 @@ pub fn round_half_up_shift(value: i64, shift: i32) -> i64 {
     floor_shift(value.saturating_add(rounding_constant(shift)), shift)
 }
 
+/// [`round_half_up_shift`] where everything fits 32 bits: `value` plus the rounding constant, or
+/// `value * 2^-shift`. `shift` is between -31 and 31.
+#[inline(always)]
+pub fn round_half_up_shift_narrow(value: i32, shift: i32) -> i32 {
+    if shift > 0 {
+        value.wrapping_add(1 << (shift - 1)) >> shift
+    } else {
+        value << -shift
+    }
+}
+
 /// `floor(numerator / denominator + 1/2)` for a positive denominator.
 pub fn div_round_half_up(numerator: i64, denominator: i64) -> i64 {
     let rest = numerator.rem_euclid(denominator);
     numerator.div_euclid(denominator) + i64::from(rest >= denominator - rest)
 }
 
+/// [`div_round_half_up`] of 32 bits, for which chips have an instruction.
+pub fn div_round_half_up_narrow(numerator: i32, denominator: i32) -> i32 {
+    let quotient = numerator.div_euclid(denominator);
+    let rest = numerator - quotient * denominator;
+    quotient + i32::from(rest >= denominator - rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn narrow_rules_are_the_wide_ones() {
+        for value in [
+            -(1 << 30),
+            -32769,
+            -7,
+            -6,
+            -5,
+            -2,
+            -1,
+            0,
+            1,
+            2,
+            3,
+            6,
+            1 << 29,
+        ] {
+            for shift in -1..=30 {
+                assert_eq!(
+                    i64::from(round_half_up_shift_narrow(value, shift)),
+                    round_half_up_shift(value.into(), shift),
+                    "{value} >> {shift}"
+                );
+            }
+            for denominator in [1, 2, 3, 4, 7, 65536, i32::MAX] {
+                assert_eq!(
+                    i64::from(div_round_half_up_narrow(value, denominator)),
+                    div_round_half_up(value.into(), denominator.into()),
+                    "{value} / {denominator}"
+                );
+            }
+        }
+        assert_eq!(div_round_half_up_narrow(i32::MIN, 1), i32::MIN);
+        assert_eq!(div_round_half_up_narrow(i32::MAX, i32::MAX), 1);
+        assert_eq!(round_half_up_shift_narrow(i32::MAX - (1 << 30), 31), 0);
+        assert_eq!(round_half_up_shift_narrow(-1, -31), i32::MIN);
+    }
 
     #[test]
     fn floor_shift_goes_down_and_saturates_up() {

@@ -71,27 +71,34 @@ pub fn average_pool<T: Element>(
 }
 
 /// [`average_pool`] over all rows and columns at once; `output` has `shape.c` elements.
-///
-/// # Panics
-///
-/// If a slice is shorter than its shape says.
+/// `sum(first, sums)` gives the sums of some channels from `first` on, as [`sum_pixels`] does.
 pub fn global_average_pool<T: Element>(
-    input: &[T],
     shape: Hwc,
     output: &mut [T],
+    mut sum: impl FnMut(usize, &mut [i32]),
     mean: impl Fn(i32, u32) -> T,
 ) {
-    let channels = shape.c as usize;
     let count = shape.h * shape.w;
     for (block, lanes) in output.chunks_mut(LANES).enumerate() {
         let mut sums = [0i32; LANES];
-        for pixel in input.chunks_exact(channels) {
-            for (sum, x) in sums.iter_mut().zip(&pixel[block * LANES..][..lanes.len()]) {
-                *sum = sum.wrapping_add((*x).into());
-            }
-        }
+        let sums = &mut sums[..lanes.len()];
+        sum(block * LANES, sums);
         for (y, sum) in lanes.iter_mut().zip(sums) {
-            *y = mean(sum, count);
+            *y = mean(*sum, count);
+        }
+    }
+}
+
+/// The sums over all pixels of some channels, of which `first` is the first.
+///
+/// # Panics
+///
+/// If there are fewer `channels`.
+pub fn sum_pixels<T: Element>(input: &[T], channels: usize, first: usize, sums: &mut [i32]) {
+    sums.fill(0);
+    for pixel in input.chunks_exact(channels) {
+        for (sum, x) in sums.iter_mut().zip(&pixel[first..]) {
+            *sum = sum.wrapping_add((*x).into());
         }
     }
 }

@@ -82,9 +82,25 @@ fn group(
     let power = |i: usize| u64::from(exp_minus(largest.abs_diff(get(i)), exponent));
     let sum: u64 = (0..length).map(power).sum();
     for i in 0..length {
-        let numerator = power(i) << scale;
-        put(i, ((numerator + sum / 2) / sum) as i64);
+        put(i, ratio(power(i), scale, sum).into());
     }
+}
+
+/// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
+fn ratio(part: u64, scale: u32, sum: u64) -> u32 {
+    let (Ok(mut rest), Ok(sum @ ..0x8000_0000)) = (u32::try_from(part), u32::try_from(sum)) else {
+        return (((part << scale) + sum / 2) / sum) as u32;
+    };
+    // Bit by bit: a chip without division of 64 bits is slower the other way.
+    let mut quotient = u32::from(rest >= sum);
+    rest -= quotient * sum;
+    for _ in 0..scale {
+        rest <<= 1;
+        let bit = u32::from(rest >= sum);
+        rest -= bit * sum;
+        quotient = quotient << 1 | bit;
+    }
+    quotient + u32::from(rest >= sum - sum / 2)
 }
 
 #[cfg(test)]
@@ -118,6 +134,35 @@ mod tests {
         }
         assert_eq!(exp_minus(65_535, 127), 0);
         assert_eq!(exp_minus(65_535, -128), 1 << 30);
+    }
+
+    #[test]
+    fn ratios_round_half_up_with_any_sum() {
+        for (part, scale, sum, expected) in [
+            (1, 0, 2, 1),
+            (1, 0, 3, 0),
+            (1, 7, 3, 43),
+            (1 << 30, 30, 1 << 30, 1 << 30),
+            (3, 1, 4, 2),
+            (1, 1, 4, 1),
+            (0x7fff_ffff, 15, 0x7fff_ffff, 1 << 15),
+            // 2^45 / 2^31 and what is just below: 16384 and 16383.99.
+            (1 << 30, 15, 1 << 31, 16384),
+            ((1 << 30) - 1, 15, 1 << 31, 16384),
+            (1 << 30, 7, 1000 << 30, 0),
+            (1 << 30, 10, 1000 << 30, 1),
+        ] {
+            assert_eq!(ratio(part, scale, sum), expected, "{part} / {sum}");
+        }
+        // The two ways agree: bit by bit, and by division.
+        for part in [0u64, 1, 77, 123_456, 1 << 29, (1 << 30) - 1, 1 << 30] {
+            for sum in [1 << 30, (1 << 30) + 1, 1_500_000_001, (1 << 31) - 1] {
+                let exact = |scale: u32| ((part << scale) + sum / 2) / sum;
+                for scale in [0, 7, 8, 15, 30] {
+                    assert_eq!(u64::from(ratio(part, scale, sum)), exact(scale));
+                }
+            }
+        }
     }
 
     #[test]

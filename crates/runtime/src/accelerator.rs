@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use fixpoint_kernels::fixpoint::Binary;
 use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
 
 /// Faster kernels of a target. Each method does the whole task and answers `true`, or leaves the
@@ -16,6 +17,61 @@ pub trait Accelerator {
 
     /// A convolution of 16-bit elements.
     fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
+    /// The largest elements of windows of 8-bit elements, as `fixpoint_kernels::pool::max_pool`.
+    fn max_pool_i8(&mut self, task: &Pooling<'_, i8>, output: &mut [i8]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
+    /// The same for 16-bit elements.
+    fn max_pool_i16(&mut self, task: &Pooling<'_, i16>, output: &mut [i16]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
+    /// `output[i] = table[input[i] + 128]`, in place where there is no input. The table has 256 entries.
+    fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
+        let _ = (input, table, output);
+        false
+    }
+
+    /// The sums over all pixels of some channels, of which `first` is the first: at most 16. The
+    /// number of pixels times the largest element fits 31 bits.
+    fn sum_pixels_i8(
+        &mut self,
+        input: &[i8],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        let _ = (input, channels, first, sums);
+        false
+    }
+
+    /// The same for 16-bit elements.
+    fn sum_pixels_i16(
+        &mut self,
+        input: &[i16],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        let _ = (input, channels, first, sums);
+        false
+    }
+
+    /// An element-wise operation on 8-bit elements.
+    fn combine_i8(&mut self, task: &Combination<'_, i8>, output: &mut [i8]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
+    /// An element-wise operation on 16-bit elements.
+    fn combine_i16(&mut self, task: &Combination<'_, i16>, output: &mut [i16]) -> bool {
         let _ = (task, output);
         false
     }
@@ -80,11 +136,71 @@ pub enum Sums {
     Vectors(u8),
 }
 
+/// Windows over an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooling<'a, T> {
+    pub input: &'a [T],
+    pub shape: Hwc,
+    pub window: &'a Window,
+    pub out: Hwc,
+}
+
+/// `output[i] = binary.apply(a[i], b[i])`, where operands may be repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct Combination<'a, T> {
+    pub binary: &'a Binary<T>,
+    pub a: &'a Part<'a, T>,
+    pub b: &'a Part<'a, T>,
+}
+
+/// An operand of a [`Combination`].
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a, T> {
+    /// `None` if it is the output's own memory, which is then changed in place.
+    pub values: Option<&'a [T]>,
+    /// How many elements it has; a divisor of the output's.
+    pub period: usize,
+}
+
+impl<'a, T> Part<'a, T> {
+    pub(crate) fn new(values: Option<&'a [T]>, period: usize) -> Self {
+        Self { values, period }
+    }
+}
+
 /// An element type, and its methods of an accelerator.
 pub(crate) trait Accelerated: Element {
     fn convolve(
         accelerator: &mut dyn Accelerator,
         task: &Convolution<'_, Self>,
+        output: &mut [Self],
+    ) -> bool;
+
+    fn combine(
+        accelerator: &mut dyn Accelerator,
+        task: &Combination<'_, Self>,
+        output: &mut [Self],
+    ) -> bool;
+
+    fn sum_pixels(
+        accelerator: &mut dyn Accelerator,
+        input: &[Self],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool;
+
+    fn max_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Pooling<'_, Self>,
+        output: &mut [Self],
+    ) -> bool;
+
+    /// With an entry for each element.
+    fn lookup(
+        accelerator: &mut dyn Accelerator,
+        input: Option<&[Self]>,
+        table: &[Self],
         output: &mut [Self],
     ) -> bool;
 }
@@ -97,6 +213,41 @@ impl Accelerated for i8 {
     ) -> bool {
         accelerator.convolve_i8(task, output)
     }
+
+    fn combine(
+        accelerator: &mut dyn Accelerator,
+        task: &Combination<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.combine_i8(task, output)
+    }
+
+    fn sum_pixels(
+        accelerator: &mut dyn Accelerator,
+        input: &[Self],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        accelerator.sum_pixels_i8(input, channels, first, sums)
+    }
+
+    fn max_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Pooling<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.max_pool_i8(task, output)
+    }
+
+    fn lookup(
+        accelerator: &mut dyn Accelerator,
+        input: Option<&[Self]>,
+        table: &[Self],
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.lookup_i8(input, table, output)
+    }
 }
 
 impl Accelerated for i16 {
@@ -106,5 +257,40 @@ impl Accelerated for i16 {
         output: &mut [Self],
     ) -> bool {
         accelerator.convolve_i16(task, output)
+    }
+
+    fn combine(
+        accelerator: &mut dyn Accelerator,
+        task: &Combination<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.combine_i16(task, output)
+    }
+
+    fn sum_pixels(
+        accelerator: &mut dyn Accelerator,
+        input: &[Self],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        accelerator.sum_pixels_i16(input, channels, first, sums)
+    }
+
+    fn max_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Pooling<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.max_pool_i16(task, output)
+    }
+
+    fn lookup(
+        _accelerator: &mut dyn Accelerator,
+        _input: Option<&[Self]>,
+        _table: &[Self],
+        _output: &mut [Self],
+    ) -> bool {
+        false
     }
 }

@@ -7,7 +7,7 @@ use crate::format::{
     ALIGN, Arithmetic, Element, EspdlChip, FLAG_KEEPS_INPUTS, HEADER_BYTES, MAGIC, MAX_RANK,
     OpKind, Storage, TENSOR_BYTES, VERSION, checksum,
 };
-use crate::memory::{self, Block16};
+use crate::memory::{self, Block16, integers};
 use crate::op::Op;
 use fixpoint_kernels::Hwc;
 
@@ -268,6 +268,10 @@ impl<'a> Model<'a> {
         let mut offset = 0;
         for index in 0..self.ops {
             let op = Op::decode(self, index, offset)?;
+            if self.name_at(op.name).is_none() {
+                let reason = "the name is not UTF-8";
+                return Err(ImageError::Op { index, reason });
+            }
             offset += op.length;
         }
         if offset != self.op_bytes {
@@ -341,11 +345,13 @@ impl<'a> Model<'a> {
             offset += op.as_ref().map_or(0, |op| op.length);
             Layer {
                 index: index.into(),
-                name: op.as_ref().map_or("", |op| op.name),
+                name: (op.as_ref().ok())
+                    .and_then(|op| model.name_at(op.name))
+                    .unwrap_or_default(),
                 kind: op.as_ref().map_or(OpKind::Reshape, |op| op.kind),
                 operator: op.as_ref().map_or("", Op::operator),
                 output: usize::from(model.tensors - model.ops + index),
-                macs: op.as_ref().map_or(0, |op| op.macs),
+                macs: op.as_ref().map_or(0, |op| op.macs()),
             }
         })
     }
@@ -414,40 +420,48 @@ impl<'a> Model<'a> {
     }
 
     fn read_tensor(&self, index: usize) -> Option<Tensor<'a>> {
-        let table = self.slice(self.tensor_table, u32::from(self.tensors) * TENSOR_BYTES)?;
-        let record: &[u8; TENSOR_BYTES as usize] = table.as_chunks().0.get(index)?;
-        let mut fields = Fields::new(record);
-        let name = self.name_at(fields.u32()?)?;
-        let (offset, bytes) = (fields.u32()?, fields.u32()?);
-        let element = Element::from_code(fields.u8()?)?;
-        let exponent = fields.i8()?;
-        let constant = match fields.u8()? {
-            0 => false,
-            1 => true,
-            _ => return None,
+        let (tensor, name) = self.record(index)?;
+        let name = self.name_at(name)?;
+        Some(Tensor { name, ..tensor })
+    }
+
+    /// Tensor `index` without its name, which takes longer to check than all the rest.
+    pub(crate) fn bare_tensor(&self, index: usize) -> Option<Tensor<'a>> {
+        self.record(index).map(|(tensor, _)| tensor)
+    }
+
+    /// A tensor, but for its name, and where that is.
+    fn record(&self, index: usize) -> Option<(Tensor<'a>, u32)> {
+        let index = u32::try_from(index).ok()?;
+        let tensors = u32::from(self.tensors);
+        let at = (index < tensors).then_some(index * TENSOR_BYTES)?;
+        // Records are whole words, from a multiple of 16 on.
+        let words: &[u32] = integers(self.slice(self.tensor_table + at, TENSOR_BYTES)?)?;
+        let &[name, offset, bytes, what, rank, ref dims @ ..] = words else {
+            return None;
         };
-        let storage = match fields.u8()? {
-            0 => Storage::AsOnnx,
-            1 => Storage::ChannelsLast,
-            _ => return None,
-        };
-        let rank = fields.u8()?;
+        let [element, exponent, constant, storage] = what.to_le_bytes();
+        let [rank, ..] = rank.to_le_bytes();
         (usize::from(rank) <= MAX_RANK).then_some(())?;
-        fields.skip(3)?;
-        let mut dims = [1; MAX_RANK];
-        for dim in &mut dims {
-            *dim = fields.u32()?;
-        }
-        Some(Tensor {
-            name,
-            element,
-            exponent,
-            storage,
+        let tensor = Tensor {
+            name: "",
+            element: Element::from_code(element)?,
+            exponent: exponent.cast_signed(),
+            constant: match constant {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            storage: match storage {
+                0 => Storage::AsOnnx,
+                1 => Storage::ChannelsLast,
+                _ => return None,
+            },
             bytes,
             offset,
-            constant,
             rank,
-            dims,
-        })
+            dims: *dims.first_chunk()?,
+        };
+        Some((tensor, name))
     }
 }

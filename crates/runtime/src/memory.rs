@@ -36,6 +36,8 @@ unsafe impl Integer for i16 {}
 // SAFETY: a primitive integer.
 unsafe impl Integer for u16 {}
 // SAFETY: a primitive integer.
+unsafe impl Integer for u32 {}
+// SAFETY: a primitive integer.
 unsafe impl Integer for i32 {}
 // SAFETY: a primitive integer.
 unsafe impl Integer for i64 {}

@@ -21,13 +21,15 @@ use fixpoint_kernels::{Hwc, Limits, RANK, Shifts, Window};
 pub(crate) struct Op<'a> {
     pub(crate) index: u16,
     pub(crate) kind: OpKind,
-    pub(crate) name: &'a str,
+    /// Where its name is.
+    pub(crate) name: u32,
     /// Bytes of the record.
     pub(crate) length: u32,
     pub(crate) inputs: Inputs<'a>,
+    /// The first of them.
+    pub(crate) first: Tensor<'a>,
     pub(crate) output: Tensor<'a>,
     pub(crate) body: Body<'a>,
-    pub(crate) macs: u64,
 }
 
 /// Tensor indices of an op's inputs; at least one.
@@ -42,7 +44,7 @@ impl<'a> Inputs<'a> {
     }
 
     pub(crate) fn get(&self, model: &Model<'a>, at: usize) -> Option<Tensor<'a>> {
-        model.tensor(u16::from_le_bytes(*self.indices.get(at)?).into())
+        model.bare_tensor(u16::from_le_bytes(*self.indices.get(at)?).into())
     }
 }
 
@@ -88,6 +90,18 @@ pub(crate) struct Sliding {
     pub(crate) window: Window,
     pub(crate) input: Hwc,
     pub(crate) output: Hwc,
+}
+
+impl Sliding {
+    /// Whether there is one position, of a window that covers the whole input and nothing else.
+    pub(crate) fn is_global(&self) -> bool {
+        let Window {
+            kernel_h, kernel_w, ..
+        } = self.window;
+        let covers = (kernel_h.into(), kernel_w.into()) == (self.input.h, self.input.w);
+        let (stride_h, stride_w) = (self.window.stride_h, self.window.stride_w);
+        covers && self.window == Window::new(kernel_h, kernel_w).stride(stride_h, stride_w)
+    }
 }
 
 pub(crate) struct Linear<'a> {
@@ -156,7 +170,6 @@ impl<'a> Op<'a> {
             return Err("the record's length is not a multiple of 16");
         }
         let record = record.get(..length as usize).ok_or(SHORT)?;
-        let name = model.name_at(name).ok_or("the name is not UTF-8")?;
         let expected = match kind {
             OpKind::Binary | OpKind::MatMul => 2..=2,
             OpKind::Concat => 1..=u8::MAX,
@@ -185,30 +198,33 @@ impl<'a> Op<'a> {
         }
         let inputs = Inputs { indices };
         let unreadable = "a tensor is unreadable";
-        let output = model.tensor(own.into()).ok_or(unreadable)?;
-        for at in 0..inputs.len() {
+        let output = model.bare_tensor(own.into()).ok_or(unreadable)?;
+        let first = inputs.get(model, 0).ok_or(unreadable)?;
+        check_pair(kind, &first, &output)?;
+        for at in 1..inputs.len() {
             check_pair(kind, &inputs.get(model, at).ok_or(unreadable)?, &output)?;
         }
         let mut reader = Reader { model, fields };
-        let body = reader.body(kind, &inputs, &output)?;
-        let macs = body.macs(
-            &output,
-            inputs.get(model, 0).map_or(0, |a| a.stored()[RANK - 1]),
-        );
+        let body = reader.body(kind, &inputs, &first, &output)?;
         Ok(Self {
             index,
             kind,
             name,
             length,
             inputs,
+            first,
             output,
             body,
-            macs,
         })
     }
 }
 
 impl Op<'_> {
+    /// Multiply-accumulates in one run.
+    pub(crate) fn macs(&self) -> u64 {
+        self.body.macs(&self.output, self.first.stored()[RANK - 1])
+    }
+
     /// What it computes, for people.
     pub(crate) fn operator(&self) -> &'static str {
         match &self.body {
@@ -288,9 +304,9 @@ impl<'a> Reader<'_, 'a> {
         &mut self,
         kind: OpKind,
         inputs: &Inputs<'a>,
+        input: &Tensor<'a>,
         output: &Tensor<'a>,
     ) -> Checked<Body<'a>> {
-        let input = &inputs.get(self.model, 0).ok_or(SHORT)?;
         let second = inputs.get(self.model, 1);
         match kind {
             OpKind::Conv2d | OpKind::ConvTranspose2d => self.convolution(kind, input, output),

@@ -2,17 +2,17 @@
 
 mod linear;
 
-use crate::accelerator::{Accelerated, Accelerator};
+use crate::accelerator::{Accelerated, Accelerator, Combination, Part, Pooling};
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
 use crate::memory::{self, Block16, Integer, integers, integers_mut};
 use crate::op::{Activation, Along, Body, Bounds, Op};
-use fixpoint_kernels::elementwise::{self, Operand};
+use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
 use fixpoint_kernels::shape::repeated_strides;
 use fixpoint_kernels::{
-    Limits, RANK, fixpoint, lookup, matmul, pool, rearrange, reduce, resize, softmax,
+    Hwc, Limits, RANK, fixpoint, lookup, matmul, pool, rearrange, reduce, resize, softmax,
 };
 
 /// Watches a run, layer by layer.
@@ -136,7 +136,7 @@ fn execute_op(
     op: &Op<'_>,
     arena: &mut [u8],
 ) -> Option<()> {
-    match op.inputs.get(model, 0)?.element {
+    match op.first.element {
         Element::I8 => execute::<i8, 16>(accelerator, model, op, arena),
         Element::I16 => execute::<i16, 8>(accelerator, model, op, arena),
     }
@@ -182,7 +182,7 @@ where
         output: op.output,
         image: model.image(),
     };
-    let first = op.inputs.get(model, 0)?;
+    let first = op.first;
     let a = split.view::<T>(&first);
     if let Body::ArgMax(along, last) = &op.body {
         return arg_max(a?, along, *last, op.output.element, output);
@@ -213,7 +213,20 @@ where
             let (dims, b_dims) = (first.stored(), second.stored());
             product(a, dims, b, b_dims, y, out.stored(), &finish);
         }
-        Body::MaxPool(s) => pool::max_pool(a?, s.input, &s.window, y, s.output),
+        Body::MaxPool(s) => {
+            let task = Pooling {
+                input: a?,
+                shape: s.input,
+                window: &s.window,
+                out: s.output,
+            };
+            if !T::max_pool(accelerator, &task, y) {
+                pool::max_pool(task.input, s.input, &s.window, y, s.output);
+            }
+        }
+        Body::AveragePool(s, _) if s.is_global() => {
+            global_average_pool(accelerator, arithmetic, a?, s.input, up, y, out);
+        }
         Body::AveragePool(s, count_include_pad) => {
             let area = u32::from(s.window.kernel_h) * u32::from(s.window.kernel_w);
             let (a, window, count) = (a?, &s.window, *count_include_pad);
@@ -222,10 +235,7 @@ where
             });
         }
         Body::GlobalAveragePool(shape) => {
-            let a = a?;
-            with_mean(arithmetic, shape.h * shape.w, out, up, |mean| {
-                pool::global_average_pool(a, *shape, y, mean);
-            });
+            global_average_pool(accelerator, arithmetic, a?, *shape, up, y, out);
         }
         Body::Binary(operation, bounds) => {
             let second = op.inputs.get(model, 1)?;
@@ -233,15 +243,32 @@ where
                 a: (a, first),
                 b: (split.view::<T>(&second), second),
             };
-            operands.run(arithmetic, *operation, *bounds, y, out)?;
+            operands.run(accelerator, arithmetic, *operation, *bounds, y, out)?;
         }
         Body::Requantize(activation) => {
             let channels = first.stored()[RANK - 1] as usize;
+            if activation.leak.is_none() && arithmetic == Arithmetic::Fixpoint {
+                // The same as the sum with nothing.
+                let (from, limits) = (first.exponent, activation.bounds.limits());
+                let add = Operation::Add;
+                let binary = fixpoint::Binary::new(add, from, from, out.exponent, limits);
+                let nothing = [T::default()];
+                let task = Combination {
+                    binary: &binary,
+                    a: &Part::new(a, y.len()),
+                    b: &Part::new(Some(&nothing), 1),
+                };
+                if T::combine(accelerator, &task, y) {
+                    return Some(());
+                }
+            }
             requantize(arithmetic, activation, a, up, channels, y)?;
         }
         Body::Lookup(table, step_bits) => {
             let table = integers::<T>(table)?;
-            unary(a, y, |x| lookup::lookup(x, table, *step_bits));
+            if *step_bits > 0 || !T::lookup(accelerator, a, table, y) {
+                lookup::lookup_all(a, table, *step_bits, y);
+            }
         }
         Body::Softmax(Along { length, inner }) => {
             let (from, to) = (first.exponent, out.exponent);
@@ -330,6 +357,26 @@ fn arg_max<T: number::Element>(
     Some(())
 }
 
+fn global_average_pool<T: Accelerated>(
+    accelerator: &mut dyn Accelerator,
+    arithmetic: Arithmetic,
+    input: &[T],
+    shape: Hwc,
+    up: i32,
+    y: &mut [T],
+    out: &Tensor<'_>,
+) {
+    let channels = shape.c as usize;
+    with_mean(arithmetic, shape.h * shape.w, out, up, |mean| {
+        let sum = |first: usize, sums: &mut [i32]| {
+            if !T::sum_pixels(accelerator, input, channels, first, sums) {
+                pool::sum_pixels(input, channels, first, sums);
+            }
+        };
+        pool::global_average_pool(shape, y, sum, mean);
+    });
+}
+
 fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
     match input {
         Some(input) => elementwise::unary(input, output, f),
@@ -390,9 +437,10 @@ struct Operands<'m, T> {
     b: (Option<&'m [T]>, Tensor<'m>),
 }
 
-impl<T: number::Element> Operands<'_, T> {
+impl<T: Accelerated> Operands<'_, T> {
     fn run(
         &self,
+        accelerator: &mut dyn Accelerator,
         arithmetic: Arithmetic,
         operation: Operation,
         bounds: Bounds,
@@ -403,29 +451,31 @@ impl<T: number::Element> Operands<'_, T> {
         let limits = bounds.limits::<T>();
         match arithmetic {
             Arithmetic::Fixpoint => {
-                let binary = fixpoint::Binary::new(operation, ea, eb, ey, limits);
-                let plain = self.a.1.stored() == self.b.1.stored();
-                match (operation, self.a.0, self.b.0) {
-                    (Operation::Add, Some(a), Some(b)) if plain => {
-                        elementwise::binary(a, b, y, |a, b| binary.add(a, b));
+                let binary = &fixpoint::Binary::new(operation, ea, eb, ey, limits);
+                let (dims, [a, b]) = self.operands(out);
+                if let (Some(period_a), Some(period_b)) = (a.period(dims), b.period(dims)) {
+                    let task = Combination {
+                        binary,
+                        a: &Part::new(a.values, period_a),
+                        b: &Part::new(b.values, period_b),
+                    };
+                    if T::combine(accelerator, &task, y) {
+                        return Some(());
                     }
-                    (Operation::Add, Some(other), None) | (Operation::Add, None, Some(other))
-                        if plain =>
-                    {
-                        let swap = self.b.0.is_none();
-                        elementwise::binary_in_place(y, other, |y, other| match swap {
-                            true => binary.add(other, y),
-                            false => binary.add(y, other),
-                        });
+                    if period_a == y.len() && period_b == y.len() {
+                        let row = |values| Row { values, step: 1 };
+                        binary.row(&row(a.values), &row(b.values), y);
+                        return Some(());
                     }
-                    _ => self.apply(y, out, &|a, b| binary.apply(a, b)),
                 }
+                elementwise::rows(dims, a, b, y, &mut |a, b, y| binary.row(&a, &b, y));
             }
             #[cfg(feature = "espdl")]
             Arithmetic::Espdl(_) => {
                 use fixpoint_kernels::espdl;
                 let binary = espdl::Binary::new(operation, ea, eb, ey, limits);
-                self.apply(y, out, &|a, b| binary.apply(a, b));
+                let (dims, [a, b]) = self.operands(out);
+                elementwise::broadcast(dims, a, b, y, &|a, b| binary.apply(a, b));
             }
             #[cfg(not(feature = "espdl"))]
             Arithmetic::Espdl(_) => return None,
@@ -433,13 +483,14 @@ impl<T: number::Element> Operands<'_, T> {
         Some(())
     }
 
-    fn apply(&self, y: &mut [T], out: &Tensor<'_>, f: &dyn Fn(T, T) -> T) {
+    /// The output's dimensions, and how the operands lie in them.
+    fn operands(&self, out: &Tensor<'_>) -> ([u32; RANK], [Operand<'_, T>; 2]) {
         let dims = out.stored();
         let operand = |(values, tensor): (Option<_>, Tensor<'_>)| Operand {
             values,
             strides: repeated_strides(tensor.stored(), dims),
         };
-        elementwise::broadcast(dims, operand(self.a), operand(self.b), y, f);
+        (dims, [operand(self.a), operand(self.b)])
     }
 }
 

@@ -59,7 +59,11 @@ extern crate std;
 
 mod convolution;
 #[cfg(feature = "model")]
+mod element_model;
+mod elements;
+#[cfg(feature = "model")]
 mod model;
+mod pixels;
 mod proof;
 mod record;
 mod segments;
@@ -67,10 +71,12 @@ mod unit;
 
 #[cfg(doc)]
 use fixpoint_runtime::accelerator::Sums;
-use fixpoint_runtime::accelerator::{Accelerator, Convolution};
+use fixpoint_runtime::accelerator::{Accelerator, Combination, Convolution, Pooling};
 
+pub use elements::{Combine, ElementUnit, Stretch};
 #[cfg(feature = "model")]
 pub use model::Model;
+pub use pixels::{Column, Windowed};
 pub use proof::{Channel, prove};
 pub use unit::{Kernel, LIST, Run, SCRATCH, SPLIT, Unit};
 
@@ -78,7 +84,61 @@ pub use unit::{Kernel, LIST, Run, SCRATCH, SPLIT, Unit};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Vector<U>(pub U);
 
-impl<U: Unit> Accelerator for Vector<U> {
+impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
+    fn combine_i8(&mut self, task: &Combination<'_, i8>, output: &mut [i8]) -> bool {
+        // SAFETY: `combine` makes stretches of operands and results that are there.
+        let call = |kernel, stretch: &Stretch| unsafe { self.0.combine_i8(kernel, stretch) };
+        elements::combine(task, output, call).is_some()
+    }
+
+    fn combine_i16(&mut self, task: &Combination<'_, i16>, output: &mut [i16]) -> bool {
+        // SAFETY: `combine` makes stretches of operands and results that are there.
+        let call = |kernel, stretch: &Stretch| unsafe { self.0.combine_i16(kernel, stretch) };
+        elements::combine(task, output, call).is_some()
+    }
+
+    fn max_pool_i8(&mut self, task: &Pooling<'_, i8>, output: &mut [i8]) -> bool {
+        // SAFETY: `max_pool` makes windows of what is there.
+        let call = |taps: &Windowed| unsafe { self.0.max_i8(taps) };
+        pixels::max_pool(task, output, call).is_some()
+    }
+
+    fn max_pool_i16(&mut self, task: &Pooling<'_, i16>, output: &mut [i16]) -> bool {
+        // SAFETY: `max_pool` makes windows of what is there.
+        let call = |taps: &Windowed| unsafe { self.0.max_i16(taps) };
+        pixels::max_pool(task, output, call).is_some()
+    }
+
+    fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
+        // SAFETY: `lookup` gives places that are there.
+        let call = |x, table, y, words| unsafe { self.0.lookup_i8(x, table, y, words) };
+        elements::lookup(input, table, output, call).is_some()
+    }
+
+    fn sum_pixels_i8(
+        &mut self,
+        input: &[i8],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        // SAFETY: `sum` makes columns of what is there.
+        let call = |column: &mut Column| unsafe { self.0.sum_i8(column) };
+        pixels::sum(input, channels, first, sums, call).is_some()
+    }
+
+    fn sum_pixels_i16(
+        &mut self,
+        input: &[i16],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        // SAFETY: `sum` makes columns of what is there.
+        let call = |column: &mut Column| unsafe { self.0.sum_i16(column) };
+        pixels::sum(input, channels, first, sums, call).is_some()
+    }
+
     fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
         convolution::convolve(&mut self.0, task, output).is_some()
     }

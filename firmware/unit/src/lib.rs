@@ -1,6 +1,8 @@
 //! The vector unit of the ESP32-S3: which kernel of `firmware/asm/convolution.S` does which run.
 #![no_std]
 
+mod elements;
+
 use fixpoint_runtime::format::Element;
 use fixpoint_vector::{Kernel, Run, Unit, Vector};
 

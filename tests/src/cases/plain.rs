@@ -15,6 +15,10 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
             cases.push(pool(&mut random, setting, round, true));
             cases.push(pool(&mut random, setting, round, false));
         }
+        // Pixels of whole vectors.
+        for round in 8..12 {
+            cases.push(pool(&mut random, setting, round, true));
+        }
         for _ in 0..3 {
             cases.push(global_pool(&mut random, setting));
         }
@@ -37,7 +41,10 @@ fn shape(random: &mut Random) -> [usize; 3] {
 }
 
 fn pool(random: &mut Random, setting: Setting, round: usize, max: bool) -> Case {
-    let shape = shape(random);
+    let mut shape = shape(random);
+    if round >= 8 {
+        shape[0] = 16 * (1 + round % 2);
+    }
     let input = setting.chw(random, shape);
     let g = geometry(random, input.h, input.w);
     let mut builder = setting.builder("pool");

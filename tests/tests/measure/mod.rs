@@ -1,5 +1,7 @@
 //! A job run by the firmware's own code in the emulator, and what each of its layers took there.
 
+use std::collections::BTreeMap;
+
 use fixpoint_emulator::Trap;
 use fixpoint_emulator::elf::Elf;
 use fixpoint_emulator::sim::{End, Sim};
@@ -32,11 +34,22 @@ pub(crate) struct Layer {
     pub(crate) vector: u64,
 }
 
-/// Runs a job with the vector unit: the text, and what each layer took.
+/// What a job took with the vector unit.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    /// What the program said.
+    pub(crate) text: String,
+    pub(crate) layers: Vec<Layer>,
+    /// Cycles by the address of the code, of all layers.
+    #[allow(dead_code, reason = "one of two tests shows it")]
+    pub(crate) blocks: BTreeMap<u32, u64>,
+}
+
+/// Runs a job with the vector unit.
 ///
 /// # Panics
 /// When the program doesn't end as it should.
-pub(crate) fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
+pub(crate) fn measured(elf: &Elf<'_>, job: &[u8]) -> Measured {
     let mut sim = Sim::load(MEMORY_BYTES, elf).expect("segments in memory");
     sim.memory
         .place(JOB_ADDRESS, job)
@@ -45,7 +58,7 @@ pub(crate) fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
     sim.memory
         .place(WISHES_ADDRESS, &wishes)
         .expect("room for a word");
-    let mut layers = Vec::new();
+    let mut found = Measured::default();
     let mut running = false;
     loop {
         match sim.run(PATIENCE) {
@@ -62,7 +75,10 @@ pub(crate) fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
                         Class::VectorLoad,
                         Class::VectorStore,
                     ];
-                    layers.push(Layer {
+                    for (address, cost) in &counts.blocks {
+                        *found.blocks.entry(*address).or_default() += cost.cycles;
+                    }
+                    found.layers.push(Layer {
                         instructions: counts.total.instructions,
                         cycles: counts.total.cycles,
                         vector: unit.map(|class| counts.class(class)).iter().sum(),
@@ -74,7 +90,8 @@ pub(crate) fn measured(elf: &Elf<'_>, job: &[u8]) -> (String, Vec<Layer>) {
             end => panic!("{end}\n{}", String::from_utf8_lossy(&sim.output)),
         }
     }
-    (String::from_utf8_lossy(&sim.output).into_owned(), layers)
+    found.text = String::from_utf8_lossy(&sim.output).into_owned();
+    found
 }
 
 /// A job of one image and one input.

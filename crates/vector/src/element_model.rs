@@ -1,0 +1,125 @@
+//! The kernels for elements in portable code, lane for lane.
+
+use core::slice;
+
+use fixpoint_kernels::Element;
+
+use crate::elements::{Combine, ElementUnit, Stretch};
+use crate::model::Model;
+use crate::pixels::{Column, Windowed, packed};
+
+impl ElementUnit for Model {
+    unsafe fn combine_i8(&mut self, kernel: Combine, stretch: &Stretch) {
+        // SAFETY: the caller's promise.
+        unsafe { combine::<i8>(kernel, stretch, 20) }
+    }
+
+    unsafe fn combine_i16(&mut self, kernel: Combine, stretch: &Stretch) {
+        // SAFETY: the caller's promise.
+        unsafe { combine::<i16>(kernel, stretch, 40) }
+    }
+
+    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+        for at in 0..4 * words as usize {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from_least = i16::from(x.add(at).read()) + 128;
+                y.add(at).write(table.add(from_least as usize).read());
+            }
+        }
+    }
+
+    unsafe fn max_i8(&mut self, window: &Windowed) {
+        // SAFETY: the caller's promise.
+        unsafe { largest::<i8>(window) }
+    }
+
+    unsafe fn max_i16(&mut self, window: &Windowed) {
+        // SAFETY: the caller's promise.
+        unsafe { largest::<i16>(window) }
+    }
+
+    unsafe fn sum_i8(&mut self, column: &mut Column) {
+        // SAFETY: the caller's promise.
+        unsafe { sum::<i8>(column) }
+    }
+
+    unsafe fn sum_i16(&mut self, column: &mut Column) {
+        // SAFETY: the caller's promise.
+        unsafe { sum::<i16>(column) }
+    }
+}
+
+/// With lanes of so many bits, which saturate.
+///
+/// # Safety
+///
+/// As [`ElementUnit`] says.
+unsafe fn combine<T: Element>(kernel: Combine, stretch: &Stretch, lane_bits: u32) {
+    let count = stretch.vectors as usize * 16 / size_of::<T>();
+    let most = (1i64 << (lane_bits - 1)) - 1;
+    let [low, high] = stretch.limits;
+    for at in 0..count {
+        // SAFETY: element by element, as the result may lie where an operand does.
+        let (a, b) = unsafe {
+            let element = |from: *const u8| slice::from_raw_parts(from.cast::<T>(), count)[at];
+            (element(stretch.a).into(), element(stretch.b).into())
+        };
+        let mut lane = 0i64;
+        let mut add = |x: i64, w: i16| lane = (lane + x * i64::from(w)).clamp(-most, most);
+        add(stretch.rounding[0].into(), stretch.rounding[1]);
+        match kernel {
+            Combine::Sum => {
+                add(a, stretch.factors[0]);
+                add(b, stretch.factors[1]);
+            }
+            Combine::Product => add(a, b as i16),
+        }
+        let shifted: i16 = T::saturate(lane >> stretch.shift).into();
+        let y = T::wrap(shifted.max(low).min(high).into());
+        // SAFETY: the result is there.
+        unsafe { stretch.y.cast::<T>().add(at).write(y) };
+    }
+}
+
+/// It reads no more than what counts.
+///
+/// # Safety
+///
+/// As [`ElementUnit`] says.
+unsafe fn sum<T: Element>(column: &mut Column) {
+    let lane_bits = if size_of::<T>() == 1 { 20 } else { 40 };
+    let most = (1i64 << (lane_bits - 1)) - 1;
+    let mut lanes = [0i64; 16];
+    for pixel in 0..column.pixels as usize {
+        let x = column
+            .x
+            .wrapping_add(pixel * column.step as usize)
+            .cast::<T>();
+        for (at, lane) in lanes.iter_mut().enumerate().take(column.count as usize) {
+            // SAFETY: the caller's promise.
+            let x: i64 = unsafe { x.wrapping_add(at).read_unaligned() }.into();
+            *lane = (*lane + x).clamp(-most, most);
+        }
+    }
+    column.lanes = packed(&lanes, size_of::<T>());
+}
+
+/// # Safety
+///
+/// As [`ElementUnit`] says.
+unsafe fn largest<T: Element>(window: &Windowed) {
+    for at in 0..window.vectors as usize * 16 / size_of::<T>() {
+        let mut largest = T::MIN;
+        for row in 0..window.rows {
+            for column in 0..window.columns {
+                let tap = row * window.row_step + column * window.column_step;
+                let x = window.x.wrapping_add(tap as usize).cast::<T>();
+                // SAFETY: the caller's promise.
+                largest = largest.max(unsafe { x.add(at).read() });
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { window.y.cast::<T>().add(at).write(largest) };
+    }
+}

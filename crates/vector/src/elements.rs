@@ -1,0 +1,247 @@
+//! Element-wise operations as stretches of whole vectors.
+//!
+//! The lanes start with the rounding constant, as a product of two powers of two, and each operand is
+//! multiplied by the power of two that brings it to the smaller exponent; then one shift, as
+//! `fixpoint_kernels::fixpoint::Binary` defines it. Powers are at most 2^6 for bytes and 2^14 for
+//! halfwords, so that no lane gets near saturation: `2 * 2^7 * 2^6 + 2^12 < 2^19`, and likewise
+//! `2 * 2^15 * 2^14 + 2^28 < 2^39`; a product has `2^14` or `2^30` instead.
+
+use fixpoint_kernels::Element;
+use fixpoint_kernels::elementwise::Operation;
+use fixpoint_kernels::fixpoint::Binary;
+use fixpoint_runtime::accelerator::{Combination, Part};
+
+use crate::pixels::{Column, Windowed};
+
+/// Bytes of a vector.
+const VECTOR: usize = 16;
+/// Bytes of a repeated operand that are laid out in a row.
+const ROOM: usize = 1024;
+
+/// What a kernel in assembly is given; as for [`crate::Run`], the offsets are part of the contract.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Stretch {
+    /// 0: the operands and the result, at multiples of 16. The result may be where an operand is.
+    pub a: *const u8,
+    /// 4
+    pub b: *const u8,
+    /// 8
+    pub y: *mut u8,
+    /// 12: vectors, at least one.
+    pub vectors: u32,
+    /// 16
+    pub shift: u32,
+    /// 20: of `a` and of `b`; both 1 for products.
+    pub factors: [i16; 2],
+    /// 24: two whose product is the rounding constant.
+    pub rounding: [i16; 2],
+    /// 28: the smallest and the largest result.
+    pub limits: [i16; 2],
+}
+
+/// What is done with a stretch: `clamp((rounding + ..) >> shift)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// `a * factors[0] + b * factors[1]`
+    Sum,
+    /// `a * b`
+    Product,
+}
+
+/// The kernels of a target for elements.
+pub trait ElementUnit {
+    /// Does a stretch of 8-bit elements.
+    ///
+    /// # Safety
+    ///
+    /// What the stretch points to is there, for all of its vectors.
+    unsafe fn combine_i8(&mut self, kernel: Combine, stretch: &Stretch);
+
+    /// Does a stretch of 16-bit elements.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::combine_i8`].
+    unsafe fn combine_i16(&mut self, kernel: Combine, stretch: &Stretch);
+
+    /// `y[i] = table[x[i] + 128]` for four times `words` bytes; `y` may be `x`.
+    ///
+    /// # Safety
+    ///
+    /// The bytes are there, at multiples of four, and 256 of the table.
+    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32);
+
+    /// The largest 8-bit elements of a window.
+    ///
+    /// # Safety
+    ///
+    /// What the window points to is there.
+    unsafe fn max_i8(&mut self, window: &Windowed);
+
+    /// The largest 16-bit elements of a window.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::max_i8`].
+    unsafe fn max_i16(&mut self, window: &Windowed);
+
+    /// Sums a column of 8-bit elements into its lanes.
+    ///
+    /// # Safety
+    ///
+    /// What the column points to is there. A kernel may read whole vectors of which only a part counts.
+    unsafe fn sum_i8(&mut self, column: &mut Column);
+
+    /// Sums a column of 16-bit elements into its lanes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::sum_i8`].
+    unsafe fn sum_i16(&mut self, column: &mut Column);
+}
+
+/// Shift, factors and rounding constant for `binary`; `None` if they are too large for the unit.
+fn scales<T: Element>(binary: &Binary<T>) -> Option<(Combine, u32, [i16; 2], [i16; 2])> {
+    let most = 8 * size_of::<T>() as u32 - 2;
+    let power = |log: u32| (log <= most).then(|| 1i16 << log);
+    let up = binary.shift.min(0).unsigned_abs();
+    let shift = binary.shift.max(0).unsigned_abs();
+    let rounding = match shift.checked_sub(1) {
+        None => [0, 0],
+        Some(log) => {
+            let first = log.min(most);
+            [power(first)?, power(log - first)?]
+        }
+    };
+    let factor = |left: u32| power(left.checked_add(up)?);
+    let (kernel, factors) = match binary.operation {
+        Operation::Add => (Combine::Sum, binary.left.map(factor)),
+        Operation::Sub => {
+            let [a, b] = binary.left.map(factor);
+            (Combine::Sum, [a, b.map(|b| -b)])
+        }
+        Operation::Mul if up == 0 => (Combine::Product, [Some(1), Some(1)]),
+        Operation::Mul | Operation::Max | Operation::Min => return None,
+    };
+    let [Some(a), Some(b)] = factors else {
+        return None;
+    };
+    Some((kernel, shift, [a, b], rounding))
+}
+
+/// A repeated operand laid out in a row.
+#[repr(C, align(16))]
+struct Laid([u8; ROOM]);
+
+impl Laid {
+    /// Lays `part` out; how many elements there are then: a multiple of its own and of a vector's.
+    fn fill<T: Element>(&mut self, part: &Part<'_, T>) -> Option<usize> {
+        let (width, count) = (size_of::<T>(), VECTOR / size_of::<T>());
+        let values = part.values?.get(..part.period)?;
+        let mut together = part.period;
+        while !together.is_multiple_of(count) {
+            together = together.checked_mul(2)?;
+        }
+        let row = (ROOM / width / together) * together;
+        let mut values = values.iter().cycle();
+        for place in self.0.chunks_exact_mut(width).take(row) {
+            let value: i16 = (*values.next()?).into();
+            place.copy_from_slice(value.to_le_bytes().get(..width)?);
+        }
+        (row > 0).then_some(row)
+    }
+}
+
+/// Does the whole task, or nothing and answers `None`.
+pub(crate) fn combine<T: Element>(
+    task: &Combination<'_, T>,
+    output: &mut [T],
+    mut call: impl FnMut(Combine, &Stretch),
+) -> Option<()> {
+    let (kernel, shift, factors, rounding) = scales(task.binary)?;
+    let count = VECTOR / size_of::<T>();
+    let length = output.len();
+    let whole = length - length % count;
+    if whole == 0 {
+        return None;
+    }
+    let mut laid = Laid([0; ROOM]);
+    let own = output.as_mut_ptr();
+    let repeated = |part: &Part<'_, T>| part.period < length;
+    let (row, first, second) = match (repeated(task.a), repeated(task.b)) {
+        (false, false) => (whole, start(task.a, own)?, start(task.b, own)?),
+        (false, true) => (laid.fill(task.b)?, start(task.a, own)?, laid.0.as_ptr()),
+        (true, false) => (laid.fill(task.a)?, laid.0.as_ptr(), start(task.b, own)?),
+        (true, true) => return None,
+    };
+    if !own.addr().is_multiple_of(VECTOR) {
+        return None;
+    }
+    let limits = [
+        task.binary.limits.low.into(),
+        task.binary.limits.high.into(),
+    ];
+    let along = |part: &Part<'_, T>, from: *const u8, at: usize| match repeated(part) {
+        true => from,
+        false => from.wrapping_add(at * size_of::<T>()),
+    };
+    for at in (0..whole).step_by(row) {
+        let stretch = Stretch {
+            a: along(task.a, first, at),
+            b: along(task.b, second, at),
+            y: own.wrapping_add(at).cast(),
+            vectors: (row.min(whole - at) / count) as u32,
+            shift,
+            factors,
+            rounding,
+            limits,
+        };
+        call(kernel, &stretch);
+    }
+    let rest = output.iter_mut().enumerate().skip(whole);
+    for (at, y) in rest {
+        let of = |part: &Part<'_, T>| match part.values {
+            Some(values) => values.get(at % part.period).copied(),
+            None => Some(*y),
+        };
+        *y = task.binary.apply(of(task.a)?, of(task.b)?);
+    }
+    Some(())
+}
+
+/// Where an operand that is not repeated begins; `None` if that is not at a multiple of 16 or it is
+/// too short.
+fn start<T>(part: &Part<'_, T>, own: *mut T) -> Option<*const u8> {
+    let start = match part.values {
+        Some(values) => values.get(..part.period)?.as_ptr(),
+        None => own.cast_const(),
+    };
+    start.addr().is_multiple_of(VECTOR).then_some(start.cast())
+}
+
+/// A lookup of whole words, and the rest of it; nothing and `None` if something lies elsewhere than at
+/// multiples of four.
+pub(crate) fn lookup(
+    input: Option<&[i8]>,
+    table: &[i8],
+    output: &mut [i8],
+    mut call: impl FnMut(*const i8, *const i8, *mut i8, u32),
+) -> Option<()> {
+    let table = table.first_chunk::<256>()?;
+    let y = output.as_mut_ptr();
+    let x = match input {
+        Some(input) => input.get(..output.len())?.as_ptr(),
+        None => y.cast_const(),
+    };
+    if !(x.addr() | y.addr()).is_multiple_of(4) {
+        return None;
+    }
+    let words = output.len() / 4;
+    call(x, table.as_ptr(), y, u32::try_from(words).ok()?);
+    for (at, y) in output.iter_mut().enumerate().skip(4 * words) {
+        let x = input.map_or(*y, |input| input[at]);
+        *y = table[usize::from(x as u8 ^ 0x80)];
+    }
+    Some(())
+}

@@ -1,0 +1,188 @@
+// Element-wise operations on the vector unit. What a stretch is, and why the bits are those of the
+// portable kernels, is in crates/vector/src/elements.rs; offsets from a2 are those of `Stretch`.
+// `\bits` is 8 or 16. call0 ABI; a2 to a8 and q0 to q7 are changed.
+
+    // Factors to q2 and q3, what makes the rounding constant to q4 and q5, limits to q6 and q7; operands
+    // at a3 and a4, the result at a5, vectors in a7, shift in a8.
+    .macro stretch bits
+    .irp n, 2, 3, 4, 5, 6, 7
+    addi    a6, a2, 16 + 2 * \n
+    .if \bits == 8
+    ee.vldbc.8 q\n, a6
+    .else
+    ee.vldbc.16 q\n, a6
+    .endif
+    .endr
+    l32i    a3, a2, 0
+    l32i    a4, a2, 4
+    l32i    a5, a2, 8
+    l32i    a7, a2, 12
+    l32i    a8, a2, 16
+    .endm
+
+    // The lanes begin with the rounding constant; operands to q0 and q1.
+    .macro operands bits
+    ee.zero.qacc
+    .if \bits == 8
+    ee.vmulas.s8.qacc.ld.ip q0, a3, 16, q4, q5
+    .else
+    ee.vmulas.s16.qacc.ld.ip q0, a3, 16, q4, q5
+    .endif
+    ee.vld.128.ip q1, a4, 16
+    .endm
+
+    .macro times bits, x, w
+    .if \bits == 8
+    ee.vmulas.s8.qacc q\x, q\w
+    .else
+    ee.vmulas.s16.qacc q\x, q\w
+    .endif
+    .endm
+
+    .macro result bits
+    .if \bits == 8
+    ee.srcmb.s8.qacc q0, a8, 0
+    ee.vmax.s8 q0, q0, q6
+    ee.vmin.s8 q0, q0, q7
+    .else
+    ee.srcmb.s16.qacc q0, a8, 0
+    ee.vmax.s16 q0, q0, q6
+    ee.vmin.s16 q0, q0, q7
+    .endif
+    ee.vst.128.ip q0, a5, 16
+    .endm
+
+    .macro sum_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    stretch \bits
+    loopnez a7, 1f
+    operands \bits
+    times   \bits, 0, 2
+    times   \bits, 1, 3
+    result  \bits
+1:  ret
+    .endm
+
+    sum_kernel sum_i8, 8
+    sum_kernel sum_i16, 16
+
+    .macro product_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    stretch \bits
+    loopnez a7, 1f
+    operands \bits
+    times   \bits, 0, 1
+    result  \bits
+1:  ret
+    .endm
+
+    product_kernel product_i8, 8
+    product_kernel product_i16, 16
+
+    // The elements of a vector's channels, pixel after pixel: offsets from a2 are those of `Column`
+    // (crates/vector/src/pixels.rs).
+    .macro pixels_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    l32i    a3, a2, 48
+    l32i    a4, a2, 52
+    l32i    a5, a2, 56
+    addi    a6, a2, 60
+    .if \bits == 8
+    ee.vldbc.8 q1, a6
+    .else
+    ee.vldbc.16 q1, a6
+    .endif
+    ee.zero.qacc
+    loopnez a5, 1f
+    ee.ld.128.usar.ip q2, a3, 16
+    ee.vld.128.ip q3, a3, -16
+    add     a3, a3, a4
+    ee.src.q q4, q2, q3
+    times   \bits, 4, 1
+1:  ee.st.qacc_l.l.128.ip a2, 16
+    ee.st.qacc_h.l.128.ip a2, 16
+    ee.st.qacc_l.h.32.ip a2, 4
+    ee.st.qacc_h.h.32.ip a2, 4
+    ret
+    .endm
+
+    pixels_kernel pixels_i8, 8
+    pixels_kernel pixels_i16, 16
+
+    // The largest elements of a window, vector after vector of a pixel: offsets from a2 are those of
+    // `Windowed` (crates/vector/src/pixels.rs).
+    .macro max_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    l32i    a3, a2, 0
+    l32i    a4, a2, 4
+    l32i    a5, a2, 8
+    l32i    a6, a2, 12
+    l32i    a7, a2, 16
+    l32i    a8, a2, 24
+1:  l32i    a9, a2, 20
+    mov     a10, a3
+    // The first tap is its own largest so far.
+    ee.vld.128.ip q0, a3, 0
+2:  mov     a11, a10
+    loopnez a6, 3f
+    ee.vld.128.xp q1, a11, a7
+    .if \bits == 8
+    ee.vmax.s8 q0, q0, q1
+    .else
+    ee.vmax.s16 q0, q0, q1
+    .endif
+3:  addi    a9, a9, -1
+    add     a10, a10, a8
+    bnez    a9, 2b
+    ee.vst.128.ip q0, a4, 16
+    addi    a3, a3, 16
+    addi    a5, a5, -1
+    bnez    a5, 1b
+    ret
+    .endm
+
+    max_kernel max_i8, 8
+    max_kernel max_i16, 16
+
+    // fixpoint_lookup_i8(x, table, y, words): without the unit, four bytes at a time. A byte with its
+    // sign turned over counts from the least.
+    .section .text.iram.lookup_i8,"ax"
+    .literal .Lsigns, 0x80808080
+    .global fixpoint_lookup_i8
+    .p2align 2
+fixpoint_lookup_i8:
+    l32r    a11, .Lsigns
+    loopnez a5, 1f
+    l32i    a6, a2, 0
+    addi    a2, a2, 4
+    xor     a6, a6, a11
+    extui   a7, a6, 0, 8
+    extui   a8, a6, 8, 8
+    extui   a9, a6, 16, 8
+    extui   a10, a6, 24, 8
+    add     a7, a7, a3
+    add     a8, a8, a3
+    add     a9, a9, a3
+    add     a10, a10, a3
+    l8ui    a7, a7, 0
+    l8ui    a8, a8, 0
+    l8ui    a9, a9, 0
+    l8ui    a10, a10, 0
+    s8i     a7, a4, 0
+    s8i     a8, a4, 1
+    s8i     a9, a4, 2
+    s8i     a10, a4, 3
+    addi    a4, a4, 4
+1:  ret

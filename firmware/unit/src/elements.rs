@@ -1,0 +1,65 @@
+//! Which kernel of `firmware/asm/elements.S` does which stretch.
+
+use fixpoint_vector::{Column, Combine, ElementUnit, Stretch, Windowed};
+
+use crate::Pie;
+
+// SAFETY: assembly, call0 ABI, matching signatures; what a stretch must be is said in `fixpoint_vector`.
+unsafe extern "C" {
+    fn fixpoint_sum_i8(stretch: *const Stretch);
+    fn fixpoint_sum_i16(stretch: *const Stretch);
+    fn fixpoint_product_i8(stretch: *const Stretch);
+    fn fixpoint_product_i16(stretch: *const Stretch);
+    fn fixpoint_max_i8(window: *const Windowed);
+    fn fixpoint_max_i16(window: *const Windowed);
+    fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, words: u32);
+    fn fixpoint_pixels_i8(column: *mut Column);
+    fn fixpoint_pixels_i16(column: *mut Column);
+}
+
+impl ElementUnit for Pie {
+    unsafe fn combine_i8(&mut self, kernel: Combine, stretch: &Stretch) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match kernel {
+                Combine::Sum => fixpoint_sum_i8(stretch),
+                Combine::Product => fixpoint_product_i8(stretch),
+            }
+        }
+    }
+
+    unsafe fn combine_i16(&mut self, kernel: Combine, stretch: &Stretch) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match kernel {
+                Combine::Sum => fixpoint_sum_i16(stretch),
+                Combine::Product => fixpoint_product_i16(stretch),
+            }
+        }
+    }
+
+    unsafe fn max_i8(&mut self, window: &Windowed) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_max_i8(window) }
+    }
+
+    unsafe fn max_i16(&mut self, window: &Windowed) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_max_i16(window) }
+    }
+
+    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_lookup_i8(x, table, y, words) }
+    }
+
+    unsafe fn sum_i8(&mut self, column: &mut Column) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_pixels_i8(column) }
+    }
+
+    unsafe fn sum_i16(&mut self, column: &mut Column) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_pixels_i16(column) }
+    }
+}
