@@ -265,6 +265,16 @@ export interface RawOutput extends TensorInfo {
   data: number[];
 }
 
+/** How far a layer's output on a board is from the simulator's. */
+export interface LayerComparison {
+  name: string;
+  elements: number;
+  /** Elements that differ. */
+  differing: number;
+  /** Largest distance, in units of the output's exponent. */
+  largest: number;
+}
+
 /** Runs a model image with the kernels that run on the chip. */
 export class Simulator {
   constructor(image: Uint8Array);
@@ -276,6 +286,8 @@ export class Simulator {
   inputBytes(index: number, values: Float32Array): Uint8Array;
   /** Output `index` as it came from a board. */
   decodeOutput(index: number, bytes: Uint8Array): RawOutput;
+  /** `inputs` as `inputBytes` gives them, `layers` as the events of `Link.trace` do, in order. */
+  compareLayers(inputs: Uint8Array[], layers: Uint8Array[]): LayerComparison[];
   /** Accuracy, and agreement with `reference` (empty: none). */
   evaluate(samples: Samples, reference: Uint32Array, progress: ProgressListener<"quantized">): Evaluation;
   free(): void;
@@ -289,6 +301,21 @@ export interface Firmware {
   partitionTable: Uint8Array;
   runtime: Uint8Array;
 }
+
+/** What one run will take on a chip: the emulator's estimates. */
+export interface Prediction {
+  cpuHz: number;
+  /** Bytes for tensors. */
+  arenaAvailable: number;
+  cycles: number;
+  layerCycles: number[];
+}
+
+/**
+ * Boots `firmware` with a model image in the emulator, as it would be flashed, and runs it once on zeros. Throws
+ * with a sentence about what doesn't fit.
+ */
+export function predict(firmware: Firmware, image: Uint8Array): Prediction;
 
 export interface FlashOptions {
   link: "uart-bridge" | "usb-serial-jtag" | "usb-otg" | "plain";

@@ -12,6 +12,7 @@ import initialise, {
   flashFiles,
   options,
   portTrouble,
+  predict,
   quantize as quantizeWith,
   tablePickle,
   zipFiles,
@@ -30,6 +31,7 @@ export {
   flashFiles,
   options,
   portTrouble,
+  predict,
   tablePickle,
   zipFiles,
 };

@@ -2,7 +2,7 @@
  * Step 4's state: from choosing a port to the board's answers. One port at a time, real or
  * virtual, held from flashing through the last test image.
  */
-import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, PortTrouble } from "fixpoint";
+import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, LayerComparison, PortTrouble } from "fixpoint";
 
 import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
@@ -26,6 +26,7 @@ export type Phase =
   /** The board restarts and takes its port along. */
   | { name: "returning" }
   | { name: "running"; done: number; total: number }
+  | { name: "comparing"; done: number; total: number }
   | { name: "ready" };
 
 /** Enough to see the start of a crash, little enough to stay quick. */
@@ -49,6 +50,8 @@ class Board extends EventTarget {
   notes: string[] = [];
   summary: FlashSummary | undefined;
   answers: Answer[] = [];
+  /** Each layer of the last test image beside the simulator's, once that was asked for. */
+  comparison: LayerComparison[] | undefined;
   console = "";
   /** The last failure's kind: a word of the flasher, the link or the page. */
   failure: string | undefined;
@@ -96,6 +99,7 @@ class Board extends EventTarget {
       starting: "starting",
       returning: "restarts",
       running: "running",
+      comparing: "comparing",
       ready: this.virtual ? "virtual" : "ready",
     };
     return words[this.phase.name];
@@ -120,6 +124,8 @@ class Board extends EventTarget {
         return "The board restarts";
       case "running":
         return `Test image ${phase.done} of ${phase.total}`;
+      case "comparing":
+        return `Layer ${phase.done} of ${phase.total}`;
       case "ready": {
         const equal = this.answers.filter((answer) => answer.equal).length;
         return this.answers.length > 0 ? `Finished. ${equal} of ${this.answers.length} answers equal the simulator's.` : "";
@@ -178,6 +184,23 @@ class Board extends EventTarget {
   async runAgain(): Promise<void> {
     if (this.busy || !this.#owner) return;
     await this.#session(() => this.#run());
+  }
+
+  /** Stops the board behind every layer and compares what it has with the simulator. */
+  async compareLayers(): Promise<void> {
+    if (this.busy || !this.#owner) return;
+    await this.#session(async () => {
+      const which = session.testSet;
+      const last = this.answers.at(-1);
+      if (!which || !last) return;
+      const worker = await this.#ready();
+      const total = this.layers.length;
+      this.#set({ name: "comparing", done: 0, total });
+      const { inputs } = await session.engine.testCase(which, last.index, last.label);
+      const sizes = this.layers.map(({ bytes }) => bytes);
+      const outputs = await worker.trace(inputs, sizes, (done) => this.#set({ name: "comparing", done, total }));
+      this.comparison = await session.engine.compareLayers(inputs, outputs);
+    });
   }
 
   async cancel(): Promise<void> {
@@ -352,6 +375,7 @@ class Board extends EventTarget {
     const total = Math.min(this.testCount, set.summary.count);
     const hertz = this.info?.cpuHz ?? 0;
     this.answers = [];
+    this.comparison = undefined;
     for (let i = 0; i < total; i++) {
       this.#set({ name: "running", done: i, total });
       const test = await session.engine.testCase(which, i, set.summary.labels?.[i] ?? null);
@@ -453,6 +477,7 @@ const failures: Record<Phase["name"], string> = {
   starting: "The board was flashed, but does not answer",
   returning: "The board was flashed, but its port is gone",
   running: "The test images did not run through",
+  comparing: "The layers could not be compared",
   ready: "The connection failed",
 };
 

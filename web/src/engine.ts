@@ -9,6 +9,7 @@ import type {
   Evaluation,
   Firmware,
   Inspection,
+  LayerComparison,
   NamedFile,
   Options,
   Preprocess,
@@ -107,6 +108,10 @@ export class Engine {
 
   testCase(which: Which, index: number, label: number | null): Promise<TestCase> {
     return this.#call((remote) => remote.testCase(which, index, label));
+  }
+
+  compareLayers(inputs: Uint8Array[], layers: Uint8Array[]): Promise<LayerComparison[]> {
+    return this.#call((remote) => remote.compareLayers(inputs, layers));
   }
 
   decodeOutput(index: number, bytes: Uint8Array): Promise<RawOutput> {

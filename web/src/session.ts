@@ -4,6 +4,7 @@ import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSum
 
 import { Engine } from "./engine.ts";
 import { count, plural } from "./format.ts";
+import { type Forecast, forecast } from "./predict.ts";
 import { plainError } from "./rpc.ts";
 import type { Progress, Result, Which } from "./workers/engine.worker.ts";
 
@@ -40,6 +41,8 @@ export interface Outcome extends Result {
   seconds: number;
   calibrated: { count: number; of: number; spread: boolean };
   accuracy: Accuracy | undefined;
+  /** What it will take on a chip; undefined while that is being found out. */
+  forecast: Forecast | undefined;
 }
 
 export type Busy = "model" | "calibration" | "evaluation" | "quantize";
@@ -182,8 +185,16 @@ export class Session extends EventTarget {
         const quantized = await this.engine.evaluateQuantized(which, float.predictions, this.#report);
         accuracy = { which, float, quantized };
       }
-      this.outcome = { ...result, run: (this.outcome?.run ?? 0) + 1, calibrated, accuracy, seconds: (performance.now() - begun) / 1000 };
+      const seconds = (performance.now() - begun) / 1000;
+      const outcome: Outcome = { ...result, run: (this.outcome?.run ?? 0) + 1, calibrated, accuracy, seconds, forecast: undefined };
+      this.outcome = outcome;
       this.stale = false;
+      if (result.report.options.arithmetic === "fixpoint") {
+        void forecast(result.image).then((found) => {
+          outcome.forecast = found;
+          this.changed();
+        });
+      }
     });
   }
 

@@ -10,6 +10,7 @@
 mod application;
 mod loader;
 mod nor;
+mod predict;
 mod registers;
 mod slip;
 mod stream;
@@ -20,6 +21,7 @@ pub use fixpoint_emulator::elf::{Elf, NotElf};
 pub use fixpoint_emulator::{Class, Counts};
 use loader::{After, Loader, World};
 use nor::Nor;
+pub use predict::{PredictError, Prediction, predict};
 use registers::Registers;
 
 /// How the board is attached.

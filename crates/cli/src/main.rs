@@ -14,10 +14,12 @@ mod files;
 mod flash;
 mod inspect;
 mod port;
+mod predict;
 mod quantize;
 mod run;
 mod simulate;
 mod terminal;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Run a model image exactly as the chip does
     Simulate(simulate::Args),
+    /// What a model image will take on the chip, before it is flashed: an emulator's estimate
+    Predict(predict::Args),
     /// Write C++ for ESP-DL v1: coefficients as its toolkit does, and the model's class
     ExportEspdl(export_espdl::Args),
     /// Measure accuracy; prints JSON
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::ExportEspdl(args) => export_espdl::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Flash(args) => flash::run(&args),

@@ -13,6 +13,8 @@ use fixpoint_quant::{
 use crate::data::{self, PreprocessArgs};
 use crate::failure::Failure;
 use crate::files;
+use crate::flash::Firmware;
+use crate::predict;
 use crate::terminal::{Bar, note};
 
 #[derive(Debug, clap::Args)]
@@ -186,6 +188,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     for warning in &quantized.report.warnings {
         note(warning);
+    }
+    if quantized.report.options.arithmetic == Arithmetic::Fixpoint {
+        match predict::predict(&quantized.image, &Firmware::load(None)?) {
+            Ok(prediction) => note(&predict::summary(&prediction, quantized.report.arena_bytes)),
+            Err(problem) => note(&format!("before it is flashed: {problem}")),
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::flash::describe;
 use crate::port::Port;
 use crate::simulate;
 use crate::terminal::{Bar, note};
+use crate::trace::Trace;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +28,12 @@ pub(crate) struct Args {
     /// Integers in (in the model's input exponent, ONNX order) and integers out
     #[arg(long)]
     raw: bool,
+    /// Stop behind every layer of the first sample and write its output there: NUMBER.npy, integers
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dump: Option<PathBuf>,
+    /// Stop behind every layer and compare its output with the simulator's
+    #[arg(long, value_name = "MODEL.fxp")]
+    pub(crate) compare: Option<PathBuf>,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
@@ -56,16 +63,36 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         _ => Vec::new(),
     };
 
+    let mut trace = Trace::new(args, model.id, &layers)?;
     let mut batches: Vec<Batch> = Vec::new();
     let mut runs = Vec::new();
     let mut bar = Bar::new("running");
     let count = samples.len();
     for (number, bytes) in samples.into_iter().enumerate() {
         bar.show(number, count);
-        client.infer(vec![bytes]);
-        let Some(Event::Inference(inference)) = converse(&mut port, &mut client)? else {
+        let layer_by_layer = trace.wants(number);
+        if layer_by_layer {
+            client.trace(
+                vec![bytes.clone()],
+                layers.iter().map(|l| l.bytes).collect(),
+            );
+        } else {
+            client.infer(vec![bytes.clone()]);
+        }
+        let mut outputs_of_layers = Vec::new();
+        let last = converse_with(&mut port, &mut client, |bytes| {
+            outputs_of_layers.push(bytes)
+        });
+        let last = last.map_err(|error| match layer_by_layer {
+            true => error.help(
+                "a board with older firmware can't stop behind a layer: 'fixpoint flash' brings it up to date",
+            ),
+            false => error,
+        })?;
+        let Some(Event::Inference(inference)) = last else {
             return Err(Failure::new("the board gave no result").help("try again"));
         };
+        trace.take(number, &bytes, &outputs_of_layers)?;
         let decoded = (outputs.iter().zip(&inference.outputs))
             .map(|(converter, bytes)| converter.decode(bytes))
             .collect::<Result<Vec<_>, _>>()?;
@@ -83,16 +110,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     drop(bar);
     files::write_outputs(&args.output, &batches)?;
     print_times(&board, &layers, &runs);
-    Ok(())
+    trace.finish()
 }
 
-/// Runs the client's job; console text goes to stderr. The last event that is neither text nor
-/// progress.
 fn converse(port: &mut Port, client: &mut LinkClient) -> Result<Option<Event>, Failure> {
+    converse_with(port, client, |_| ())
+}
+
+/// Runs the client's job; console text goes to stderr, outputs of layers to `layer`. The last event that
+/// is none of these and no progress.
+fn converse_with(
+    port: &mut Port,
+    client: &mut LinkClient,
+    mut layer: impl FnMut(Vec<u8>),
+) -> Result<Option<Event>, Failure> {
     let mut last = None;
     let outcome = port.converse(client, |event| match event {
         Event::Console(text) => eprint!("{text}"),
         Event::Progress { .. } => {}
+        Event::LayerOutput { bytes, .. } => layer(bytes),
         other => last = Some(other),
     })?;
     outcome.map_err(|error| Failure::new(error.to_string()))?;

@@ -213,6 +213,20 @@ impl Simulator {
         })
     }
 
+    pub(crate) fn image(&self) -> &[u8] {
+        self.image.as_ref()
+    }
+
+    /// The image, and memory to run it in.
+    pub(crate) fn parts(&mut self) -> (&[u8], &mut [Block16]) {
+        (self.image.as_ref(), self.arena.blocks_mut())
+    }
+
+    /// Bytes that a run needs for its tensors.
+    pub fn arena_bytes(&self) -> usize {
+        size_of_val(self.arena.blocks())
+    }
+
     /// The image's CRC-32, by which the board names it.
     pub fn id(&self) -> u32 {
         self.id

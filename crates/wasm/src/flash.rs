@@ -226,7 +226,7 @@ struct Failed {
     error: flash::FlashError,
 }
 
-fn part(firmware: &JsValue, name: &str) -> Result<Vec<u8>, JsValue> {
+pub(crate) fn part(firmware: &JsValue, name: &str) -> Result<Vec<u8>, JsValue> {
     let bytes: Result<Uint8Array, _> = Reflect::get(firmware, &name.into())?.dyn_into();
     bytes.map(|bytes| bytes.to_vec()).map_err(|_| {
         coded(

@@ -92,8 +92,9 @@ impl Link {
     }
 }
 
-fn bytes_of(inputs: &Array) -> Result<Vec<Vec<u8>>, JsValue> {
-    let wrong = |_| coded(Code::Argument, "Each input must be a Uint8Array.");
+/// An array of `Uint8Array`.
+pub(crate) fn bytes_of(inputs: &Array) -> Result<Vec<Vec<u8>>, JsValue> {
+    let wrong = |_| coded(Code::Argument, "Each tensor must be a Uint8Array.");
     let inputs: Result<Vec<Uint8Array>, _> = inputs.iter().map(|i| i.dyn_into()).collect();
     Ok((inputs.map_err(wrong)?.iter())
         .map(Uint8Array::to_vec)

@@ -1,12 +1,13 @@
 //! The simulator: the runtime of the chip, here.
 
-use js_sys::Function;
+use js_sys::{Array, Function};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use fixpoint_quant::{self as quant, RawOutput, SimulateError};
 
 use crate::error::{Code, coded};
+use crate::link::bytes_of;
 use crate::plain::to_js;
 use crate::quantize::call;
 use crate::samples::Samples;
@@ -25,6 +26,15 @@ struct Answer {
     exponent: i32,
     bits: u32,
     data: Vec<i32>,
+}
+
+/// `LayerComparison` of the package.
+#[derive(Serialize)]
+struct LayerComparison {
+    name: String,
+    elements: usize,
+    differing: usize,
+    largest: i32,
 }
 
 #[wasm_bindgen]
@@ -66,6 +76,29 @@ impl Simulator {
     pub fn decode_output(&self, index: usize, bytes: &[u8]) -> Result<JsValue, JsValue> {
         let output = (self.inner.decode_output(index, bytes)).map_err(simulate_error)?;
         to_js(&answer(output))
+    }
+
+    /// How far each layer's output on a board is from the simulator's, for the same bytes of the inputs: an
+    /// array of objects. `layers` are the outputs as the board stores them, from the first layer on.
+    #[wasm_bindgen(js_name = compareLayers)]
+    pub fn compare_layers(&mut self, inputs: Array, layers: Array) -> Result<JsValue, JsValue> {
+        let (inputs, layers) = (bytes_of(&inputs)?, bytes_of(&layers)?);
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        let expected = self.inner.layer_bytes(&inputs).map_err(simulate_error)?;
+        let known = self.inner.layers().map_err(simulate_error)?;
+        let compared = known.iter().zip(expected.iter().zip(&layers));
+        let compared: Vec<LayerComparison> = compared
+            .map(|(layer, (expected, got))| {
+                let found = quant::Difference::between(layer.output.bits, expected, got);
+                LayerComparison {
+                    name: layer.name.clone(),
+                    elements: found.elements,
+                    differing: found.differing,
+                    largest: found.largest,
+                }
+            })
+            .collect();
+        to_js(&compared)
     }
 
     /// Accuracy over labelled samples and agreement with `reference`, the float model's

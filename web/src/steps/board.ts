@@ -1,6 +1,6 @@
 /** Step 4: the board. */
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import type { FlashPhase } from "fixpoint";
+import type { FlashPhase, LayerComparison } from "fixpoint";
 
 import "../elements/thumbnail.ts";
 import type { Answer } from "../answers.ts";
@@ -166,6 +166,7 @@ export class BoardStep extends PlainElement {
           ${phase.name === "starting" ? bar("Waiting for the restarted board") : nothing}
           ${phase.name === "returning" ? bar("The board restarts: waiting for its port to come back") : nothing}
           ${phase.name === "running" ? bar(`Test image ${phase.done + 1} of ${phase.total}`, phase.done, phase.total) : nothing}
+          ${phase.name === "comparing" ? bar(`Layer ${phase.done} of ${phase.total}`, phase.done, phase.total) : nothing}
           ${this.#chip()} ${board.answers.length > 0 ? this.#answers() : nothing}
           ${board.console === "" ? nothing : this.#console()}
         </div>
@@ -334,9 +335,18 @@ export class BoardStep extends PlainElement {
     const { layerCycles } = answer;
     const sum = layerCycles.reduce((a, b) => a + b, 0);
     const macs = session.outcome?.report.layers.map((layer) => layer.macs) ?? [];
+    const forecast = session.outcome?.forecast;
+    const predicted = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
+    const { comparison } = board;
     return html`
       <details>
-        <summary>${board.virtual ? "Estimated cycles" : "Cycles"} of each layer</summary>
+        <summary>${board.virtual ? "Estimated cycles" : "Cycles"} and bits of each layer</summary>
+        <div class="row">
+          <button type="button" id="compare-layers" ?disabled=${board.busy} @click=${() => board.compareLayers()}>
+            Compare every layer with the simulator
+          </button>
+          ${comparison ? verdict(comparison) : html`<span class="quiet small">Stops the board behind each layer and reads what it has.</span>`}
+        </div>
         <div class="scroll" tabindex="0" role="group" aria-label="Cycles of each layer">
           <table>
             <caption>
@@ -347,8 +357,10 @@ export class BoardStep extends PlainElement {
                 <th scope="col">Layer</th>
                 <th scope="col">Type</th>
                 <th scope="col" class="n">Cycles</th>
+                <th scope="col" class="n">Predicted</th>
                 <th scope="col" class="n">Share</th>
                 <th scope="col" class="n">Multiply-adds per cycle</th>
+                <th scope="col">Bits</th>
               </tr>
             </thead>
             <tbody>
@@ -359,8 +371,10 @@ export class BoardStep extends PlainElement {
                   <th scope="row">${layer?.name ?? i}</th>
                   <td>${layer?.operator ?? ""}</td>
                   <td class="n">${count(cycles)}</td>
+                  <td class="n">${predicted[i] === undefined ? "" : count(predicted[i])}</td>
                   <td class="n">${percent(cycles / Math.max(1, sum), 1)}</td>
                   <td class="n">${work > 0 && cycles > 0 ? (work / cycles).toFixed(2) : ""}</td>
+                  <td>${bits(comparison?.[i])}</td>
                 </tr>`;
               })}
             </tbody>
@@ -405,6 +419,25 @@ ${board.console}</pre
     });
     this.pictures = next;
   }
+}
+
+/** All equal, or the first layer that is not: those behind it have its mistake. */
+function verdict(comparison: readonly LayerComparison[]): TemplateResult {
+  const at = comparison.findIndex(({ differing }) => differing > 0);
+  const first = comparison[at];
+  return first
+    ? html`<span class="verdict bad" id="layers-verdict">
+        ✗ Layer ${at + 1}, ${first.name}, is the first that differs: ${count(first.differing)} of
+        ${count(first.elements)} elements, by up to ${first.largest}
+      </span>`
+    : html`<span class="verdict good" id="layers-verdict">✓ All ${plural(comparison.length, "layer")} equal</span>`;
+}
+
+function bits(layer: LayerComparison | undefined): TemplateResult | typeof nothing {
+  if (!layer) return nothing;
+  return layer.differing === 0
+    ? html`<span class="verdict good">✓ equal</span>`
+    : html`<span class="verdict bad">✗ ${count(layer.differing)} differ</span>`;
 }
 
 const unsupported = html`

@@ -4,9 +4,11 @@ import type { LayerReport, Report } from "fixpoint";
 
 import { type Advice, advise } from "../advice.ts";
 import { layerChart } from "../elements/chart.ts";
-import { decibel, exponents, percent, plural, real, shape } from "../format.ts";
+import { count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
+import type { Forecast } from "../predict.ts";
 
-export function layerView(report: Report): TemplateResult {
+export function layerView(report: Report, forecast: Forecast | undefined): TemplateResult {
+  const cycles = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
   const advice = advise(report);
   const marked = new Map(advice.map((found) => [found.index, found] as const));
   return html`
@@ -48,6 +50,7 @@ export function layerView(report: Report): TemplateResult {
             <th scope="col" class="n">Saturation</th>
             <th scope="col" class="n">SQNR (dB)</th>
             <th scope="col" class="n">Sum (bits)</th>
+            <th scope="col" class="n">Cycles (est.)</th>
           </tr>
         </thead>
         <tbody>
@@ -63,16 +66,17 @@ export function layerView(report: Report): TemplateResult {
               <td class="n"></td>
               <td class="n"></td>
               <td class="n"></td>
+              <td class="n"></td>
             </tr>`,
           )}
-          ${report.layers.map((layer, i) => layerRow(layer, i, marked.get(i)))}
+          ${report.layers.map((layer, i) => layerRow(layer, i, marked.get(i), cycles[i]))}
         </tbody>
       </table>
     </div>
   `;
 }
 
-const layerRow = (layer: LayerReport, i: number, found: Advice | undefined): TemplateResult => html`
+const layerRow = (layer: LayerReport, i: number, found: Advice | undefined, cycles: number | undefined): TemplateResult => html`
   <tr data-layer=${layer.name} class=${found ? "poor" : ""}>
     <td class="n">${i + 1}</td>
     <th scope="row">${layer.name}${found ? html` <span class="mark"><span aria-hidden="true">■</span><span class="visually-hidden">loses accuracy</span></span>` : nothing}</th>
@@ -86,5 +90,6 @@ const layerRow = (layer: LayerReport, i: number, found: Advice | undefined): Tem
     <td class="n">${layer.saturation === 0 ? "0" : percent(layer.saturation, 3)}</td>
     <td class="n">${decibel(layer.sqnr_db)}</td>
     <td class="n">${layer.accumulator_bits ?? ""}</td>
+    <td class="n">${cycles === undefined ? "" : count(cycles)}</td>
   </tr>
 `;

@@ -5,7 +5,8 @@ import type { Options } from "fixpoint";
 import { KeepsFocus } from "../elements/focus.ts";
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
-import { bytes, count, percent, plural } from "../format.ts";
+import { bytes, count, milliseconds, percent, plural } from "../format.ts";
+import type { Forecast } from "../predict.ts";
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
 import { layerView } from "./layers.ts";
@@ -190,6 +191,7 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
           <dd>${fit(report.arena_bytes, chip.arena, "arena in internal memory")}</dd>
         </div>
         <div><dt>Multiply-adds</dt><dd>${count(report.macs)}</dd><dd>for one image</dd></div>
+        ${arithmetic === "fixpoint" ? latency(outcome.forecast) : nothing}
       </dl>
       ${fits
         ? nothing
@@ -207,11 +209,31 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
             </ul>
           </div>`
         : nothing}
-      ${layerView(report)}
+      ${outcome.forecast && "problem" in outcome.forecast && fits
+        ? html`<div class="notice warn small" id="forecast-problem">
+            <strong>No latency can be told before flashing</strong>${outcome.forecast.problem}
+          </div>`
+        : nothing}
+      ${layerView(report, outcome.forecast)}
       <fx-downloads></fx-downloads>
     </div>
   `;
 }
+
+/** Before anything is flashed. */
+const latency = (forecast: Forecast | undefined): TemplateResult => html`
+  <div>
+    <dt>Latency on a chip</dt>
+    <dd id="forecast">
+      ${forecast === undefined
+        ? "being estimated"
+        : "problem" in forecast
+          ? "unknown"
+          : `about ${milliseconds((1000 * forecast.cycles) / forecast.cpuHz)}`}
+    </dd>
+    <dd>the emulator's estimate, ESP32-S3 at 240 MHz</dd>
+  </div>
+`;
 
 const fit = (need: number, room: number, what: string): string =>
   need <= room ? `fits the ${what}, ${bytes(room)}` : `✗ too big for the ${what}, ${bytes(room)}`;

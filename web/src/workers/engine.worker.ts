@@ -4,6 +4,7 @@ import type {
   Evaluation,
   Firmware,
   Inspection,
+  LayerComparison,
   NamedFile,
   Options,
   Preprocess,
@@ -148,6 +149,10 @@ const service = {
     const ready = need(simulator, "quantized model");
     const values = need(samples[which], "set of samples").values(index);
     return { index, label, inputs: [ready.inputBytes(0, values)], expected: ready.runRaw(values) };
+  },
+
+  compareLayers(inputs: Uint8Array[], layers: Uint8Array[]): LayerComparison[] {
+    return need(simulator, "quantized model").compareLayers(inputs, layers);
   },
 
   decodeOutput(index: number, bytes: Uint8Array): RawOutput {

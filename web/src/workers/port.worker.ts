@@ -210,6 +210,21 @@ const service = {
     return (await job((client) => client.updateModel(image), "updated", report)).id;
   },
 
+  /** One run that stops behind every layer: the outputs of all. */
+  async trace(inputs: Uint8Array[], layerBytes: number[], report: (done: number) => void): Promise<Uint8Array[]> {
+    const outputs: Uint8Array[] = [];
+    await job(
+      (client) => client.trace(inputs, Uint32Array.from(layerBytes)),
+      "inference",
+      (event) => {
+        if (event.type !== "layerOutput") return;
+        outputs[event.layer] = event.bytes;
+        report(outputs.length);
+      },
+    );
+    return outputs;
+  },
+
   infer(inputs: Uint8Array[], report: (event: LinkEvent) => void): Promise<Inference> {
     return job((client) => client.infer(inputs), "inference", report);
   },

@@ -16,7 +16,7 @@ const OURS: [(&str, &[&str]); 14] = [
     ("fixpoint-flash", &["protocol"]),
     ("fixpoint-isa", &[]),
     ("fixpoint-emulator", &["isa"]),
-    ("fixpoint-board", &["emulator"]),
+    ("fixpoint-board", &["emulator", "protocol"]),
     (
         "fixpoint-wasm",
         &["board", "dataset", "flash", "protocol", "quant", "runtime"],
