@@ -15,15 +15,15 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
             cases.push(pool(&mut random, setting, round, true));
             cases.push(pool(&mut random, setting, round, false));
         }
-        // Pixels of whole vectors.
-        for round in 8..12 {
-            cases.push(pool(&mut random, setting, round, true));
-        }
         for _ in 0..3 {
             cases.push(global_pool(&mut random, setting));
         }
         cases.push(reshape(&mut random, setting));
         if setting.rules == Rules::Fixpoint {
+            // Pixels of whole vectors.
+            for round in 8..10 {
+                cases.push(pool(&mut random, setting, round, true));
+            }
             for round in 0..12 {
                 cases.push(softmax(&mut random, setting, round));
             }
