@@ -160,3 +160,13 @@ export async function onlyByItsButtons(p) {
   await board(p, {}, true);
   await succeeds(p, "buttons");
 }
+
+/** A cable that does not carry the rate asked for: the next lower one is taken, and it is said. */
+export async function aSlowLine(p) {
+  await ready(p);
+  await board(p, { maxBaud: 230_400 });
+  await connect(p);
+  await ran(p);
+  await p.page.getByText("460800 baud do not work; trying 230400").waitFor();
+  assert.equal(await alert(p).count(), 0);
+}

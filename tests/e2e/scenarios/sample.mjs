@@ -110,3 +110,20 @@ export async function changedOptionsMakeTheResultStale(p) {
   assert.equal(await p.page.locator("#results").getByText("Out of date").count(), 0);
   assert.match(await p.text("#results h3 >> nth=0"), /int16/);
 }
+
+export async function aBrokenVirtualBoardIsReplaced(p) {
+  await p.open();
+  await p.useSample();
+  await p.quantize();
+  await p.button("Try it on a virtual board").click();
+  await p.button("Disconnect").waitFor();
+  const board = p.page.workers().find((worker) => worker.url().includes("board.worker"));
+  await board.evaluate(() => void setTimeout(() => { throw new Error("broken on purpose"); }));
+  await p.page.getByRole("alert").filter({ hasText: "Plug the board in again" }).waitFor();
+  await p.button("Try it on a virtual board").click();
+  await p.button("Disconnect").waitFor();
+  assert.match(await p.text("#verdict"), /10 of 10/);
+  assert.equal(await p.page.getByRole("alert").count(), 0);
+  // The browser may note the error that was made here.
+  p.problems.splice(0, p.problems.length, ...p.problems.filter((text) => !text.includes("broken on purpose")));
+}
