@@ -56,25 +56,40 @@ stored_i\bits:
     store_function 8, 1, 16
     store_function 16, 2, 8
 
-    // The image at ABOVE and the list's sum, times what stands for 1 above the split, to the lanes; the
-    // list is empty. Changes a6, a8, q0, q1.
+    // The image at ABOVE and the list's sum to the lanes; the list is empty. Changes a6, a8, q0, q1.
     .section .text.iram.fold,"ax"
     .global fixpoint_fold
     .p2align 2
 fixpoint_fold:
     l32i    a8, a1, ABOVE
     load_lanes 8, 12
-    addi    a8, a2, RUN_ONE_SPLIT
-    l32i    a6, a2, RUN_SCRATCH
+    add_list
+    l32i    a13, a1, LIST_BEGIN
+    ret
+
+    // The lanes for the drain, where the biases' upper bits are an image: the last part is split like
+    // the others, and its rest is added if it counts. Changes a6, a8, a11, a13, q0 to q5.
+    .section .text.iram.join,"ax"
+    .global fixpoint_join
+    .p2align 2
+fixpoint_join:
+    mov     a11, a0
+    keep_above
+    l32i    a0, a2, RUN_JOIN_SHIFT
+    beqz    a0, 1f
+    load_rest
+    shifted 8, 3, 0
+    call0   fixpoint_fold
+    addi    a8, a2, RUN_ONE
     ee.vldbc.8 q1, a8
-    addi    a6, a6, LIST
-    sub     a8, a13, a6
-    mov     a13, a6
-    srli    a8, a8, 4
-    ee.vld.128.ip q0, a6, 16
-    loopnez a8, 1f
-    ee.vmulas.s8.qacc.ld.ip q0, a6, 16, q0, q1
-1:  ret
+    ee.vmulas.s8.qacc q3, q1
+    j       2f
+1:  call0   fixpoint_fold
+    // For the next pixel.
+2:  l32i    a8, a2, RUN_RECORD
+    addi    a8, a8, -48
+    s32i    a8, a1, ABOVE
+    jx      a11
 
     // Bits 0 to 11 of each lane of 20 bits: of an image's first and second vector, and of its third.
     .section .rodata.rest,"a"
@@ -86,8 +101,9 @@ fixpoint_rest_masks:
 
     // ---- one piece ----
 
-    // a7 gap from pixel to pixel, a8 first shift, a9 1, a10 further shifts, a12 vectors, a13 weights,
-    // a14 record, a15 step of the output.
+    // a7 gap from pixel to pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights, a14
+    // record, a15 step of the output, q6 the drain's first mask. The last vector's last products load
+    // the next pixel's first weights.
     .macro point_kernel bits
     .section .text.iram.point_i\bits,"ax"
     .global fixpoint_point_i\bits
@@ -100,27 +116,45 @@ fixpoint_point_i\bits:
     l32i    a13, a2, RUN_WEIGHTS
     l32i    a14, a2, RUN_RECORD
     slli    a6, a12, 4
+    addi    a12, a12, -1
     sub     a7, a7, a6
     movi    a9, 1
-    l32i    a4, a2, RUN_PIXELS
-1:  l32i    a8, a2, RUN_FIRST_SHIFT
-    l32i    a0, a2, RUN_MORE_SHIFTS
-2:  mov     a6, a14
+    addi    a6, a14, MASKS
+    l32i    a8, a2, RUN_FIRST_SHIFT
+    ee.vld.128.ip q6, a6, 16
     mov     a11, a13
-    load_lanes 6, 76
+    l32i    a4, a2, RUN_PIXELS
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
+1:  l32i    a0, a2, RUN_MORE_SHIFTS
+2:  mov     a6, a14
+    load_lanes 6, 92
     loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
-3:  ee.vld.128.ip q5, a6, 16
-    shifted \bits, 3, 8
+3:  ee.vld.128.ip q2, a3, 16
+    .if \bits == 8
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+    ee.vsmulas.s8.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
+    .endr
+    mov     a11, a13
+    ee.vsmulas.s8.qacc.ld.incp q0, a11, q0, q2, 14
+    ee.vsmulas.s8.qacc.ld.incp q1, a11, q1, q2, 15
+    .else
+    .irp n, 0, 1, 2, 3, 4, 5
+    ee.vsmulas.s16.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
+    .endr
+    mov     a11, a13
+    ee.vsmulas.s16.qacc.ld.incp q0, a11, q0, q2, 6
+    ee.vsmulas.s16.qacc.ld.incp q1, a11, q1, q2, 7
+    .endif
     ee.vld.128.ip q4, a6, 16
-    ee.andq q5, q5, q3
+    shifted \bits, 3, 8
+    add     a3, a3, a7
+    ee.andq q5, q3, q6
     loopnez a0, 4f
     drain_step \bits, 9, 4, 3
 4:  limit   \bits, 4, 3
-    add     a3, a3, a7
     addi    a4, a4, -1
     ee.vst.128.xp q5, a5, a15
     bnez    a4, 2b
@@ -134,7 +168,8 @@ fixpoint_point_i\bits:
     // ---- any pieces ----
 
     // a7 gap of the elements, a8 weights, a9 pieces, a12 vectors, a13 groups left, a14 gap of the
-    // weights; a0 pieces left, a10 elements, a11 weights.
+    // weights, q6 the drain's first mask; a0 pieces left, a10 elements, a11 weights, of which two
+    // vectors are loaded ahead: where there is no gap, they are the next piece's.
     .macro aligned_kernel bits
     .section .text.iram.aligned_i\bits,"ax"
     .global fixpoint_aligned_i\bits
@@ -144,35 +179,45 @@ fixpoint_aligned_i\bits:
     l32i    a12, a2, RUN_VECTORS
     l32i    a7, a2, RUN_X_PIECE
     l32i    a14, a2, RUN_W_GAP
+    l32i    a10, a2, RUN_RECORD
     slli    a6, a12, 4
     sub     a7, a7, a6
-    // Two vectors of weights are loaded ahead.
+    beqz    a14, 1f
     addi    a14, a14, -32
+1:  addi    a10, a10, MASKS
     l32i    a8, a2, RUN_WEIGHTS
+    ee.vld.128.ip q6, a10, 0
     l32i    a9, a2, RUN_PIECES
     l32i    a4, a2, RUN_PIXELS
-1:  start_lanes
-    l32i    a13, a2, RUN_GROUPS
-    mov     a10, a3
+1:  start_lanes 16
     mov     a11, a8
-2:  mov     a0, a9
-3:  ee.vld.128.ip q0, a11, 16
+    l32i    a13, a2, RUN_GROUPS
+    ee.vld.128.ip q0, a11, 16
+    mov     a10, a3
     ee.vld.128.ip q1, a11, 16
-    loopnez a12, 4f
+2:  mov     a0, a9
+3:  loopnez a12, 4f
     ee.vld.128.ip q2, a10, 16
     products \bits, 2, 11
 4:  addi    a0, a0, -1
     add     a10, a10, a7
+    beqz    a0, 5f
+    beqz    a14, 3b
     add     a11, a11, a14
-    bnez    a0, 3b
-    addi    a13, a13, -1
-    bnez    a13, 5f
-    drain   \bits
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    j       3b
+5:  addi    a13, a13, -1
+    bnez    a13, 6f
+    drain_behind \bits, 6
     store_and_next \bits, 1b, 1b
-5:  l32i    a0, a2, RUN_X_GROUP
+6:  l32i    a0, a2, RUN_X_GROUP
     add     a10, a10, a0
     l32i    a0, a2, RUN_W_GROUP
+    addi    a11, a11, -32
     add     a11, a11, a0
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
     j       2b
     .endm
 
@@ -257,8 +302,9 @@ unaligned_i\bits\()_headed:
 
     // ---- lanes that are split ----
 
-    // a7 pieces before the next split, a9 pieces left, a12 vectors or where the head's products begin,
-    // a13 end of the list, a14 vectors left, a15 elements of the piece; a10 elements, a11 weights.
+    // a0 groups left, a7 pieces before the next split, a9 pieces left, a12 gap of the weights, or
+    // where the head's products begin, a13 end of the list, a14 vectors left, a15 elements of the piece;
+    // a10 elements, a11 weights.
     .macro split_kernel name, aligned
     .section .text.iram.\name,"ax"
     .literal .L\name\()_rest, fixpoint_rest_masks
@@ -270,38 +316,57 @@ unaligned_i\bits\()_headed:
 fixpoint_\name:
     enter
     enter_splits \name
+    .if \aligned
+    l32i    a10, a2, RUN_WEIGHTS
+    l32i    a12, a2, RUN_W_GAP
+    s32i    a10, a1, WEIGHTS
+    beqz    a12, 1f
+    addi    a12, a12, -32
+1:
+    .else
+    enter_heads \name, 12
+    // As above.
     l32i    a10, a2, RUN_WEIGHTS
     l32i    a11, a2, RUN_W_GAP
-    addi    a11, a11, -32
-    .if \aligned == 0
-    enter_heads \name, 12
-    l32i    a10, a2, RUN_WEIGHTS
     extui   a6, a6, 0, 1
     slli    a6, a6, 4
+    addi    a11, a11, -32
     add     a10, a10, a6
     add     a11, a11, a6
-    .endif
     s32i    a10, a1, WEIGHTS
     s32i    a11, a1, W_GAP
-    l32i    a4, a2, RUN_PIXELS
-1:  start_lanes
-    start_splits
-    l32i    a6, a2, RUN_GROUPS
-    mov     a15, a3
-    l32i    a11, a1, WEIGHTS
-2:  s32i    a6, a1, GROUPS_LEFT
-    l32i    a9, a2, RUN_PIECES
-3:  beqz    a7, 7f
-4:  addi    a7, a7, -1
-    mov     a10, a15
-    l32i    a14, a2, RUN_VECTORS
+    .endif
+    // A piece's first part, and what is left of it.
     l32i    a8, a2, RUN_PART_VECTORS
+    l32i    a10, a2, RUN_VECTORS
+    .if \aligned == 0
+    addi    a8, a8, -1
+    .endif
+    minu    a8, a8, a10
+    sub     a10, a10, a8
+    s32i    a8, a1, PART_FIRST
+    s32i    a10, a1, PART_REST
+    l32i    a4, a2, RUN_PIXELS
+1:  start_lanes 0
+    start_splits
+    l32i    a11, a1, WEIGHTS
+    l32i    a0, a2, RUN_GROUPS
+    mov     a15, a3
     .if \aligned
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
+    .endif
+2:  l32i    a9, a2, RUN_PIECES
+3:  beqz    a7, 7f
+4:  addi    a7, a7, -1
+    mov     a10, a15
+    .if \aligned
+    l32i    a8, a1, PART_FIRST
+    l32i    a14, a1, PART_REST
     .else
-    l32i    a0, a2, RUN_HEAD
-    bbsi    a0, 0, 41f
+    l32i    a14, a2, RUN_HEAD
+    l32i    a8, a1, PART_FIRST
+    bbsi    a14, 0, 41f
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
     j       42f
@@ -309,14 +374,12 @@ fixpoint_\name:
     ee.vld.128.ip q1, a11, 32
 42: ee.ld.128.usar.ip q2, a10, 16
     ee.vld.128.ip q3, a10, 16
-    addi    a8, a8, -1
+    l32i    a14, a1, PART_REST
     ee.src.q.qup q4, q2, q3
     jx      a12
     products 8, 4, 11
     .endif
 \name\()_headed:
-    minu    a8, a8, a14
-    sub     a14, a14, a8
     loopnez a8, 5f
     .if \aligned
     ee.vld.128.ip q2, a10, 16
@@ -328,38 +391,53 @@ fixpoint_\name:
     .endif
 5:  beqz    a14, 6f
     // Within the piece.
-    split_lanes
-    addi    a11, a11, -32
+    split_lanes \aligned
     .if \aligned == 0
+    addi    a11, a11, -32
     addi    a10, a10, -16
+    ee.vld.128.ip q0, a11, 16
     ee.ld.128.usar.ip q2, a10, 16
+    ee.vld.128.ip q1, a11, 16
     .endif
     l32i    a8, a2, RUN_PART_VECTORS
-    ee.vld.128.ip q0, a11, 16
-    ee.vld.128.ip q1, a11, 16
+    minu    a8, a8, a14
+    sub     a14, a14, a8
     j       \name\()_headed
 6:  l32i    a8, a2, RUN_X_PIECE
-    l32i    a10, a1, W_GAP
     addi    a9, a9, -1
     add     a15, a15, a8
+    .if \aligned
+    beqz    a9, 61f
+    beqz    a12, 3b
+    add     a11, a11, a12
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    j       3b
+    .else
+    l32i    a10, a1, W_GAP
     add     a11, a11, a10
     bnez    a9, 3b
-    l32i    a6, a1, GROUPS_LEFT
-    addi    a6, a6, -1
-    bnez    a6, 8f
+    .endif
+61: addi    a0, a0, -1
+    bnez    a0, 8f
     join_lanes
     l32i    a6, a2, RUN_RECORD
     addi    a6, a6, MASKS
     drain   8
     store_and_next 8, 1b, 1b
     // Before a piece.
-7:  split_lanes
+7:  split_lanes \aligned
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 8:  l32i    a8, a2, RUN_X_GROUP
     l32i    a10, a2, RUN_W_GROUP
     add     a15, a15, a8
     add     a11, a11, a10
+    .if \aligned
+    addi    a11, a11, -32
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    .endif
     j       2b
     .endm
 

@@ -17,7 +17,7 @@ fixpoint_\name:
     // A vector of weights is loaded ahead.
     addi    a8, a8, -16
     l32i    a4, a2, RUN_PIXELS
-1:  start_lanes
+1:  start_lanes 0
     l32i    a9, a2, RUN_PIECES
     mov     a15, a3
     mov     a11, a13
@@ -65,7 +65,7 @@ fixpoint_depthwise_split:
     l32i    a12, a2, RUN_VECTORS
     l32i    a14, a2, RUN_X_TAP
     l32i    a4, a2, RUN_PIXELS
-1:  start_lanes
+1:  start_lanes 0
     start_splits
     l32i    a9, a2, RUN_PIECES
     l32i    a11, a2, RUN_WEIGHTS
@@ -88,7 +88,7 @@ fixpoint_depthwise_split:
     addi    a6, a6, MASKS
     drain   8
     store_and_next 8, 1b, 1b
-6:  split_lanes
+6:  split_lanes 0
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 

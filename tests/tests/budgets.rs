@@ -53,32 +53,36 @@ fn shapes() -> Vec<Shape> {
     vec![
         Shape {
             published: Some(422.0),
-            limit: Some(0.30),
+            limit: Some(0.24),
             ..shape("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
-            limit: Some(0.12),
+            limit: Some(0.104),
             ..shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
+            limit: Some(0.114),
             ..shape("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
             published: Some(482.0),
+            limit: Some(0.126),
             ..shape("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
         Shape {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
+            limit: Some(0.109),
             ..shape("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
         Shape {
             goal: Some(0.10),
             relu: true,
+            limit: Some(0.091),
             ..shape(
                 "conv 3x3 padded",
                 I8,
@@ -90,11 +94,12 @@ fn shapes() -> Vec<Shape> {
         Shape {
             goal: Some(0.20),
             published: Some(3447.0),
+            limit: Some(0.186),
             ..shape("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
         },
         Shape {
             goal: Some(0.20),
-            limit: Some(0.25),
+            limit: Some(0.199),
             ..shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
         Shape {
@@ -102,14 +107,14 @@ fn shapes() -> Vec<Shape> {
             relu: true,
             goal: Some(0.30),
             published: Some(5542.0),
-            limit: Some(0.45),
+            limit: Some(0.26),
             ..shape("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1))
         },
         Shape {
             depthwise: true,
             relu: true,
             goal: Some(0.30),
-            limit: Some(1.10),
+            limit: Some(0.375),
             ..shape(
                 "depthwise 3x3 padded",
                 I8,
@@ -118,27 +123,30 @@ fn shapes() -> Vec<Shape> {
                 square(3, 1).pads(1, 1, 1, 1),
             )
         },
-        shape(
-            "first layer 3x3 s2",
-            I8,
-            [3, 96, 96],
-            8,
-            square(3, 2).pads(0, 0, 1, 1),
-        ),
+        Shape {
+            limit: Some(0.64),
+            ..shape(
+                "first layer 3x3 s2",
+                I8,
+                [3, 96, 96],
+                8,
+                square(3, 2).pads(0, 0, 1, 1),
+            )
+        },
         Shape {
             goal: Some(0.22),
-            limit: Some(0.22),
+            limit: Some(0.19),
             ..shape("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
         },
         Shape {
             goal: Some(0.22),
-            limit: Some(0.25),
+            limit: Some(0.19),
             ..shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
         Shape {
             goal: Some(0.22),
             relu: true,
-            limit: Some(0.27),
+            limit: Some(0.168),
             ..shape(
                 "conv 3x3 padded",
                 I16,

@@ -12,14 +12,19 @@ use fixpoint_vector::{
     Column, Combine, ElementUnit, Kernel, Model, Run, Stretch, Unit, Vector, Windowed,
 };
 
-/// The model, counting its kernels by element and whether the rest of split lanes counts.
+/// The model, counting its kernels by element and how split lanes join.
 #[derive(Default)]
 struct Counting(BTreeMap<String, usize>);
 
 impl Unit for Counting {
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
-        let rest = if run.rest_shift > 0 { " rest" } else { "" };
-        let key = format!("{element:?} {kernel:?}{rest}");
+        let join = match (run.kept, run.join_shift) {
+            _ if !kernel.splits() => "",
+            (0, 0) => " long",
+            (0, _) => " long, with a rest",
+            _ => " short",
+        };
+        let key = format!("{element:?} {kernel:?}{join}");
         *self.0.entry(key).or_default() += 1;
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
@@ -99,14 +104,17 @@ fn the_units_model_has_the_oracles_bits() {
         .iter()
         .flat_map(|kernel| [format!("I8 {kernel}"), format!("I16 {kernel}")])
         .collect();
+    keys.extend(split.iter().map(|kernel| format!("I8 {kernel} short")));
     keys.extend(
         split
             .iter()
-            .flat_map(|kernel| [format!("I8 {kernel}"), format!("I8 {kernel} rest")]),
+            .map(|kernel| format!("I8 {kernel} long, with a rest")),
     );
     for kernel in ["Sum", "Product", "Pixels", "Max"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
+    keys.push("I8 AlignedSplit long".to_owned());
+    keys.push("I8 UnalignedSplit long".to_owned());
     for key in keys {
         assert!(unit.0.0.contains_key(&key), "{key} is never met");
     }

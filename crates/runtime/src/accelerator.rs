@@ -5,8 +5,8 @@ use core::ops::Range;
 use fixpoint_kernels::fixpoint::Binary;
 use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
 
-/// Faster kernels of a target. Each method does the whole task and answers `true`, or leaves the
-/// output as it was and answers `false`; then the portable kernel does it. The portable kernels
+/// Faster kernels of a target. Each method does the whole task and answers `true`; or it answers
+/// `false`, with anything in the output, and then the portable kernel does it. The portable kernels
 /// define the bits.
 pub trait Accelerator {
     /// A convolution of 8-bit elements.

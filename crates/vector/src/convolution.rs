@@ -8,14 +8,14 @@ use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Aligned, Drain, IMAGE, Record, VECTOR, WEIGHTS, image_of};
+use crate::record::{Record, VECTOR, WEIGHTS};
 use crate::segments::{Segment, Segments};
-use crate::unit::{Kernel, Run, SCRATCH, Unit};
+use crate::unit::{Kernel, Run, Unit};
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
 const SAFE_PRODUCTS: usize = 31;
 
-/// Does the whole task, or nothing and answers `None`.
+/// Does the task; or answers `None`, with anything in the output.
 pub(crate) fn convolve<T: Number>(
     unit: &mut impl Unit,
     task: &Convolution<'_, T>,
@@ -181,54 +181,38 @@ impl<'a> Layer<'a> {
         first..self.channels_out().min(first + self.lanes())
     }
 
-    /// The image of lanes that hold `value` of each channel of the block at `first`.
-    pub(crate) fn image(
-        &self,
-        first: usize,
-        value: impl Fn(usize) -> Option<i64>,
-    ) -> Option<[u8; IMAGE]> {
-        let mut groups = [0; 8];
-        for (lane, channel) in self.channels(first).enumerate() {
-            let bits = value(channel)? as u64 & ((1 << self.lane_bits) - 1);
-            let (group, shift) = match self.width {
-                1 => (lane / 2, lane % 2 * 20),
-                _ => (lane, 0),
-            };
-            *groups.get_mut(group)? |= bits << shift;
-        }
-        Some(image_of(&groups))
+    /// How often the lanes are split, at most; `None` if they are not.
+    pub(crate) fn splits(&self) -> Option<usize> {
+        let kernel_h = usize::from(self.window.kernel_h);
+        let parts = match self.parts? {
+            Parts::Rows(rows) => kernel_h.div_ceil(rows),
+            Parts::Vectors(vectors) => {
+                let row = usize::from(self.window.kernel_w) * self.products();
+                let (pieces, piece) = match self.pieces_apart() {
+                    true => (self.window.kernel_w.into(), self.products()),
+                    false => (1, row),
+                };
+                // A head and its vectors may begin a part of their own.
+                kernel_h * pieces * (piece.div_ceil(self.lanes()) + 1).div_ceil(vectors)
+            }
+        };
+        Some(parts)
     }
 
+    /// Whether each tap of a row is a piece of its own.
+    fn pieces_apart(&self) -> bool {
+        !self.depthwise && self.window.dilation_w > 1 && self.window.kernel_w > 1
+    }
+
+    // By itself: what lies behind the record on the stack is far away, too far for some of LLVM's code.
+    #[inline(never)]
     fn run(&self, unit: &mut impl Unit) -> Option<()> {
-        let blocks = || (0..self.channels_out()).step_by(self.lanes());
-        // Every block before the first run: nothing may be half done.
-        for first in blocks() {
-            Drain::new(self, first)?;
-        }
         let mut record = Record::EMPTY;
-        for first in blocks() {
-            let drain = Drain::new(self, first)?;
-            let weights = self.weights.get(first / self.lanes() * self.block()..)?;
-            let last_taps = match self.is_3x3() {
-                true => weights.get(5 * VECTOR..)?.get(..WEIGHTS * VECTOR)?,
-                false => &[],
-            };
-            record.fill(self, first, &drain, last_taps)?;
-            self.block_runs(unit, first, &drain, &record, weights.as_ptr());
-        }
-        Some(())
+        self.runs(unit, &mut record)
     }
 
-    /// All pixels of the block of channels that begins at `first`.
-    fn block_runs(
-        &self,
-        unit: &mut impl Unit,
-        first: usize,
-        drain: &Drain,
-        record: &Record,
-        weights: *const u8,
-    ) {
-        let mut scratch = Aligned([0; SCRATCH]);
+    #[inline(never)]
+    fn runs(&self, unit: &mut impl Unit, record: &mut Record) -> Option<()> {
         let (pixel, window) = (self.pixel(), self.window);
         let y_step = self.channels_out() * self.width;
         let (part_vectors, part_pieces) = match self.parts {
@@ -236,7 +220,7 @@ impl<'a> Layer<'a> {
             Some(Parts::Rows(rows)) => (i32::MAX as u32, rows as u32),
             None => (0, 0),
         };
-        let lanes = self.channels(first).len();
+        let (start, scratch) = record.places();
         let mut run = Run {
             x: self.input.as_ptr(),
             x_step: (usize::from(window.stride_w) * pixel) as i32,
@@ -246,7 +230,7 @@ impl<'a> Layer<'a> {
             y_gap: 0,
             pixels: 0,
             rows: 0,
-            weights,
+            weights: self.weights.as_ptr(),
             pieces: 0,
             groups: 1,
             vectors: 0,
@@ -255,19 +239,45 @@ impl<'a> Layer<'a> {
             w_gap: 0,
             x_group: 0,
             w_group: 0,
-            record: record.start(),
-            first_shift: drain.first_shift,
-            more_shifts: drain.more_shifts,
-            lanes: lanes as u32,
+            record: start,
+            first_shift: 0,
+            more_shifts: 0,
+            lanes: 0,
             whole: self.stores_whole().into(),
-            scratch: scratch.0.as_mut_ptr(),
+            scratch,
             x_tap: (usize::from(window.dilation_w) * pixel) as i32,
             part_vectors,
             part_pieces,
-            rest_shift: drain.rest_shift,
-            one_split: drain.one_split,
+            join_shift: 0,
+            one_split: 1,
             one: 1,
+            kept: 0,
         };
+        for first in (0..self.channels_out()).step_by(self.lanes()) {
+            let weights = self.weights.get(first / self.lanes() * self.block()..)?;
+            // SAFETY: any four bytes are a u32.
+            let (_, words, _) = unsafe { weights.align_to::<u32>() };
+            let last_taps = match self.is_3x3() {
+                true => words.get(5 * VECTOR / 4..)?.get(..WEIGHTS * VECTOR / 4)?,
+                false => &[],
+            };
+            record.fill(self, first, last_taps)?;
+            (run.record, run.scratch) = record.places();
+            run.first_shift = record.first_shift;
+            run.more_shifts = record.more_shifts;
+            run.join_shift = record.join_shift;
+            run.one_split = record.one_split;
+            run.kept = record.kept;
+            run.lanes = self.channels(first).len() as u32;
+            self.block_runs(unit, &mut run, first, weights.as_ptr());
+        }
+        Some(())
+    }
+
+    /// All pixels of the block of channels that begins at `first`.
+    fn block_runs(&self, unit: &mut impl Unit, run: &mut Run, first: usize, weights: *const u8) {
+        let (pixel, window) = (self.pixel(), self.window);
+        let y_step = self.channels_out() * self.width;
         let (first_row, end_row) = (self.rows.start as usize, self.rows.end as usize);
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
         for rows in Segments::new(Line::rows(window), h, first_row, end_row) {
@@ -286,10 +296,10 @@ impl<'a> Layer<'a> {
                 run.x = (self.input.as_ptr()).wrapping_add(place * pixel + channel * self.width);
                 let tap = rows.taps.kernel * usize::from(window.kernel_w) + columns.taps.kernel;
                 run.weights = weights.wrapping_add(tap * self.products() * VECTOR);
-                let kernel = self.pieces(&mut run, &rows, &columns);
+                let kernel = self.pieces(run, &rows, &columns);
                 // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
                 // windows of both segments lie inside the input; record and scratch are live.
-                unsafe { unit.run(self.element, kernel, &run) };
+                unsafe { unit.run(self.element, kernel, run) };
             }
         }
     }
@@ -326,7 +336,7 @@ impl<'a> Layer<'a> {
             };
         }
         let mut products = taps_w * self.products();
-        if window.dilation_w > 1 && kernel_w > 1 {
+        if self.pieces_apart() {
             products = self.products();
             run.groups = taps_h as u32;
             run.pieces = taps_w as u32;

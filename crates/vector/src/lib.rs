@@ -38,18 +38,20 @@
 //!
 //! Any 31 products are a safe part, so there is always one, and nothing need be proved.
 //!
-//! At the end the sum is `S = 2^a * T + R`, where `T` is floor(bias / 2^a) and all `t`, and `R` the
-//! last rest. Let `m` be the smallest shift of the block.
+//! At the end the sum is `S = 2^a * T + L`, where `T` is floor(bias / 2^a) and all `t`, and `L` what the
+//! lanes hold after the last part. Let `m` be the smallest shift of the block, but at most `a`. The
+//! lanes are shifted by `m`, and what `T` is the sum of, kept as a list of vectors of 8-bit elements, is
+//! added times `2^(a-m)`, which is to be an element, too: a - m < 7. So they hold
+//! `2^(a-m) * T + floor(L / 2^m) = floor(S / 2^m)`, and the drain shifts by what `m` leaves of each shift.
 //!
-//! - If m >= a, then R decides nothing: the lanes are loaded with the bias' part of T, all `t` are
-//!   added by multiplication with one, and the drain shifts by what `a` leaves of each shift.
-//! - Else the lanes are to hold floor(S / 2^m) = 2^(a-m) * T + floor(R / 2^m). All `t` are multiplied by
-//!   2^(a-m), and the shifted rest is an 8-bit element; both need a - m < 7. The drain shifts by what
-//!   `m` leaves.
+//! That is the *short* join. Where biases are so large, or splits so many, that the list doesn't hold
+//! them, there is the *long* one: floor(bias / 2^a) is an image of the lanes, to which a full list is
+//! added, and the last part is split as well. Its rest, shifted by `m`, is an element; if m = a,
+//! it decides nothing.
 //!
-//! Either way no lane may saturate: |bias| and 2^14 for each product must be less than 2^(19+a) or
-//! 2^(19+m). A layer of which this isn't so, or whose shifts are too far apart or to the left, is left to
-//! the portable kernel.
+//! Either way no lane may saturate: |bias| and 2^14 for each product, and 2^20 for what is added out of
+//! order, must be less than 2^(19+m). A layer of which this isn't so, or whose shifts are too far apart
+//! or to the left, is left to the portable kernel.
 //!
 //! 16-bit products need no proof beyond an accumulator of 40 bits, which is what these lanes have.
 #![no_std]

@@ -117,9 +117,16 @@ impl Split {
 
     /// The lanes for the drain.
     fn join<T: Lanes>(mut self, run: &Run) -> Sums {
+        if run.kept > 0 {
+            let _: [T; VECTOR] = self.sums.shift(run.join_shift);
+            for (sum, above) in self.sums.0.iter_mut().zip(self.above.0) {
+                *sum += above;
+            }
+            return self.sums;
+        }
         self.split::<T>(run);
-        if run.rest_shift > 0 {
-            let rest = self.sums.shift::<T>(run.rest_shift);
+        if run.join_shift > 0 {
+            let rest = self.sums.shift::<T>(run.join_shift);
             for (lane, rest) in rest.into_iter().enumerate().take(T::COUNT) {
                 self.above.add(lane, rest, T::saturate(1));
             }
@@ -160,10 +167,14 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
     let width = size_of::<T>();
     // SAFETY: for all of it: the places that the run names are there, as its maker promises.
     unsafe {
-        let above = match kernel.splits() {
-            true => Sums::load::<T>(run.record.sub(IMAGE)),
-            false => Sums([0; VECTOR]),
-        };
+        let mut above = Sums([0; VECTOR]);
+        if kernel.splits() && run.kept == 0 {
+            above = Sums::load::<T>(run.record.sub(IMAGE));
+        }
+        for at in 0..run.kept as usize * VECTOR {
+            let kept = run.scratch.add(IMAGE + at).cast::<i8>().read();
+            above.0[at % VECTOR] += i64::from(kept) * i64::from(run.one_split);
+        }
         let mut split = Split {
             sums: Sums::load::<T>(run.record),
             above,

@@ -6,16 +6,17 @@
 //!
 //! | at | what |
 //! |---|---|
-//! | -48 | if lanes are split: the image at the end, of the biases' upper bits |
+//! | -48 | if lanes are split and join the long way: the image at the end, of the biases' upper bits |
 //! | 0 | the image at the start: the biases, or their lower bits |
 //! | 48 | four vectors: weights of the last taps of a 3x3 depthwise run |
 //! | 112 | the drain's masks, a vector for each step |
 //! | .. | smallest and largest result, a vector of each |
 
 use fixpoint_kernels::Shifts;
+use fixpoint_runtime::accelerator::Bias;
 
 use crate::convolution::Layer;
-use crate::unit::SPLIT;
+use crate::unit::{LIST, SCRATCH, SPLIT};
 
 /// Bytes of a vector register.
 pub(crate) const VECTOR: usize = 16;
@@ -27,147 +28,229 @@ pub(crate) const WEIGHTS: usize = 4;
 pub(crate) const MASKS: usize = IMAGE + WEIGHTS * VECTOR;
 /// Most steps of a drain; more than there are lanes, less than there are shifts.
 const STEPS: usize = 24;
-
+/// Most vectors for the biases' upper bits when lanes join the short way.
+const BIAS_VECTORS: u32 = 8;
 /// No product of 8-bit elements is above 2 to this.
 const PRODUCT_BITS: u32 = 14;
 
-/// Bytes where a vector may be loaded from.
-#[repr(C, align(16))]
-pub(crate) struct Aligned<const N: usize>(pub(crate) [u8; N]);
+const WORD: usize = size_of::<u32>();
 
-/// How a block's lanes become elements.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Drain {
-    /// By how much sums are shifted when the drain begins: not, but for lanes that are split.
-    above: u32,
-    /// The largest shift of a lane.
-    last: u32,
-    // As in a `Run`.
-    pub(crate) rest_shift: u32,
-    pub(crate) one_split: u8,
-    pub(crate) first_shift: u32,
-    pub(crate) more_shifts: u32,
-}
+/// Words where a vector may be loaded from, their bytes as in the unit's memory.
+#[repr(C, align(16))]
+pub(crate) struct Aligned<const N: usize>([u32; N]);
 
 /// The block's part of a [`crate::Run`].
 pub(crate) struct Record {
-    bytes: Aligned<{ IMAGE + MASKS + (STEPS + 4) * VECTOR }>,
-}
-
-/// The shift of `channel`; `None` if it is to the left or there is no such channel.
-fn shift(shifts: &Shifts<'_>, channel: usize) -> Option<u32> {
-    let shift = match shifts {
-        Shifts::Uniform(shift) => *shift,
-        Shifts::PerChannel(shifts) => *shifts.get(channel)?,
-    };
-    u32::try_from(shift).ok()
-}
-
-impl Drain {
-    /// Of the block whose channels begin at `first`; `None` if the block is none for the unit.
-    pub(crate) fn new(layer: &Layer<'_>, first: usize) -> Option<Self> {
-        let (mut least, mut most, mut bias) = (u32::MAX, 0, 0);
-        for channel in layer.channels(first) {
-            let shift = shift(&layer.shifts, channel)?;
-            (least, most) = (least.min(shift), most.max(shift));
-            bias = bias.max(layer.bias.get(channel)?.unsigned_abs());
-        }
-        let mut drain = Self {
-            above: 0,
-            last: layer.lane_bits - 1,
-            rest_shift: 0,
-            one_split: 1,
-            first_shift: 0,
-            more_shifts: 0,
-        };
-        if layer.parts.is_some() {
-            drain.above = least.min(SPLIT);
-            if least < SPLIT {
-                // So that the rest, and a 1 above it, are elements after the shift.
-                (SPLIT - least < 7).then_some(())?;
-                drain.rest_shift = least;
-                drain.one_split = 1 << (SPLIT - least);
-            }
-            // The largest sum there can be, whatever the weights, must fit the lanes at the end.
-            let most_sum = bias
-                .checked_add((layer.sum_products() as u64) << PRODUCT_BITS)?
-                .checked_add(1 << SPLIT)?;
-            (most_sum < ((1 << 19) - 1) << drain.above).then_some(())?;
-        }
-        drain.first_shift = drain.of(least);
-        drain.more_shifts = drain.of(most) - drain.first_shift;
-        ((drain.more_shifts as usize) < STEPS).then_some(drain)
-    }
-
-    /// The shift in the drain that is for a channel's `shift`. One beyond a lane's bits is one to
-    /// its sign.
-    fn of(&self, shift: u32) -> u32 {
-        (shift - self.above).min(self.last)
-    }
+    /// From -48 on.
+    words: Aligned<{ (IMAGE + MASKS + (STEPS + 4) * VECTOR) / WORD }>,
+    scratch: Aligned<{ SCRATCH / WORD }>,
+    pub(crate) first_shift: u32,
+    pub(crate) more_shifts: u32,
+    pub(crate) join_shift: u32,
+    pub(crate) one_split: u8,
+    pub(crate) kept: u32,
 }
 
 impl Record {
     pub(crate) const EMPTY: Self = Self {
-        bytes: Aligned([0; IMAGE + MASKS + (STEPS + 4) * VECTOR]),
+        words: Aligned([0; _]),
+        scratch: Aligned([0; _]),
+        first_shift: 0,
+        more_shifts: 0,
+        join_shift: 0,
+        one_split: 0,
+        kept: 0,
     };
 
-    /// Where a run's [`crate::Run::record`] points.
-    pub(crate) fn start(&self) -> *const u8 {
-        self.bytes.0.as_ptr().wrapping_add(IMAGE)
+    /// Where a run's [`crate::Run::record`] and [`crate::Run::scratch`] point.
+    pub(crate) fn places(&mut self) -> (*const u8, *mut u8) {
+        let words = self.words.0.as_ptr().cast::<u8>();
+        (
+            words.wrapping_add(IMAGE),
+            self.scratch.0.as_mut_ptr().cast(),
+        )
     }
 
-    /// Fills it in for the block whose channels begin at `first`. `None` if the layer has not the
-    /// arrays that its shape asks for.
-    pub(crate) fn fill(
-        &mut self,
-        layer: &Layer<'_>,
-        first: usize,
-        drain: &Drain,
-        weights: &[u8],
-    ) -> Option<()> {
-        let splits = layer.parts.is_some();
-        let bias = |channel| layer.bias.get(channel);
-        let (high, rest) = self.bytes.0.split_first_chunk_mut::<IMAGE>()?;
-        let (start, rest) = rest.split_first_chunk_mut::<IMAGE>()?;
-        if splits {
-            let above = SPLIT - drain.above;
-            *high = layer.image(first, |channel| Some(bias(channel)? >> SPLIT << above))?;
-            *start = layer.image(first, |channel| Some(bias(channel)? & ((1 << SPLIT) - 1)))?;
-        } else {
-            *start = layer.image(first, bias)?;
-        }
-        let (places, rest) = rest.split_at_mut_checked(WEIGHTS * VECTOR)?;
-        places.get_mut(..weights.len())?.copy_from_slice(weights);
-        let (masks, limits) =
-            rest.split_at_mut_checked((drain.more_shifts as usize + 1) * VECTOR)?;
-        masks.fill(0);
-        for (lane, channel) in layer.channels(first).enumerate() {
-            let step = drain.of(shift(&layer.shifts, channel)?) - drain.first_shift;
-            let at = step as usize * VECTOR + lane * layer.width;
-            masks.get_mut(at..)?.get_mut(..layer.width)?.fill(0xff);
-        }
-        let (limits, _) = limits.as_chunks_mut::<VECTOR>();
-        for (vector, limit) in limits.iter_mut().zip([layer.low, layer.high]) {
-            for element in vector.chunks_exact_mut(layer.width) {
-                element.copy_from_slice(limit.to_le_bytes().get(..layer.width)?);
+    /// Fills it in for the block whose channels begin at `first`; `weights` go to their place in it.
+    /// `None` if the block is none for the unit, or the layer has not the arrays that it asks for.
+    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, weights: &[u32]) -> Option<()> {
+        let channels = layer.channels(first);
+        let mut shifts = [0; VECTOR];
+        match &layer.shifts {
+            Shifts::Uniform(shift) => shifts.fill(u32::try_from(*shift).ok()?),
+            Shifts::PerChannel(all) => {
+                for (place, shift) in shifts.iter_mut().zip(all.get(channels.clone())?) {
+                    *place = u32::try_from(*shift).ok()?;
+                }
             }
         }
+        let shifts = shifts.get(..channels.len())?;
+        let (mut least, mut most) = (u32::MAX, 0);
+        for shift in shifts {
+            (least, most) = (least.min(*shift), most.max(*shift));
+        }
+        // By how much sums are shifted when the drain begins.
+        let mut above = 0;
+        let start = if layer.lane_bits == 40 {
+            let mut bias = [0; 8];
+            for (place, channel) in bias.iter_mut().zip(channels) {
+                *place = layer.bias.get(channel)? as u64 & ((1 << 40) - 1);
+            }
+            image(&bias)
+        } else {
+            let mut bias = [0; VECTOR];
+            match layer.bias {
+                Bias::Narrow(all) => {
+                    let all = all.get(channels)?;
+                    bias.get_mut(..all.len())?.copy_from_slice(all);
+                }
+                Bias::Wide(all) => {
+                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
+                        *place = i32::try_from(*bias).ok()?;
+                    }
+                }
+            }
+            let mut bits = 20;
+            if let Some(splits) = layer.splits() {
+                bits = SPLIT;
+                above = least.min(SPLIT);
+                self.join(layer, above, splits, &bias)?;
+            }
+            image_of_pairs(&bias, bits)
+        };
+        // A shift beyond a lane's bits is one to its sign.
+        let of = |shift: u32| (shift - above).min(layer.lane_bits - 1);
+        self.first_shift = of(least);
+        self.more_shifts = of(most) - self.first_shift;
+
+        let words = self.words.0.get_mut(IMAGE / WORD..)?;
+        let (place, words) = words.split_first_chunk_mut()?;
+        *place = start;
+        let (places, words) = words.split_at_mut_checked(WEIGHTS * VECTOR / WORD)?;
+        places.get_mut(..weights.len())?.copy_from_slice(weights);
+        // Masks of too many steps are none for the record.
+        let masks = (self.more_shifts as usize + 1) * VECTOR / WORD;
+        (self.more_shifts < STEPS as u32).then_some(())?;
+        let (masks, limits) = words.split_at_mut_checked(masks)?;
+        let steps = Steps {
+            first: least.min(above + layer.lane_bits - 1),
+            last: above + layer.lane_bits - 1,
+        };
+        steps.set_masks(masks, shifts, layer.width);
+        for (vector, limit) in limits
+            .chunks_exact_mut(VECTOR / WORD)
+            .zip([layer.low, layer.high])
+        {
+            let [low, high] = limit.to_le_bytes();
+            let bytes = if layer.width == 1 {
+                [low; WORD]
+            } else {
+                [low, high, low, high]
+            };
+            vector.fill(u32::from_ne_bytes(bytes));
+        }
+        Some(())
+    }
+
+    /// How lanes join that are split up to `splits` times, and then are shifted by `above`.
+    #[inline(never)]
+    fn join(
+        &mut self,
+        layer: &Layer<'_>,
+        above: u32,
+        splits: usize,
+        bias: &[i32; VECTOR],
+    ) -> Option<()> {
+        // So that a 1 above the split, and a rest, are elements after the shift.
+        (SPLIT - above < 7).then_some(())?;
+        self.one_split = 1 << (SPLIT - above);
+        // The largest sum there can be, whatever the weights, and a lane must fit the lanes.
+        let most = bias.iter().map(|bias| bias.unsigned_abs()).max()?;
+        let most_sum = u64::from(most)
+            .checked_add((layer.sum_products() as u64) << PRODUCT_BITS)?
+            .checked_add(1 << 20)?;
+        (most_sum < ((1 << 19) - 1) << above).then_some(())?;
+
+        let vectors = (most >> SPLIT) / i8::MAX.unsigned_abs() as u32 + 1;
+        if vectors <= BIAS_VECTORS && vectors as usize + splits <= LIST {
+            self.join_shift = above;
+            self.kept = vectors;
+            let mut left = bias.map(|bias| bias >> SPLIT);
+            let list = self.scratch.0.get_mut(IMAGE / WORD..)?;
+            for vector in list.chunks_exact_mut(VECTOR / WORD).take(vectors as usize) {
+                for (word, left) in vector.iter_mut().zip(left.as_chunks_mut::<WORD>().0) {
+                    *word = u32::from_ne_bytes(left.each_mut().map(|left| {
+                        let some = (*left).clamp(i8::MIN.into(), i8::MAX.into());
+                        *left -= some;
+                        some as u8
+                    }));
+                }
+            }
+            return Some(());
+        }
+        self.join_shift = if above < SPLIT { above } else { 0 };
+        self.kept = 0;
+        let upper = bias.map(|bias| bias >> SPLIT << (SPLIT - above));
+        *self.words.0.first_chunk_mut()? = image_of_pairs(&upper, 20);
         Some(())
     }
 }
 
-/// The image of lanes of 40 bits, or of pairs of 20 bits.
-pub(crate) fn image_of(lanes: &[u64; 8]) -> [u8; IMAGE] {
-    let mut image = [0; IMAGE];
-    let (halves, _) = lanes.as_chunks::<4>();
-    for (half, [a, b, c, d]) in halves.iter().enumerate() {
-        let low = [a | b << 40, b >> 24 | c << 16 | d << 56].map(u64::to_le_bytes);
-        let top = ((d >> 8) as u32).to_le_bytes();
-        image[VECTOR * half..][..8].copy_from_slice(&low[0]);
-        image[VECTOR * half + 8..][..8].copy_from_slice(&low[1]);
-        image[2 * VECTOR + 4 * half..][..4].copy_from_slice(&top);
+/// The shifts of a drain.
+struct Steps {
+    first: u32,
+    last: u32,
+}
+
+impl Steps {
+    /// Sets the elements of `width` bytes in the masks of their steps.
+    // By itself, as all of it fits the registers then.
+    #[inline(never)]
+    fn set_masks(&self, masks: &mut [u32], shifts: &[u32], width: usize) {
+        masks.fill(0);
+        let ones = if width == 1 { 0xff } else { 0xffff };
+        for (lane, shift) in shifts.iter().enumerate() {
+            let step = (*shift).min(self.last) - self.first;
+            let at = lane * width;
+            if let Some(mask) = masks.get_mut(step as usize * (VECTOR / WORD) + at / WORD) {
+                *mask |= u32::to_le(ones << (at % WORD * 8));
+            }
+        }
+    }
+}
+
+/// The image of lanes of 20 bits that hold so many bits of `values`.
+#[inline(never)]
+fn image_of_pairs(values: &[i32; VECTOR], bits: u32) -> [u32; IMAGE / WORD] {
+    let lane = |lane: usize| values[lane] as u32 & ((1 << bits) - 1);
+    image(&core::array::from_fn(|pair| {
+        u64::from(lane(2 * pair)) | u64::from(lane(2 * pair + 1)) << 20
+    }))
+}
+
+/// The image of lanes of 40 bits.
+fn image(lanes: &[u64; 8]) -> [u32; IMAGE / WORD] {
+    let mut image = [0; IMAGE / WORD];
+    for (half, [a, b, c, d]) in lanes.as_chunks::<4>().0.iter().enumerate() {
+        let low = a | b << 40;
+        let high = b >> 24 | c << 16 | d << 56;
+        let parts = [low, low >> 32, high, high >> 32].map(|part| (part as u32).to_le());
+        image[4 * half..][..4].copy_from_slice(&parts);
+        image[8 + half] = ((d >> 8) as u32).to_le();
     }
     image
+}
+
+/// The bytes of the image of lanes of 40 bits, or of pairs of 20 bits.
+#[cfg(any(test, feature = "model"))]
+pub(crate) fn image_of(lanes: &[u64; 8]) -> [u8; IMAGE] {
+    bytes(image(lanes))
+}
+
+#[cfg(any(test, feature = "model"))]
+fn bytes(image: [u32; IMAGE / WORD]) -> [u8; IMAGE] {
+    let words = image.map(u32::to_ne_bytes);
+    core::array::from_fn(|at| words[at / WORD][at % WORD])
 }
 
 #[cfg(test)]
@@ -176,20 +259,19 @@ mod tests {
 
     #[test]
     fn lanes_lie_as_the_unit_stores_them() {
-        // Narrow lane i holds i + 1: the image of a chip after one product each.
-        let pairs = core::array::from_fn(|pair: usize| {
-            let first = 2 * pair as u64 + 1;
-            first | ((first + 1) << 20)
-        });
-        let image = image_of(&pairs);
-        assert_eq!(image[..5], [1, 0, 0x20, 0, 0]);
-        assert_eq!(image[5..10], [3, 0, 0x40, 0, 0]);
+        // Lane i holds i + 1: the image of a chip after one product each.
+        let image_20 = bytes(image_of_pairs(
+            &core::array::from_fn(|lane| lane as i32 + 1),
+            20,
+        ));
+        assert_eq!(image_20[..5], [1, 0, 0x20, 0, 0]);
+        assert_eq!(image_20[5..10], [3, 0, 0x40, 0, 0]);
         // Lane 6 begins at bit 120 of the lower half, lane 7 at bit 140.
-        assert_eq!((image[15], &image[32..36]), (7, &[0, 0x80, 0, 0][..]));
-        assert_eq!(image[16..21], [9, 0, 0xa0, 0, 0]);
-        let wide = image_of(&core::array::from_fn(|i| {
-            (-1 - i as i64) as u64 & ((1 << 40) - 1)
-        }));
+        assert_eq!((image_20[15], &image_20[32..36]), (7, &[0, 0x80, 0, 0][..]));
+        assert_eq!(image_20[16..21], [9, 0, 0xa0, 0, 0]);
+        let wide = bytes(image(&core::array::from_fn(|lane| {
+            (-1 - lane as i64) as u64 & ((1 << 40) - 1)
+        })));
         assert_eq!(
             wide[..10],
             [0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff]

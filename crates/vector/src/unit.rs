@@ -42,7 +42,7 @@ pub struct Run {
     pub head: u32,
     /// 52: step from piece to piece.
     pub x_piece: i32,
-    /// 56: gap from piece to piece.
+    /// 56: gap from piece to piece; none if there is more than one group.
     pub w_gap: i32,
     /// 60: what comes to the steps and gaps of a group's pieces for the next group.
     pub x_group: i32,
@@ -66,17 +66,21 @@ pub struct Run {
     pub part_vectors: u32,
     /// 100: pieces between two splits.
     pub part_pieces: u32,
-    /// 104: by how much the rest is shifted before it is added, or 0: it is left out.
-    pub rest_shift: u32,
+    /// 104: by how much lanes are shifted when they join; if [`Self::kept`] is 0, it is the rest that
+    /// is shifted, or 0: the rest is left out.
+    pub join_shift: u32,
     /// 108: what stands for 1 at the split, after that shift. Then 1.
     pub one_split: u8,
     pub one: u8,
+    /// 112: vectors at the beginning of the list in the scratch, to be added as if splits had kept them:
+    /// the upper bits of the biases. If 0, these are an image in front of the record.
+    pub kept: u32,
 }
 
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
 pub const SCRATCH: usize = 48 + 16 * LIST + 48;
 /// Vectors in the list of what splits keep.
-pub const LIST: usize = 16;
+pub const LIST: usize = 24;
 /// Lanes are split at this bit.
 pub const SPLIT: u32 = 12;
 

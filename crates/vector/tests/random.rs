@@ -28,8 +28,6 @@ fn the_model_has_the_portable_bits() {
         *proved.entry((kind, done)).or_insert(0) += 1;
         if done {
             assert_eq!(output.get(), task.expected().get(), "{}", task.name);
-        } else {
-            assert_eq!(output.get(), task.blank().get(), "touched: {}", task.name);
         }
     }
     println!("{proved:?}");

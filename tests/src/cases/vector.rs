@@ -11,14 +11,87 @@ use std::format;
 use std::vec::Vec;
 
 const ROUNDS: usize = 24;
+/// Of sums that are split often, or whose biases are far beyond what a lane holds.
+const LONG_ROUNDS: usize = 9;
 
 pub(super) fn add_to(cases: &mut Vec<Case>) {
     let mut random = Random(7);
     for setting in SETTINGS {
         if setting.rules == Rules::Fixpoint {
             cases.extend((0..ROUNDS).map(|round| case(&mut random, setting, round)));
+            if setting.bits == 8 {
+                cases.extend((0..LONG_ROUNDS).map(|round| long(&mut random, setting, round)));
+            }
         }
     }
+}
+
+/// One convolution of up to 900 products with weights of either extreme; every third depthwise.
+fn long(random: &mut Random, setting: Setting, round: usize) -> Case {
+    let depthwise = round % 3 == 2;
+    let (channels, outputs, kernel) = match round {
+        0 => (900, 16, 1),
+        1 => (333, 5, 1),
+        3 | 6 => (48, 17, 3),
+        4 => (37, 16, 3),
+        7 => (48, 16, 3),
+        _ => (20, 20, 3),
+    };
+    let g = Geometry {
+        kernel: [kernel, kernel],
+        stride: [1, 1],
+        dilation: [1, 1 + round / 6],
+        pads: [kernel / 2; 4],
+    };
+    let mut input = setting.chw(random, [channels, 3, 4]);
+    let (low, high) = setting.range();
+    let extreme = random.pick(&[low, high]);
+    for x in input.values.iter_mut().step_by(3) {
+        *x = extreme;
+    }
+    let inner = if depthwise { 1 } else { channels };
+    let taps = kernel * kernel;
+    let weights: Vec<i64> = (0..outputs * inner * taps)
+        .map(|_| random.pick(&[high, high, high, low]))
+        .collect();
+    // Below and above the bit at which lanes are split, in one block.
+    let least = random.between(9, 13) as i32;
+    let tail = Tail {
+        rules: setting.rules,
+        bits: setting.bits,
+        shifts: (0..outputs).map(|at| least + at as i32 % 9).collect(),
+        bias: (0..outputs)
+            .map(|_| match round % 2 {
+                0 => random.between(-(1 << 20), 1 << 20),
+                _ => random.between(-(1 << 26), 1 << 26),
+            })
+            .collect(),
+        per_channel: true,
+        relu: false,
+        clip: None,
+        slopes: None,
+    };
+    let groups = if depthwise { channels } else { 1 };
+    let expected = convolve(&input, &weights, &g, groups, &tail);
+    let linear = lower(random, &weights, inner, taps, depthwise, &tail);
+    let mut builder = setting.builder("long");
+    let x = builder.input(setting.image("x", &input, -3));
+    let window = window(&g);
+    let op = match depthwise {
+        true => Op::DepthwiseConv2d { linear, window },
+        false => Op::Conv2d {
+            linear,
+            window,
+            groups: 1,
+        },
+    };
+    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
+    builder.output(y);
+    let name = format!(
+        "vector long {round} {channels} to {outputs}, {:?}",
+        g.kernel
+    );
+    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
 }
 
 /// One convolution, after a ReLU by a 1x1 depthwise convolution if the round says so.
