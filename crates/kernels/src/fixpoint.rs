@@ -37,43 +37,72 @@ pub fn leaky(value: i64, shift: i32, slope: i16, exponent: i8) -> i64 {
     }
 }
 
+/// Biases with rounding constants, one for each channel, padded to whole blocks.
+#[derive(Clone, Copy, Debug)]
+pub enum Bias<'a> {
+    Narrow(&'a [i32]),
+    Wide(&'a [i64]),
+}
+
 /// y = clamp((bias + sum(x * w)) >> shift), the rounding constant being part of the bias. With a
 /// leak: [`leaky`] of bias + sum(x * w).
 #[derive(Clone, Copy, Debug)]
-pub struct Linear<'a, T, A> {
-    /// One for each channel, padded to whole blocks.
-    pub bias: &'a [A],
+pub struct Linear<'a, T> {
+    pub bias: Bias<'a>,
     pub shifts: Shifts<'a>,
     pub leak: Option<Leak<'a>>,
     pub limits: Limits<T>,
 }
 
-impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, T, A> {
+impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, T> {
     #[inline(always)]
     fn start(&self, block: usize) -> [A; B] {
         let mut sums = [A::ZERO; B];
-        sums.copy_from_slice(&self.bias[block * B..][..B]);
+        match self.bias {
+            Bias::Narrow(all) => {
+                for (sum, bias) in sums.iter_mut().zip(&all[block * B..][..B]) {
+                    *sum = A::wrap((*bias).into());
+                }
+            }
+            Bias::Wide(all) => {
+                for (sum, bias) in sums.iter_mut().zip(&all[block * B..][..B]) {
+                    *sum = A::wrap(*bias);
+                }
+            }
+        }
         sums
     }
 
     #[inline(always)]
     fn finish(&self, block: usize, sums: &[A; B], output: &mut [T]) {
-        let shifts = self.shifts.block::<B>(block);
-        let lanes = output.iter_mut().zip(sums).zip(shifts);
         match &self.leak {
             None => {
-                for ((y, sum), shift) in lanes {
+                let shifts = self.shifts.block::<B>(block);
+                for ((y, sum), shift) in output.iter_mut().zip(sums).zip(shifts) {
                     *y = sum.floor_shift(shift.into()).to_element(self.limits);
                 }
             }
-            Some(leak) => {
-                for (lane, ((y, sum), shift)) in lanes.enumerate() {
-                    let slope = leak.slopes.of(block * B + lane);
-                    let shift = shift.into();
-                    let exact: i64 = (*sum).into() - rounding_constant(shift);
-                    *y = self.limits.clamp(leaky(exact, shift, slope, leak.exponent));
-                }
-            }
+            Some(leak) => self.finish_leaky(leak, block, sums, output),
+        }
+    }
+}
+
+impl<T: Element> Linear<'_, T> {
+    /// By itself, as each kernel would have its own copy.
+    #[inline(never)]
+    fn finish_leaky<A: Accumulator, const B: usize>(
+        &self,
+        leak: &Leak<'_>,
+        block: usize,
+        sums: &[A; B],
+        output: &mut [T],
+    ) {
+        let shifts = self.shifts.block::<B>(block);
+        for (lane, ((y, sum), shift)) in output.iter_mut().zip(sums).zip(shifts).enumerate() {
+            let slope = leak.slopes.of(block * B + lane);
+            let shift = shift.into();
+            let exact: i64 = (*sum).into() - rounding_constant(shift);
+            *y = self.limits.clamp(leaky(exact, shift, slope, leak.exponent));
         }
     }
 }
@@ -283,7 +312,7 @@ mod tests {
         assert_eq!(leaky(-(1 << 40), 10, i16::MAX, -15), -(32767 << 15));
         // Rounding first would give -1 * 3/8 = -0.375, so 0; exactly it is -1.5 * 3/8 = -0.5625.
         let finish = Linear {
-            bias: &[-6i32 + 2],
+            bias: Bias::Narrow(&[-6 + 2]),
             shifts: Shifts::Uniform(2),
             leak: Some(Leak {
                 slopes: Slopes::Uniform(3),

@@ -152,6 +152,9 @@ pub trait Accumulator: Copy + Into<i64> + 'static {
     /// The empty sum.
     const ZERO: Self;
 
+    /// The low bits of a value.
+    fn wrap(value: i64) -> Self;
+
     /// `self + x * w`; the product of two 16-bit integers fits 32 bits.
     fn add_product(self, x: i16, w: i16) -> Self;
 
@@ -170,6 +173,11 @@ pub trait Accumulator: Copy + Into<i64> + 'static {
 
 impl Accumulator for i32 {
     const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn wrap(value: i64) -> Self {
+        value as Self
+    }
 
     #[inline(always)]
     fn add_product(self, x: i16, w: i16) -> Self {
@@ -202,6 +210,11 @@ impl Accumulator for i32 {
 
 impl Accumulator for i64 {
     const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn wrap(value: i64) -> Self {
+        value
+    }
 
     #[inline(always)]
     fn add_product(self, x: i16, w: i16) -> Self {

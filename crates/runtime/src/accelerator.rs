@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+pub use fixpoint_kernels::fixpoint::Bias;
 use fixpoint_kernels::fixpoint::Binary;
 use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
 
@@ -101,23 +102,6 @@ pub struct Convolution<'a, T> {
     pub rows: Range<u32>,
     pub depthwise: bool,
     pub sums: Sums,
-}
-
-/// Biases with rounding constants, one for each channel, padded to whole blocks.
-#[derive(Clone, Copy, Debug)]
-pub enum Bias<'a> {
-    Narrow(&'a [i32]),
-    Wide(&'a [i64]),
-}
-
-impl Bias<'_> {
-    /// The bias of `channel`, or `None` past the end.
-    pub fn get(&self, channel: usize) -> Option<i64> {
-        match self {
-            Self::Narrow(bias) => bias.get(channel).map(|bias| i64::from(*bias)),
-            Self::Wide(bias) => bias.get(channel).copied(),
-        }
-    }
 }
 
 /// What the writer has proved about sums of 8-bit products, beyond that they fit the accumulator.

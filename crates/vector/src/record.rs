@@ -93,8 +93,18 @@ impl Record {
         let mut above = 0;
         let start = if layer.lane_bits == 40 {
             let mut bias = [0; 8];
-            for (place, channel) in bias.iter_mut().zip(channels) {
-                *place = layer.bias.get(channel)? as u64 & ((1 << 40) - 1);
+            let mask = (1 << 40) - 1;
+            match layer.bias {
+                Bias::Narrow(all) => {
+                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
+                        *place = i64::from(*bias) as u64 & mask;
+                    }
+                }
+                Bias::Wide(all) => {
+                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
+                        *place = *bias as u64 & mask;
+                    }
+                }
             }
             image(&bias)
         } else {
@@ -114,7 +124,7 @@ impl Record {
             if let Some(splits) = layer.splits() {
                 bits = SPLIT;
                 above = least.min(SPLIT);
-                self.join(layer, above, splits, &bias)?;
+                self.join(layer, above, splits, &bias, shifts.len())?;
             }
             image_of_pairs(&bias, bits)
         };
@@ -152,7 +162,7 @@ impl Record {
         Some(())
     }
 
-    /// How lanes join that are split up to `splits` times, and then are shifted by `above`.
+    /// How `lanes` lanes join that are split up to `splits` times, and then are shifted by `above`.
     #[inline(never)]
     fn join(
         &mut self,
@@ -160,12 +170,17 @@ impl Record {
         above: u32,
         splits: usize,
         bias: &[i32; VECTOR],
+        lanes: usize,
     ) -> Option<()> {
         // So that a 1 above the split, and a rest, are elements after the shift.
         (SPLIT - above < 7).then_some(())?;
         self.one_split = 1 << (SPLIT - above);
         // The largest sum there can be, whatever the weights, and a lane must fit the lanes.
-        let most = bias.iter().map(|bias| bias.unsigned_abs()).max()?;
+        let most = bias
+            .iter()
+            .take(lanes)
+            .map(|bias| bias.unsigned_abs())
+            .max()?;
         let most_sum = u64::from(most)
             .checked_add((layer.sum_products() as u64) << PRODUCT_BITS)?
             .checked_add(1 << 20)?;
@@ -175,15 +190,16 @@ impl Record {
         if vectors <= BIAS_VECTORS && vectors as usize + splits <= LIST {
             self.join_shift = above;
             self.kept = vectors;
-            let mut left = bias.map(|bias| bias >> SPLIT);
             let list = self.scratch.0.get_mut(IMAGE / WORD..)?;
-            for vector in list.chunks_exact_mut(VECTOR / WORD).take(vectors as usize) {
-                for (word, left) in vector.iter_mut().zip(left.as_chunks_mut::<WORD>().0) {
-                    *word = u32::from_ne_bytes(left.each_mut().map(|left| {
-                        let some = (*left).clamp(i8::MIN.into(), i8::MAX.into());
-                        *left -= some;
-                        some as u8
-                    }));
+            let (list, _) = list.split_at_mut_checked(vectors as usize * (VECTOR / WORD))?;
+            list.fill(0);
+            for (lane, bias) in bias.iter().enumerate().take(lanes) {
+                let (mut left, mut at) = (bias >> SPLIT, lane / WORD);
+                while left != 0 {
+                    let some = left.clamp(i8::MIN.into(), i8::MAX.into());
+                    *list.get_mut(at)? |= u32::to_le(u32::from(some as u8) << (lane % WORD * 8));
+                    left -= some;
+                    at += VECTOR / WORD;
                 }
             }
             return Some(());

@@ -38,21 +38,17 @@ impl Convolution<'_> {
                 {
                     return Some(());
                 }
-                if narrow {
-                    let finish = fixpoint::Linear {
-                        bias: integers::<i32>(linear.bias)?,
-                        shifts,
-                        leak,
-                        limits,
-                    };
+                let finish = fixpoint::Linear {
+                    bias: bias(linear)?,
+                    shifts,
+                    leak,
+                    limits,
+                };
+                // Sums of 16-bit products seldom fit 32 bits: code for these that do isn't worth its
+                // bytes, and wide sums are as exact.
+                if narrow && size_of::<T>() == 1 {
                     self.call::<T, i32, _, B>(input, weights, output, &finish);
                 } else {
-                    let finish = fixpoint::Linear {
-                        bias: integers::<i64>(linear.bias)?,
-                        shifts,
-                        leak,
-                        limits,
-                    };
                     self.call::<T, i64, _, B>(input, weights, output, &finish);
                 }
             }
@@ -86,16 +82,12 @@ impl Convolution<'_> {
             }
             Self::Depthwise(s) => (&s.window, s.input, s.output, true),
         };
-        let bias = match linear.accumulator {
-            Accumulator::Bits32 => Bias::Narrow(integers(linear.bias)?),
-            Accumulator::Bits40 | Accumulator::Bits64 => Bias::Wide(integers(linear.bias)?),
-        };
         Some(accelerator::Convolution {
             input,
             shape,
             window,
             weights,
-            bias,
+            bias: bias(linear)?,
             shifts: linear.shifts,
             limits,
             out,
@@ -131,6 +123,14 @@ impl Convolution<'_> {
             }
         }
     }
+}
+
+/// The biases, in the fixpoint arithmetic.
+fn bias<'a>(linear: &Linear<'a>) -> Option<Bias<'a>> {
+    Some(match linear.accumulator {
+        Accumulator::Bits32 => Bias::Narrow(integers(linear.bias)?),
+        Accumulator::Bits40 | Accumulator::Bits64 => Bias::Wide(integers(linear.bias)?),
+    })
 }
 
 #[cfg(feature = "espdl")]

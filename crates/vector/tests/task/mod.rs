@@ -229,7 +229,7 @@ impl<T: Element> Task<T> {
 
     fn portable<const B: usize>(&self, output: &mut [T]) {
         let finish = fixpoint::Linear {
-            bias: self.bias.as_slice(),
+            bias: Bias::Wide(&self.bias),
             shifts: self.shifts(),
             leak: None,
             limits: self.limits,
