@@ -3,9 +3,10 @@
 
 use std::boxed::Box;
 use std::error::Error;
-use std::fs;
+use std::path::PathBuf;
 use std::string::{String, ToString};
 use std::vec::Vec;
+use std::{env, fs};
 
 use fixpoint_board::{Counts, Options, VirtualBoard};
 use fixpoint_flash::plan::{self, PlanError};
@@ -14,7 +15,7 @@ use fixpoint_protocol::host::{self, Action, Event, Inference, LinkClient, LinkEr
 
 use crate::models;
 
-/// The images of `firmware/prebuilt`.
+/// The images of `firmware/prebuilt`, or of the folder that `FIRMWARE` names.
 #[derive(Clone, Debug)]
 pub struct Firmware {
     bootloader: Vec<u8>,
@@ -27,6 +28,7 @@ impl Firmware {
     /// When a file can't be read.
     pub fn prebuilt() -> Result<Self, std::io::Error> {
         let folder = models::root().join("firmware/prebuilt");
+        let folder = env::var_os("FIRMWARE").map_or(folder, PathBuf::from);
         Ok(Self {
             bootloader: fs::read(folder.join("bootloader.bin"))?,
             table: fs::read(folder.join("partition-table.bin"))?,

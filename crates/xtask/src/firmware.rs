@@ -118,6 +118,27 @@ fn version(toolchain: &Toolchain) -> Result<String> {
         .to_owned())
 }
 
+/// Does what `cargo run` does in `firmware/`, with an input that has ended: the image is booted, greets,
+/// finds no model, and the emulator ends where only a host could go on.
+///
+/// # Errors
+/// When any of that isn't so.
+pub(crate) fn check_runner() -> Result<()> {
+    let title = "firmware: cargo run boots it in the emulator";
+    let mut cargo = run::cargo();
+    cargo.arg("run").current_dir(paths::root().join("firmware"));
+    run::logged_within(title, Some(Duration::from_secs(10 * 60)), &mut cargo)?;
+    let log = run::log_of(title);
+    let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    for said in ["Fixpoint runtime ", "no model to run", " instructions"] {
+        if !text.contains(said) {
+            let log = paths::shown(&log);
+            bail!("`cargo run` in firmware/ didn't print `{said}`; see {log}");
+        }
+    }
+    Ok(())
+}
+
 /// Runs kernels and runtime, compiled for Xtensa, in QEMU and in the emulator, against the host and
 /// against the budgets of layers and networks.
 fn selftest() -> Result<()> {

@@ -145,7 +145,8 @@ fn no_std() -> Result<()> {
 }
 
 fn xtensa() -> Result<()> {
-    firmware::dispatch(&["selftest"])
+    firmware::dispatch(&["selftest"])?;
+    firmware::check_runner()
 }
 
 fn prebuilt() -> Result<()> {
