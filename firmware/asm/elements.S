@@ -186,3 +186,46 @@ fixpoint_lookup_i8:
     s8i     a10, a4, 3
     addi    a4, a4, 4
 1:  ret
+
+    // fixpoint_lookup_i16(x, table, y, count, step_bits): between two entries, each by the distance to the
+    // other, in 32 bits.
+    .section .text.iram.lookup_i16,"ax"
+    .global fixpoint_lookup_i16
+    .p2align 2
+fixpoint_lookup_i16:
+    addi    a1, a1, -16
+    s32i    a12, a1, 0
+    s32i    a13, a1, 4
+    s32i    a14, a1, 8
+    s32i    a15, a1, 12
+    // 2^15 that makes the least 0, the step, its mask and its half.
+    movi    a9, 1
+    ssl     a6
+    sll     a10, a9
+    addi    a12, a10, -1
+    slli    a9, a9, 15
+    ssr     a6
+    srli    a6, a10, 1
+    loopnez a5, 1f
+    l16si   a7, a2, 0
+    addi    a2, a2, 2
+    add     a7, a7, a9
+    srl     a8, a7
+    and     a11, a7, a12
+    addx2   a8, a8, a3
+    l16si   a13, a8, 0
+    l16si   a14, a8, 2
+    sub     a15, a10, a11
+    mull    a13, a13, a15
+    mull    a14, a14, a11
+    add     a13, a13, a6
+    add     a13, a13, a14
+    sra     a13, a13
+    s16i    a13, a4, 0
+    addi    a4, a4, 2
+1:  l32i    a12, a1, 0
+    l32i    a13, a1, 4
+    l32i    a14, a1, 8
+    l32i    a15, a1, 12
+    addi    a1, a1, 16
+    ret

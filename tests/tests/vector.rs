@@ -63,8 +63,22 @@ impl ElementUnit for Counting {
     }
 
     unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+        self.count(Element::I8, "Lookup");
         // SAFETY: the caller's promise.
         unsafe { Model.lookup_i8(x, table, y, words) }
+    }
+
+    unsafe fn lookup_i16(
+        &mut self,
+        x: *const i16,
+        table: *const i16,
+        y: *mut i16,
+        count: u32,
+        step_bits: u32,
+    ) {
+        self.count(Element::I16, "Lookup");
+        // SAFETY: the caller's promise.
+        unsafe { Model.lookup_i16(x, table, y, count, step_bits) }
     }
 
     unsafe fn sum_i8(&mut self, column: &mut Column) {
@@ -110,7 +124,7 @@ fn the_units_model_has_the_oracles_bits() {
             .iter()
             .map(|kernel| format!("I8 {kernel} long, with a rest")),
     );
-    for kernel in ["Sum", "Product", "Pixels", "Max"] {
+    for kernel in ["Sum", "Product", "Pixels", "Max", "Lookup"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
     keys.push("I8 AlignedSplit long".to_owned());

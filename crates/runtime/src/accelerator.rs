@@ -40,6 +40,18 @@ pub trait Accelerator {
         false
     }
 
+    /// `fixpoint_kernels::lookup::lookup` with steps of `2^step_bits`: at least 2, at most 2^13.
+    fn lookup_i16(
+        &mut self,
+        input: Option<&[i16]>,
+        table: &[i16],
+        step_bits: u32,
+        output: &mut [i16],
+    ) -> bool {
+        let _ = (input, table, step_bits, output);
+        false
+    }
+
     /// The sums over all pixels of some channels, of which `first` is the first: at most 16. The
     /// number of pixels times the largest element fits 31 bits.
     fn sum_pixels_i8(
@@ -180,11 +192,11 @@ pub(crate) trait Accelerated: Element {
         output: &mut [Self],
     ) -> bool;
 
-    /// With an entry for each element.
     fn lookup(
         accelerator: &mut dyn Accelerator,
         input: Option<&[Self]>,
         table: &[Self],
+        step_bits: u32,
         output: &mut [Self],
     ) -> bool;
 }
@@ -228,9 +240,10 @@ impl Accelerated for i8 {
         accelerator: &mut dyn Accelerator,
         input: Option<&[Self]>,
         table: &[Self],
+        step_bits: u32,
         output: &mut [Self],
     ) -> bool {
-        accelerator.lookup_i8(input, table, output)
+        step_bits == 0 && accelerator.lookup_i8(input, table, output)
     }
 }
 
@@ -270,11 +283,12 @@ impl Accelerated for i16 {
     }
 
     fn lookup(
-        _accelerator: &mut dyn Accelerator,
-        _input: Option<&[Self]>,
-        _table: &[Self],
-        _output: &mut [Self],
+        accelerator: &mut dyn Accelerator,
+        input: Option<&[Self]>,
+        table: &[Self],
+        step_bits: u32,
+        output: &mut [Self],
     ) -> bool {
-        false
+        (1..=13).contains(&step_bits) && accelerator.lookup_i16(input, table, step_bits, output)
     }
 }

@@ -266,7 +266,7 @@ where
         }
         Body::Lookup(table, step_bits) => {
             let table = integers::<T>(table)?;
-            if *step_bits > 0 || !T::lookup(accelerator, a, table, y) {
+            if !T::lookup(accelerator, a, table, *step_bits, y) {
                 lookup::lookup_all(a, table, *step_bits, y);
             }
         }

@@ -29,6 +29,28 @@ impl ElementUnit for Model {
         }
     }
 
+    unsafe fn lookup_i16(
+        &mut self,
+        x: *const i16,
+        table: *const i16,
+        y: *mut i16,
+        count: u32,
+        step_bits: u32,
+    ) {
+        let step = 1 << step_bits;
+        for at in 0..count as usize {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from_least = i32::from(x.add(at).read()) + 32768;
+                let entry = table.add((from_least >> step_bits) as usize);
+                let (low, high) = (i32::from(entry.read()), i32::from(entry.add(1).read()));
+                let between = from_least & (step - 1);
+                let weighted = low * (step - between) + high * between;
+                y.add(at).write(((weighted + step / 2) >> step_bits) as i16);
+            }
+        }
+    }
+
     unsafe fn max_i8(&mut self, window: &Windowed) {
         // SAFETY: the caller's promise.
         unsafe { largest::<i8>(window) }

@@ -9,6 +9,7 @@
 use fixpoint_kernels::Element;
 use fixpoint_kernels::elementwise::Operation;
 use fixpoint_kernels::fixpoint::Binary;
+use fixpoint_kernels::lookup::entries;
 use fixpoint_runtime::accelerator::{Combination, Part};
 
 use crate::pixels::{Column, Windowed};
@@ -71,6 +72,21 @@ pub trait ElementUnit {
     ///
     /// The bytes are there, at multiples of four, and 256 of the table.
     unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32);
+
+    /// `fixpoint_kernels::lookup::lookup` with steps of `2^step_bits`, between 2 and 2^13, for `count`
+    /// elements; `y` may be `x`.
+    ///
+    /// # Safety
+    ///
+    /// The elements are there, and the table's `2^(16 - step_bits) + 1`.
+    unsafe fn lookup_i16(
+        &mut self,
+        x: *const i16,
+        table: *const i16,
+        y: *mut i16,
+        count: u32,
+        step_bits: u32,
+    );
 
     /// The largest 8-bit elements of a window.
     ///
@@ -243,5 +259,24 @@ pub(crate) fn lookup(
         let x = input.map_or(*y, |input| input[at]);
         *y = table[usize::from(x as u8 ^ 0x80)];
     }
+    Some(())
+}
+
+/// A lookup between entries; nothing and `None` if the table or an operand is too short.
+pub(crate) fn interpolate(
+    input: Option<&[i16]>,
+    table: &[i16],
+    step_bits: u32,
+    output: &mut [i16],
+    mut call: impl FnMut(*const i16, *const i16, *mut i16, u32),
+) -> Option<()> {
+    let table = table.get(..entries(16, step_bits))?;
+    let count = u32::try_from(output.len()).ok()?;
+    let y = output.as_mut_ptr();
+    let x = match input {
+        Some(input) => input.get(..output.len())?.as_ptr(),
+        None => y.cast_const(),
+    };
+    call(x, table.as_ptr(), y, count);
     Some(())
 }

@@ -117,6 +117,18 @@ impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
         elements::lookup(input, table, output, call).is_some()
     }
 
+    fn lookup_i16(
+        &mut self,
+        input: Option<&[i16]>,
+        table: &[i16],
+        step_bits: u32,
+        output: &mut [i16],
+    ) -> bool {
+        // SAFETY: `interpolate` gives places that are there.
+        let call = |x, table, y, count| unsafe { self.0.lookup_i16(x, table, y, count, step_bits) };
+        elements::interpolate(input, table, step_bits, output, call).is_some()
+    }
+
     fn sum_pixels_i8(
         &mut self,
         input: &[i8],

@@ -238,3 +238,38 @@ fn windows_have_the_portable_bits() {
     println!("{narrow} and {wide} of 3000");
     assert!(narrow > 300 && wide > 500, "{narrow} and {wide}");
 }
+
+#[test]
+fn interpolated_lookups_have_the_portable_bits() {
+    let mut random = Random(9);
+    for step_bits in 1..=13 {
+        let mut draw = |count: usize| -> Vec<i16> {
+            let extreme = random.pick(&[true, false]);
+            (0..count)
+                .map(|_| match extreme {
+                    true => random.pick(&[i16::MIN, i16::MAX]),
+                    false => random.between(i16::MIN.into(), i16::MAX.into()) as i16,
+                })
+                .collect()
+        };
+        let entries = fixpoint_kernels::lookup::entries(16, step_bits);
+        for _ in 0..4 {
+            let mut x = draw(300);
+            x.extend([i16::MIN, i16::MAX, -1, 0, 1]);
+            let (input, table) = (
+                Elements::<i16>::new(&x),
+                Elements::<i16>::new(&draw(entries)),
+            );
+            let expected: Vec<i16> = (x.iter())
+                .map(|x| fixpoint_kernels::lookup::lookup(*x, table.get(), step_bits))
+                .collect();
+            let mut output = Elements::<i16>::new(&x);
+            for input in [Some(input.get()), None] {
+                let mut unit = Vector(Model);
+                assert!(unit.lookup_i16(input, table.get(), step_bits, output.get_mut()));
+                assert_eq!(output.get(), expected, "steps of 2^{step_bits}");
+                output.get_mut().copy_from_slice(&x);
+            }
+        }
+    }
+}

@@ -13,6 +13,13 @@ unsafe extern "C" {
     fn fixpoint_max_i8(window: *const Windowed);
     fn fixpoint_max_i16(window: *const Windowed);
     fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, words: u32);
+    fn fixpoint_lookup_i16(
+        x: *const i16,
+        table: *const i16,
+        y: *mut i16,
+        count: u32,
+        step_bits: u32,
+    );
     fn fixpoint_pixels_i8(column: *mut Column);
     fn fixpoint_pixels_i16(column: *mut Column);
 }
@@ -51,6 +58,18 @@ impl ElementUnit for Pie {
     unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
         // SAFETY: the caller's promise.
         unsafe { fixpoint_lookup_i8(x, table, y, words) }
+    }
+
+    unsafe fn lookup_i16(
+        &mut self,
+        x: *const i16,
+        table: *const i16,
+        y: *mut i16,
+        count: u32,
+        step_bits: u32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_lookup_i16(x, table, y, count, step_bits) }
     }
 
     unsafe fn sum_i8(&mut self, column: &mut Column) {
