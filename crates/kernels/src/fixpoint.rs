@@ -203,18 +203,17 @@ fn exact_narrow(
     b: &[i32; CHUNK],
 ) -> [i32; CHUNK] {
     let mut exact = *a;
-    let mut each = |f: &dyn Fn(i32, i32) -> i32| {
-        for (a, b) in exact.iter_mut().zip(b) {
-            *a = f(*a, *b);
-        }
-    };
     let [left_a, left_b] = left;
-    match operation {
-        Operation::Add => each(&|a, b| (a << left_a) + (b << left_b)),
-        Operation::Sub => each(&|a, b| (a << left_a) - (b << left_b)),
-        Operation::Mul => each(&|a, b| a * b),
-        Operation::Max => each(&|a, b| (a << left_a).max(b << left_b)),
-        Operation::Min => each(&|a, b| (a << left_a).min(b << left_b)),
+    for (a, b) in exact.iter_mut().zip(b) {
+        let (aligned_a, aligned_b) = (*a << left_a, b << left_b);
+        *a = match operation {
+            Operation::Add => aligned_a + aligned_b,
+            Operation::Sub => aligned_a - aligned_b,
+            // Products are not aligned.
+            Operation::Mul => aligned_a * aligned_b,
+            Operation::Max => aligned_a.max(aligned_b),
+            Operation::Min => aligned_a.min(aligned_b),
+        };
     }
     exact
 }
