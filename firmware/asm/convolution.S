@@ -13,16 +13,28 @@ fixpoint_unit_on:
 
     // ---- what is not in line ----
 
-    // q5 to a5: sixteen bytes anywhere, or fewer, element by element, by a jump into the stores.
-    // Changes a6, a10, a11.
-    .macro store_function bits, bytes, all
+    // q5 to a5: sixteen bytes anywhere, or eight, or another number element by element, by a jump into
+    // the stores. Changes a6, a10, a11.
+    .macro store_function bits, all, half
     .section .text.iram.store_i\bits,"ax"
     .literal .Lstored_i\bits, stored_i\bits
     .global fixpoint_store_i\bits
     .p2align 2
+    // The core stores words at any address.
+1:  ee.movi.32.a q5, a6, 3
+    ee.movi.32.a q5, a10, 2
+    s32i    a6, a5, 12
+    s32i    a10, a5, 8
+2:  ee.movi.32.a q5, a6, 1
+    ee.movi.32.a q5, a10, 0
+    s32i    a6, a5, 4
+    s32i    a10, a5, 0
+    ret
+    .p2align 2
 fixpoint_store_i\bits:
     l32i    a10, a2, RUN_LANES
-    beqi    a10, \all, 1f
+    beqi    a10, \all, 1b
+    beqi    a10, \half, 2b
     l32i    a6, a2, RUN_SCRATCH
     // A pair has six bytes.
     l32r    a11, .Lstored_i\bits
@@ -44,17 +56,10 @@ fixpoint_store_i\bits:
     .endif
 stored_i\bits:
     ret
-    // The core stores words at any address.
-1:
-    .irp n, 0, 1, 2, 3
-    ee.movi.32.a q5, a10, \n
-    s32i    a10, a5, 4 * \n
-    .endr
-    ret
     .endm
 
-    store_function 8, 1, 16
-    store_function 16, 2, 8
+    store_function 8, 16, 8
+    store_function 16, 8, 4
 
     // The image at ABOVE and the list's sum to the lanes; the list is empty. Changes a6, a8, q0, q1.
     .section .text.iram.fold,"ax"
@@ -303,8 +308,8 @@ unaligned_i\bits\()_headed:
     // ---- lanes that are split ----
 
     // a0 groups left, a7 pieces before the next split, a9 pieces left, a12 gap of the weights, or
-    // where the head's products begin, a13 end of the list, a14 vectors left, a15 elements of the piece;
-    // a10 elements, a11 weights.
+    // where the head's products begin, a13 end of the list, a14 vectors left, a15 gap of the elements, or
+    // elements of the piece; a10 elements, a11 weights.
     .macro split_kernel name, aligned
     .section .text.iram.\name,"ax"
     .literal .L\name\()_rest, fixpoint_rest_masks
@@ -346,24 +351,32 @@ fixpoint_\name:
     sub     a10, a10, a8
     s32i    a8, a1, PART_FIRST
     s32i    a10, a1, PART_REST
+    .if \aligned
+    l32i    a8, a2, RUN_VECTORS
+    l32i    a15, a2, RUN_X_PIECE
+    slli    a8, a8, 4
+    sub     a15, a15, a8
+    .endif
     l32i    a4, a2, RUN_PIXELS
 1:  start_lanes 0
     start_splits
     l32i    a11, a1, WEIGHTS
     l32i    a0, a2, RUN_GROUPS
-    mov     a15, a3
     .if \aligned
+    mov     a10, a3
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
+    .else
+    mov     a15, a3
     .endif
 2:  l32i    a9, a2, RUN_PIECES
 3:  beqz    a7, 7f
 4:  addi    a7, a7, -1
-    mov     a10, a15
     .if \aligned
     l32i    a8, a1, PART_FIRST
     l32i    a14, a1, PART_REST
     .else
+    mov     a10, a15
     l32i    a14, a2, RUN_HEAD
     l32i    a8, a1, PART_FIRST
     bbsi    a14, 0, 41f
@@ -403,10 +416,9 @@ fixpoint_\name:
     minu    a8, a8, a14
     sub     a14, a14, a8
     j       \name\()_headed
-6:  l32i    a8, a2, RUN_X_PIECE
-    addi    a9, a9, -1
-    add     a15, a15, a8
+6:  addi    a9, a9, -1
     .if \aligned
+    add     a10, a10, a15
     beqz    a9, 61f
     beqz    a12, 3b
     add     a11, a11, a12
@@ -414,26 +426,29 @@ fixpoint_\name:
     ee.vld.128.ip q1, a11, 16
     j       3b
     .else
+    l32i    a8, a2, RUN_X_PIECE
     l32i    a10, a1, W_GAP
+    add     a15, a15, a8
     add     a11, a11, a10
     bnez    a9, 3b
     .endif
 61: addi    a0, a0, -1
     bnez    a0, 8f
     join_lanes
-    l32i    a6, a2, RUN_RECORD
-    addi    a6, a6, MASKS
     drain   8
     store_and_next 8, 1b, 1b
+    long_join
     // Before a piece.
 7:  split_lanes \aligned
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
-8:  l32i    a8, a2, RUN_X_GROUP
-    l32i    a10, a2, RUN_W_GROUP
+8:  l32i    a8, a2, RUN_W_GROUP
+    add     a11, a11, a8
+    l32i    a8, a2, RUN_X_GROUP
+    .if \aligned == 0
     add     a15, a15, a8
-    add     a11, a11, a10
-    .if \aligned
+    .else
+    add     a10, a10, a8
     addi    a11, a11, -32
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16

@@ -84,10 +84,9 @@ fixpoint_depthwise_split:
     add     a11, a11, a8
     bnez    a9, 2b
 5:  join_lanes
-    l32i    a6, a2, RUN_RECORD
-    addi    a6, a6, MASKS
     drain   8
     store_and_next 8, 1b, 1b
+    long_join
 6:  split_lanes 0
     l32i    a7, a2, RUN_PART_PIECES
     j       4b

@@ -53,36 +53,36 @@ fn shapes() -> Vec<Shape> {
     vec![
         Shape {
             published: Some(422.0),
-            limit: Some(0.24),
+            limit: Some(0.225),
             ..shape("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
-            limit: Some(0.104),
+            limit: Some(0.0999),
             ..shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
-            limit: Some(0.114),
+            limit: Some(0.111),
             ..shape("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
         },
         Shape {
             goal: Some(0.10),
             published: Some(482.0),
-            limit: Some(0.126),
+            limit: Some(0.118),
             ..shape("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
         Shape {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
-            limit: Some(0.109),
+            limit: Some(0.104),
             ..shape("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
         Shape {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.091),
+            limit: Some(0.089),
             ..shape(
                 "conv 3x3 padded",
                 I8,
@@ -94,12 +94,12 @@ fn shapes() -> Vec<Shape> {
         Shape {
             goal: Some(0.20),
             published: Some(3447.0),
-            limit: Some(0.186),
+            limit: Some(0.184),
             ..shape("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
         },
         Shape {
             goal: Some(0.20),
-            limit: Some(0.199),
+            limit: Some(0.197),
             ..shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
         Shape {
@@ -107,14 +107,14 @@ fn shapes() -> Vec<Shape> {
             relu: true,
             goal: Some(0.30),
             published: Some(5542.0),
-            limit: Some(0.26),
+            limit: Some(0.258),
             ..shape("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1))
         },
         Shape {
             depthwise: true,
             relu: true,
             goal: Some(0.30),
-            limit: Some(0.375),
+            limit: Some(0.36),
             ..shape(
                 "depthwise 3x3 padded",
                 I8,
@@ -124,7 +124,7 @@ fn shapes() -> Vec<Shape> {
             )
         },
         Shape {
-            limit: Some(0.64),
+            limit: Some(0.56),
             ..shape(
                 "first layer 3x3 s2",
                 I8,
@@ -140,13 +140,13 @@ fn shapes() -> Vec<Shape> {
         },
         Shape {
             goal: Some(0.22),
-            limit: Some(0.19),
+            limit: Some(0.183),
             ..shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
         Shape {
             goal: Some(0.22),
             relu: true,
-            limit: Some(0.168),
+            limit: Some(0.165),
             ..shape(
                 "conv 3x3 padded",
                 I16,

@@ -278,15 +278,23 @@ impl<'a> Layer<'a> {
     fn block_runs(&self, unit: &mut impl Unit, run: &mut Run, first: usize, weights: *const u8) {
         let (pixel, window) = (self.pixel(), self.window);
         let y_step = self.channels_out() * self.width;
+        let x_step = (usize::from(window.stride_w) * pixel) as i32;
+        let x_row = (usize::from(window.stride_h) * self.shape.w as usize * pixel) as i32;
+        let y_row = (self.out.w as usize * y_step) as i32;
         let (first_row, end_row) = (self.rows.start as usize, self.rows.end as usize);
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
         for rows in Segments::new(Line::rows(window), h, first_row, end_row) {
             for columns in Segments::new(Line::columns(window), w, 0, self.out.w as usize) {
                 run.rows = rows.count as u32;
                 run.pixels = columns.count as u32;
-                let row = usize::from(window.stride_h) * w * pixel;
-                run.x_gap = (row as i32).wrapping_sub(run.x_step.wrapping_mul(run.pixels as i32));
-                run.y_gap = (self.out.w as usize - columns.count) as i32 * run.y_step;
+                (run.x_step, run.y_step) = (x_step, y_step as i32);
+                if columns.count == 1 {
+                    // A column is taken for a row: from row to row is farther than from pixel to pixel.
+                    (run.pixels, run.rows) = (run.rows, 1);
+                    (run.x_step, run.y_step) = (x_row, y_row);
+                }
+                run.x_gap = x_row.wrapping_sub(x_step.wrapping_mul(columns.count as i32));
+                run.y_gap = y_row.wrapping_sub((columns.count * y_step) as i32);
                 let place = (rows.first - first_row) * self.out.w as usize + columns.first;
                 run.y = self
                     .output

@@ -77,21 +77,22 @@ impl Record {
         let channels = layer.channels(first);
         let mut shifts = [0; VECTOR];
         match &layer.shifts {
-            Shifts::Uniform(shift) => shifts.fill(u32::try_from(*shift).ok()?),
+            Shifts::Uniform(shift) => shifts = [u8::try_from(*shift).ok()?; VECTOR],
             Shifts::PerChannel(all) => {
                 for (place, shift) in shifts.iter_mut().zip(all.get(channels.clone())?) {
-                    *place = u32::try_from(*shift).ok()?;
+                    *place = u8::try_from(*shift).ok()?;
                 }
             }
         }
         let shifts = shifts.get(..channels.len())?;
-        let (mut least, mut most) = (u32::MAX, 0);
+        let (mut least, mut most) = (u8::MAX, 0);
         for shift in shifts {
             (least, most) = (least.min(*shift), most.max(*shift));
         }
+        let (least, most) = (u32::from(least), u32::from(most));
         // By how much sums are shifted when the drain begins.
         let mut above = 0;
-        let start = if layer.lane_bits == 40 {
+        if layer.lane_bits == 40 {
             let mut bias = [0; 8];
             let mask = (1 << 40) - 1;
             match layer.bias {
@@ -106,36 +107,33 @@ impl Record {
                     }
                 }
             }
-            image(&bias)
+            write_image(self.image(IMAGE)?, &bias);
         } else {
-            let mut bias = [0; VECTOR];
-            match layer.bias {
-                Bias::Narrow(all) => {
-                    let all = all.get(channels)?;
-                    bias.get_mut(..all.len())?.copy_from_slice(all);
-                }
+            let mut narrowed = [0; VECTOR];
+            let bias = match layer.bias {
+                // Arrays are padded to whole blocks.
+                Bias::Narrow(all) => all.get(first..)?.first_chunk()?,
                 Bias::Wide(all) => {
-                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
+                    for (place, bias) in narrowed.iter_mut().zip(all.get(channels)?) {
                         *place = i32::try_from(*bias).ok()?;
                     }
+                    &narrowed
                 }
-            }
+            };
             let mut bits = 20;
             if let Some(splits) = layer.splits() {
                 bits = SPLIT;
                 above = least.min(SPLIT);
-                self.join(layer, above, splits, &bias, shifts.len())?;
+                self.join(layer, above, splits, bias, shifts.len())?;
             }
-            image_of_pairs(&bias, bits)
-        };
+            write_pairs(self.image(IMAGE)?, bias, bits);
+        }
         // A shift beyond a lane's bits is one to its sign.
         let of = |shift: u32| (shift - above).min(layer.lane_bits - 1);
         self.first_shift = of(least);
         self.more_shifts = of(most) - self.first_shift;
 
-        let words = self.words.0.get_mut(IMAGE / WORD..)?;
-        let (place, words) = words.split_first_chunk_mut()?;
-        *place = start;
+        let words = self.words.0.get_mut(2 * IMAGE / WORD..)?;
         let (places, words) = words.split_at_mut_checked(WEIGHTS * VECTOR / WORD)?;
         places.get_mut(..weights.len())?.copy_from_slice(weights);
         // Masks of too many steps are none for the record.
@@ -207,8 +205,13 @@ impl Record {
         self.join_shift = if above < SPLIT { above } else { 0 };
         self.kept = 0;
         let upper = bias.map(|bias| bias >> SPLIT << (SPLIT - above));
-        *self.words.0.first_chunk_mut()? = image_of_pairs(&upper, 20);
+        write_pairs(self.image(0)?, &upper, 20);
         Some(())
+    }
+
+    /// The place of the image that begins at byte `at`.
+    fn image(&mut self, at: usize) -> Option<&mut [u32; IMAGE / WORD]> {
+        self.words.0.get_mut(at / WORD..)?.first_chunk_mut()
     }
 }
 
@@ -222,11 +225,11 @@ impl Steps {
     /// Sets the elements of `width` bytes in the masks of their steps.
     // By itself, as all of it fits the registers then.
     #[inline(never)]
-    fn set_masks(&self, masks: &mut [u32], shifts: &[u32], width: usize) {
+    fn set_masks(&self, masks: &mut [u32], shifts: &[u8], width: usize) {
         masks.fill(0);
         let ones = if width == 1 { 0xff } else { 0xffff };
         for (lane, shift) in shifts.iter().enumerate() {
-            let step = (*shift).min(self.last) - self.first;
+            let step = u32::from(*shift).min(self.last) - self.first;
             let at = lane * width;
             if let Some(mask) = masks.get_mut(step as usize * (VECTOR / WORD) + at / WORD) {
                 *mask |= u32::to_le(ones << (at % WORD * 8));
@@ -237,16 +240,18 @@ impl Steps {
 
 /// The image of lanes of 20 bits that hold so many bits of `values`.
 #[inline(never)]
-fn image_of_pairs(values: &[i32; VECTOR], bits: u32) -> [u32; IMAGE / WORD] {
+fn write_pairs(image: &mut [u32; IMAGE / WORD], values: &[i32; VECTOR], bits: u32) {
     let lane = |lane: usize| values[lane] as u32 & ((1 << bits) - 1);
-    image(&core::array::from_fn(|pair| {
-        u64::from(lane(2 * pair)) | u64::from(lane(2 * pair + 1)) << 20
-    }))
+    write_image(
+        image,
+        &core::array::from_fn(|pair| {
+            u64::from(lane(2 * pair)) | u64::from(lane(2 * pair + 1)) << 20
+        }),
+    );
 }
 
 /// The image of lanes of 40 bits.
-fn image(lanes: &[u64; 8]) -> [u32; IMAGE / WORD] {
-    let mut image = [0; IMAGE / WORD];
+fn write_image(image: &mut [u32; IMAGE / WORD], lanes: &[u64; 8]) {
     for (half, [a, b, c, d]) in lanes.as_chunks::<4>().0.iter().enumerate() {
         let low = a | b << 40;
         let high = b >> 24 | c << 16 | d << 56;
@@ -254,17 +259,13 @@ fn image(lanes: &[u64; 8]) -> [u32; IMAGE / WORD] {
         image[4 * half..][..4].copy_from_slice(&parts);
         image[8 + half] = ((d >> 8) as u32).to_le();
     }
-    image
 }
 
 /// The bytes of the image of lanes of 40 bits, or of pairs of 20 bits.
 #[cfg(any(test, feature = "model"))]
 pub(crate) fn image_of(lanes: &[u64; 8]) -> [u8; IMAGE] {
-    bytes(image(lanes))
-}
-
-#[cfg(any(test, feature = "model"))]
-fn bytes(image: [u32; IMAGE / WORD]) -> [u8; IMAGE] {
+    let mut image = [0; IMAGE / WORD];
+    write_image(&mut image, lanes);
     let words = image.map(u32::to_ne_bytes);
     core::array::from_fn(|at| words[at / WORD][at % WORD])
 }
@@ -276,18 +277,19 @@ mod tests {
     #[test]
     fn lanes_lie_as_the_unit_stores_them() {
         // Lane i holds i + 1: the image of a chip after one product each.
-        let image_20 = bytes(image_of_pairs(
-            &core::array::from_fn(|lane| lane as i32 + 1),
-            20,
-        ));
-        assert_eq!(image_20[..5], [1, 0, 0x20, 0, 0]);
-        assert_eq!(image_20[5..10], [3, 0, 0x40, 0, 0]);
+        let pair = |pair: usize| {
+            let first = 2 * pair as u64 + 1;
+            first | ((first + 1) << 20)
+        };
+        let narrow = image_of(&core::array::from_fn(pair));
+        assert_eq!(narrow[..5], [1, 0, 0x20, 0, 0]);
+        assert_eq!(narrow[5..10], [3, 0, 0x40, 0, 0]);
         // Lane 6 begins at bit 120 of the lower half, lane 7 at bit 140.
-        assert_eq!((image_20[15], &image_20[32..36]), (7, &[0, 0x80, 0, 0][..]));
-        assert_eq!(image_20[16..21], [9, 0, 0xa0, 0, 0]);
-        let wide = bytes(image(&core::array::from_fn(|lane| {
+        assert_eq!((narrow[15], &narrow[32..36]), (7, &[0, 0x80, 0, 0][..]));
+        assert_eq!(narrow[16..21], [9, 0, 0xa0, 0, 0]);
+        let wide = image_of(&core::array::from_fn(|lane| {
             (-1 - lane as i64) as u64 & ((1 << 40) - 1)
-        })));
+        }));
         assert_eq!(
             wide[..10],
             [0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff]
