@@ -154,9 +154,9 @@ export async function onlyByItsButtons(p) {
   assert.equal(await drawing(p).count(), 1);
   await board(p, { bootMode: "held-in-loader" }, true);
   await connect(p);
-  await alert(p).filter({ hasText: "RESET" }).waitFor();
   await p.page.getByText("Flashed and verified").waitFor();
-  assert.equal(await drawing(p).count(), 1, "RESET is drawn");
+  await p.page.getByText("Tap RESET, and leave BOOT alone", { exact: true }).waitFor();
+  await alert(p).filter({ hasText: "download mode" }).filter({ hasText: "Press RESET" }).waitFor();
   await board(p, {}, true);
   await succeeds(p, "buttons");
 }
