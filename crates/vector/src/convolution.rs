@@ -21,6 +21,15 @@ pub(crate) fn convolve<T: Number>(
     task: &Convolution<'_, T>,
     output: &mut [T],
 ) -> Option<()> {
+    let layer = layer(task, output)?;
+    layer.run(unit, &layer.whole())
+}
+
+/// The task if its arrays are as long as its shapes say and the unit can do it.
+pub(crate) fn layer<'t, T: Number>(
+    task: &'t Convolution<'_, T>,
+    output: &'t mut [T],
+) -> Option<Layer<'t>> {
     let element = match size_of::<T>() {
         1 => Element::I8,
         _ => Element::I16,
@@ -44,8 +53,7 @@ pub(crate) fn convolve<T: Number>(
         depthwise: task.depthwise,
         parts: None,
     }
-    .prepare(task.sums)?
-    .run(unit)
+    .prepare(task.sums)
 }
 
 /// The bytes of integers.
@@ -77,6 +85,10 @@ pub(crate) struct Layer<'a> {
     depthwise: bool,
     pub(crate) parts: Option<Parts>,
 }
+
+/// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
+/// its rows, and of its columns. Shares that have no element in common can be done at the same time.
+pub(crate) type Share = [Range<u32>; 3];
 
 /// How much is added before lanes are split.
 #[derive(Clone, Copy, Debug)]
@@ -204,15 +216,29 @@ impl<'a> Layer<'a> {
         !self.depthwise && self.window.dilation_w > 1 && self.window.kernel_w > 1
     }
 
+    /// All of the output.
+    pub(crate) fn whole(&self) -> Share {
+        let blocks = self.channels_out().div_ceil(self.lanes());
+        [0..blocks as u32, self.rows.clone(), 0..self.out.w]
+    }
+
+    /// Multiply-accumulates, padding included.
+    pub(crate) fn work(&self) -> u64 {
+        let pixels = u64::from(self.out.w) * self.rows.len() as u64;
+        // Tensors are below 2^32 bytes, and so are weights.
+        (pixels * u64::from(self.out.c)).saturating_mul(self.sum_products() as u64)
+    }
+
+    /// Does a share of it, or answers `None`.
     // By itself: what lies behind the record on the stack is far away, too far for some of LLVM's code.
     #[inline(never)]
-    fn run(&self, unit: &mut impl Unit) -> Option<()> {
+    pub(crate) fn run(&self, unit: &mut impl Unit, share: &Share) -> Option<()> {
         let mut record = Record::EMPTY;
-        self.runs(unit, &mut record)
+        self.runs(unit, share, &mut record)
     }
 
     #[inline(never)]
-    fn runs(&self, unit: &mut impl Unit, record: &mut Record) -> Option<()> {
+    fn runs(&self, unit: &mut impl Unit, share: &Share, record: &mut Record) -> Option<()> {
         let (pixel, window) = (self.pixel(), self.window);
         let y_step = self.channels_out() * self.width;
         let (part_vectors, part_pieces) = match self.parts {
@@ -253,7 +279,9 @@ impl<'a> Layer<'a> {
             one: 1,
             kept: 0,
         };
-        for first in (0..self.channels_out()).step_by(self.lanes()) {
+        let [blocks, ..] = share;
+        for block in blocks.clone() {
+            let first = block as usize * self.lanes();
             let weights = self.weights.get(first / self.lanes() * self.block()..)?;
             // SAFETY: any four bytes are a u32.
             let (_, words, _) = unsafe { weights.align_to::<u32>() };
@@ -269,22 +297,32 @@ impl<'a> Layer<'a> {
             run.one_split = record.one_split;
             run.kept = record.kept;
             run.lanes = self.channels(first).len() as u32;
-            self.block_runs(unit, &mut run, first, weights.as_ptr());
+            self.block_runs(unit, share, &mut run, first, weights.as_ptr());
         }
         Some(())
     }
 
     /// All pixels of the block of channels that begins at `first`.
-    fn block_runs(&self, unit: &mut impl Unit, run: &mut Run, first: usize, weights: *const u8) {
+    fn block_runs(
+        &self,
+        unit: &mut impl Unit,
+        share: &Share,
+        run: &mut Run,
+        first: usize,
+        weights: *const u8,
+    ) {
         let (pixel, window) = (self.pixel(), self.window);
         let y_step = self.channels_out() * self.width;
         let x_step = (usize::from(window.stride_w) * pixel) as i32;
         let x_row = (usize::from(window.stride_h) * self.shape.w as usize * pixel) as i32;
         let y_row = (self.out.w as usize * y_step) as i32;
-        let (first_row, end_row) = (self.rows.start as usize, self.rows.end as usize);
+        let first_row = self.rows.start as usize;
+        let [_, rows, columns] = share;
+        let [row, end_row] = [rows.start, rows.end].map(|row| row as usize);
+        let [column, end_column] = [columns.start, columns.end].map(|at| at as usize);
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
-        for rows in Segments::new(Line::rows(window), h, first_row, end_row) {
-            for columns in Segments::new(Line::columns(window), w, 0, self.out.w as usize) {
+        for rows in Segments::new(Line::rows(window), h, row, end_row) {
+            for columns in Segments::new(Line::columns(window), w, column, end_column) {
                 run.rows = rows.count as u32;
                 run.pixels = columns.count as u32;
                 (run.x_step, run.y_step) = (x_step, y_step as i32);

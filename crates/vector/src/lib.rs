@@ -69,6 +69,7 @@ mod pixels;
 mod proof;
 mod record;
 mod segments;
+mod two;
 mod unit;
 
 #[cfg(doc)]
@@ -80,6 +81,7 @@ pub use elements::{Combine, ElementUnit, Stretch};
 pub use model::Model;
 pub use pixels::{Column, Windowed};
 pub use proof::{Channel, prove};
+pub use two::{Cores, Job, LEAST, TwoVectors};
 pub use unit::{Kernel, LIST, Run, SCRATCH, SPLIT, Unit};
 
 /// An accelerator over a vector unit.

@@ -4,9 +4,10 @@
 mod task;
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use fixpoint_runtime::accelerator::{Accelerator, Convolution, Sums};
-use fixpoint_vector::{Model, Vector};
+use fixpoint_vector::{Cores, Job, Model, TwoVectors, Vector};
 use task::{Random, Task, draw};
 
 #[test]
@@ -80,4 +81,72 @@ fn parts_of_a_task_give_the_bits_of_the_whole() {
         );
     }
     assert!(parts > 200, "{parts}");
+}
+
+/// Two threads, or the second job given up once and done again.
+struct Threads {
+    two: bool,
+    gives_up: bool,
+    shared: usize,
+}
+
+impl Cores for Threads {
+    fn are_two(&self) -> bool {
+        self.two
+    }
+
+    fn both(&mut self, first: Job<'_>, second: Job<'_>) {
+        self.shared += 1;
+        thread::scope(|scope| {
+            scope.spawn(&mut *second);
+            first();
+        });
+        if self.gives_up {
+            second();
+        }
+    }
+}
+
+fn cores(two: bool, gives_up: bool) -> TwoVectors<Threads, Model> {
+    TwoVectors {
+        cores: Threads {
+            two,
+            gives_up,
+            shared: 0,
+        },
+        unit: Model,
+        least: 0,
+    }
+}
+
+#[test]
+fn two_cores_have_the_portable_bits() {
+    let mut random = Random(3);
+    let (mut pair, mut twice) = (cores(true, false), cores(true, true));
+    let mut alone = cores(false, false);
+    for round in 0..400 {
+        for cores in [&mut pair, &mut twice, &mut alone] {
+            let drawn = draw(&mut random, round, true);
+            let task = Task::<i8>::new(&mut random, &drawn);
+            let mut output = task.blank();
+            // What the unit doesn't take, it takes in no part either.
+            let taken = Vector(Model).convolve_i8(&task.task(), task.blank().get_mut());
+            let done = cores.convolve_i8(&task.task(), output.get_mut());
+            assert_eq!(done, taken, "{}", task.name);
+            if done {
+                assert_eq!(output.get(), task.expected().get(), "{}", task.name);
+            }
+            let drawn = draw(&mut random, round, false);
+            let task = Task::<i16>::new(&mut random, &drawn);
+            let mut output = task.blank();
+            assert!(cores.convolve_i16(&task.task(), output.get_mut()));
+            assert_eq!(output.get(), task.expected().get(), "{}", task.name);
+        }
+    }
+    let shared = [pair, twice, alone].map(|cores| cores.cores.shared);
+    println!("{shared:?} of 800 tasks were shared");
+    assert!(
+        shared[0] > 400 && shared[1] > 400 && shared[2] == 0,
+        "{shared:?}"
+    );
 }

@@ -1,0 +1,157 @@
+//! A layer shared by two cores with a unit each.
+//!
+//! It is cut into two shares of the output: blocks of channels, so that each core needs half of the
+//! weights, or rows, or columns. A share has the bits that it has in the whole, whoever does it.
+
+use fixpoint_kernels::Element as Number;
+use fixpoint_runtime::accelerator::{Accelerator, Combination, Convolution, Pooling};
+
+use crate::convolution::{Layer, Share, layer};
+use crate::unit::Unit;
+use crate::{ElementUnit, Vector};
+
+/// Two cores at one memory.
+pub trait Cores {
+    /// Whether there are two, as far as is known.
+    fn are_two(&self) -> bool;
+
+    /// Does both jobs, in any order or at the same time. `second` may be done again from its start
+    /// if it was begun elsewhere and not ended: that must be as good as once.
+    fn both(&mut self, first: Job<'_>, second: Job<'_>);
+}
+
+/// What a core is given to do.
+pub type Job<'j> = &'j mut (dyn FnMut() + Send);
+
+/// An accelerator over two cores' vector units. `U` is either's.
+#[derive(Clone, Copy, Debug)]
+pub struct TwoVectors<C, U> {
+    pub cores: C,
+    pub unit: U,
+    /// Multiply-accumulates from which on a layer is shared: [`LEAST`] on the chip.
+    pub least: u64,
+}
+
+/// Multiply-accumulates from which on a layer is shared. What both cores do each, and waiting for the
+/// other, takes about 2,400 cycles beside half of the layer's time (`cargo xtask bench device`: half of
+/// what one core takes, and what two take); the unit does two to four multiply-accumulates in a cycle.
+pub const LEAST: u64 = 16_000;
+
+/// A layer that two cores do shares of.
+struct Shared<'l>(&'l Layer<'l>);
+// SAFETY: a layer is only read, but for its output, of which each share is written by one core only:
+// shares of `halves` have no element in common, and a unit stores the elements of its share and no other.
+unsafe impl Sync for Shared<'_> {}
+
+impl Shared<'_> {
+    // By itself: the compiler for the chip gives up on frames that are too large.
+    #[inline(never)]
+    fn done(&self, unit: &mut impl Unit, share: &Share) -> bool {
+        self.0.run(unit, share).is_some()
+    }
+}
+
+impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
+    fn convolve<T: Number>(&mut self, task: &Convolution<'_, T>, output: &mut [T]) -> bool {
+        layer(task, output).is_some_and(|layer| self.run(&layer))
+    }
+
+    #[inline(never)]
+    fn run(&mut self, layer: &Layer<'_>) -> bool {
+        let (mut unit, mut other) = (self.unit, self.unit);
+        let shared = Shared(layer);
+        let worth = self.cores.are_two() && layer.work() >= self.least;
+        let Some((first, second)) = halves(layer.whole()).filter(|_| worth) else {
+            return shared.done(&mut unit, &layer.whole());
+        };
+        let (mut first_done, mut second_done) = (false, false);
+        let shared = &shared;
+        self.cores.both(
+            &mut || first_done = shared.done(&mut unit, &first),
+            &mut || second_done = shared.done(&mut other, &second),
+        );
+        first_done && second_done
+    }
+}
+
+/// What isn't a convolution takes too little time to be shared.
+impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C, U> {
+    fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
+        self.convolve(task, output)
+    }
+
+    fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
+        self.convolve(task, output)
+    }
+
+    fn combine_i8(&mut self, task: &Combination<'_, i8>, output: &mut [i8]) -> bool {
+        Vector(self.unit).combine_i8(task, output)
+    }
+
+    fn combine_i16(&mut self, task: &Combination<'_, i16>, output: &mut [i16]) -> bool {
+        Vector(self.unit).combine_i16(task, output)
+    }
+
+    fn max_pool_i8(&mut self, task: &Pooling<'_, i8>, output: &mut [i8]) -> bool {
+        Vector(self.unit).max_pool_i8(task, output)
+    }
+
+    fn max_pool_i16(&mut self, task: &Pooling<'_, i16>, output: &mut [i16]) -> bool {
+        Vector(self.unit).max_pool_i16(task, output)
+    }
+
+    fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
+        Vector(self.unit).lookup_i8(input, table, output)
+    }
+
+    fn lookup_i16(
+        &mut self,
+        input: Option<&[i16]>,
+        table: &[i16],
+        step_bits: u32,
+        output: &mut [i16],
+    ) -> bool {
+        Vector(self.unit).lookup_i16(input, table, step_bits, output)
+    }
+
+    fn sum_pixels_i8(
+        &mut self,
+        input: &[i8],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        Vector(self.unit).sum_pixels_i8(input, channels, first, sums)
+    }
+
+    fn sum_pixels_i16(
+        &mut self,
+        input: &[i16],
+        channels: usize,
+        first: usize,
+        sums: &mut [i32],
+    ) -> bool {
+        Vector(self.unit).sum_pixels_i16(input, channels, first, sums)
+    }
+}
+
+/// The share in two, as evenly as it goes. Blocks rather than rows or columns where they are about as
+/// good: what is prepared for a block is then prepared once.
+fn halves(share: Share) -> Option<(Share, Share)> {
+    let (mut best, mut axis) = (100, None);
+    for (at, range) in share.iter().enumerate() {
+        let count = range.end.saturating_sub(range.start).min(1000);
+        if count > 1 {
+            // Percent of the larger half.
+            let larger = 100 * count.div_ceil(2) / count + if at > 0 { 4 } else { 0 };
+            if larger < best {
+                (best, axis) = (larger, Some(at));
+            }
+        }
+    }
+    let (mut first, mut second) = (share.clone(), share);
+    let (first_range, second_range) = (first.get_mut(axis?)?, second.get_mut(axis?)?);
+    let middle = first_range.start + (first_range.end - first_range.start) / 2;
+    (first_range.end, second_range.start) = (middle, middle);
+    Some((first, second))
+}
