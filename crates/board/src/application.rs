@@ -3,8 +3,8 @@
 use fixpoint_emulator::s3::{Machine, Options, Outcome, Reset};
 use fixpoint_emulator::{Counts, boot};
 
-use crate::Personality;
 use crate::nor::Nor;
+use crate::{Fault, Personality};
 
 /// Instructions at a stretch: a fraction of a second where this is run.
 const STRETCH: u64 = 4_000_000;
@@ -29,10 +29,12 @@ impl Application {
     pub(crate) fn start(
         nor: &Nor,
         application: &boot::Application,
-        personality: Personality,
+        board: &crate::Options,
     ) -> Result<Self, String> {
+        let personality = board.personality;
         let options = Options {
             usb_host: personality == Personality::UsbSerialJtag,
+            core_1_broken: board.faults.contains(&Fault::SecondCoreDead),
             ..Options::default()
         };
         let machine = Machine::new(nor.bytes(), application, options);
@@ -54,8 +56,8 @@ impl Application {
         self.machine.executed()
     }
 
-    pub(crate) fn take_counts(&mut self) -> Counts {
-        self.machine.take_counts(0)
+    pub(crate) fn take_counts(&mut self) -> [Counts; 2] {
+        [0, 1].map(|core| self.machine.take_counts(core))
     }
 
     pub(crate) fn on_byte(&mut self, byte: u8) {

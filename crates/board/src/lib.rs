@@ -91,6 +91,8 @@ pub enum Fault {
     Mute,
     /// What is loaded into RAM hangs instead of greeting.
     StubDoesNotStart,
+    /// Core 1 never starts.
+    SecondCoreDead,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -441,8 +443,7 @@ impl VirtualBoard {
             };
             self.chip = match boot::boot(self.nor.bytes(), reset, &mut log) {
                 Boot::Application(image) => {
-                    let personality = self.options.personality;
-                    match Application::start(&self.nor, &image, personality) {
+                    match Application::start(&self.nor, &image, &self.options) {
                         Ok(application) => Chip::Application(Box::new(application)),
                         Err(reason) => {
                             log.push_str(&reason);
@@ -483,8 +484,8 @@ impl VirtualBoard {
         }
     }
 
-    /// What core 0 has executed since this was last called, while an application runs.
-    pub fn take_counts(&mut self) -> Option<Counts> {
+    /// What core 0 and core 1 have executed since this was last called, while an application runs.
+    pub fn take_counts(&mut self) -> Option<[Counts; 2]> {
         match &mut self.chip {
             Chip::Application(application) => Some(application.take_counts()),
             _ => None,

@@ -213,16 +213,25 @@ impl Line {
         if !args.counts && args.elf.is_none() {
             return Ok(());
         }
-        let Some(counts) = self.board.take_counts() else {
-            return Ok(());
-        };
-        eprint!("{}", report::classes(&counts, self.busy));
-        if let Some(path) = &args.elf {
-            let file = files::read(path)?;
-            let functions = report::functions(&counts, &file);
-            let functions =
-                functions.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-            eprint!("{functions}");
+        let cores = self.board.take_counts().unwrap_or_default();
+        let all: u64 = cores.iter().map(|counts| counts.total.instructions).sum();
+        let seconds = self.busy.as_secs_f64();
+        if seconds > 0.0 {
+            let speed = all as f64 / seconds / 1e6;
+            eprintln!("\nemulated at {speed:.0} million instructions a second");
+        }
+        for (core, counts) in cores.iter().enumerate() {
+            if counts.total.instructions == 0 {
+                continue;
+            }
+            eprint!("{}", report::classes(core, counts));
+            if let Some(path) = &args.elf {
+                let file = files::read(path)?;
+                let functions = report::functions(counts, &file);
+                let functions = functions
+                    .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+                eprint!("{functions}");
+            }
         }
         Ok(())
     }

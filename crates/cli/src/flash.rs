@@ -216,8 +216,13 @@ pub(crate) fn describe(board: &Board) -> String {
     } else {
         ""
     };
+    let cores = match board.cores {
+        0 => String::new(),
+        1 => ", one core only".to_owned(),
+        cores => format!(", {cores} cores"),
+    };
     let mut text = format!(
-        "{} at {} MHz, firmware {}{place}",
+        "{} at {} MHz{cores}, firmware {}{place}",
         board.chip_name(),
         board.cpu_hz / 1_000_000,
         board.firmware

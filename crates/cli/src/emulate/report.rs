@@ -1,7 +1,6 @@
 //! What was executed, as text.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use fixpoint_board::{Class, Counts, Elf, NotElf};
 
@@ -10,21 +9,15 @@ const CPU_MHZ: f64 = 240.0;
 /// Functions that are listed.
 const MOST: usize = 40;
 
-/// Instructions of every class, and the sums.
-pub(super) fn classes(counts: &Counts, busy: Duration) -> String {
+/// Instructions of every class on one core, and the sums.
+pub(super) fn classes(core: usize, counts: &Counts) -> String {
     let total = counts.total;
     let mut text = format!(
-        "\n{} instructions, about {} cycles ({:.2} ms at {CPU_MHZ} MHz)",
+        "\ncore {core}: {} instructions, about {} cycles ({:.2} ms at {CPU_MHZ} MHz)\n",
         total.instructions,
         total.cycles,
         total.cycles as f64 / CPU_MHZ / 1e3
     );
-    let seconds = busy.as_secs_f64();
-    if seconds > 0.0 {
-        let speed = total.instructions as f64 / seconds / 1e6;
-        let _ = write!(text, ", emulated at {speed:.0} million a second");
-    }
-    text.push('\n');
     for class in Class::ALL {
         let count = counts.class(class);
         if count > 0 {
