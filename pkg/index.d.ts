@@ -480,6 +480,8 @@ export interface BoardInfo {
   runtimeId: number;
   /** Bytes of the place for a second model that the board can write itself; 0 when it can't. */
   modelRoom: number;
+  /** CPU cores that run the model; 0 when unknown. */
+  cores: number;
   model: {
     id: number;
     name: string;

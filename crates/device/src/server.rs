@@ -34,6 +34,8 @@ pub struct Board {
     pub flash_bytes: u32,
     /// First four bytes of the SHA-256 at the end of the runtime's image; 0 when unknown.
     pub runtime_id: u32,
+    /// Cores that run the model; 0 when unknown.
+    pub cores: u8,
 }
 
 /// Why there is no model to run.
@@ -304,6 +306,7 @@ impl<'a, C: Clock> Station<'a, C> {
             info.layers = short(model.layers().len());
         }
         info.runtime_id = self.board.runtime_id;
+        info.cores = u32::from(self.board.cores);
         info.model_room = self.store.as_deref().map_or(0, store::room);
         if let Some(problem) = &self.problem {
             info.problem = Some(problem.code);

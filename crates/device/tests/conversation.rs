@@ -31,6 +31,7 @@ fn board() -> Board {
         cpu_hz: 240_000_000,
         flash_bytes: 4 << 20,
         runtime_id: 0,
+        cores: 2,
     }
 }
 
@@ -594,4 +595,5 @@ fn replies_are_readable() {
     };
     assert_eq!((info.inputs, info.outputs, info.layers), (2, 2, 2));
     assert_eq!(info.cpu_hz, 240_000_000);
+    assert_eq!(info.cores, 2);
 }

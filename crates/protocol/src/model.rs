@@ -40,7 +40,7 @@ impl core::fmt::Display for Version {
 /// | 38..40 | `layers` u16 | |
 /// | 40..44 | `frames_dropped` u32 | |
 /// | 44.. | `model_name`, `problem_text` | each: length u8, UTF-8 |
-/// | then | `runtime_id` u32, `model_room` u32 | absent from old firmware: 0 |
+/// | then | `runtime_id` u32, `model_room` u32, `cores` u32 | absent from old firmware: 0 |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info<'a> {
     /// Version of the protocol the firmware speaks.
@@ -81,6 +81,8 @@ pub struct Info<'a> {
     pub runtime_id: u32,
     /// Bytes of the place for a second model that the board can write itself; 0 when it can't.
     pub model_room: u32,
+    /// CPU cores that run the model; 0 when unknown.
+    pub cores: u32,
 }
 
 impl<'a> Info<'a> {
@@ -112,6 +114,7 @@ impl<'a> Info<'a> {
             problem_text: fields.text()?,
             runtime_id: fields.appended_u32(),
             model_room: fields.appended_u32(),
+            cores: fields.appended_u32(),
         })
     }
 
@@ -143,6 +146,7 @@ impl<'a> Info<'a> {
         frame.text(self.problem_text);
         frame.u32(self.runtime_id);
         frame.u32(self.model_room);
+        frame.u32(self.cores);
     }
 }
 

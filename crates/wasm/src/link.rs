@@ -147,6 +147,7 @@ struct Board {
     arena_available: u32,
     runtime_id: u32,
     model_room: u32,
+    cores: u32,
     model: Option<Model>,
     /// Why there is no model.
     problem: Option<String>,
@@ -221,6 +222,7 @@ fn board_of(board: host::Board) -> Board {
         arena_available: board.arena_available,
         runtime_id: board.runtime_id,
         model_room: board.model_room,
+        cores: board.cores,
         model,
         problem,
     }

@@ -26,6 +26,8 @@ pub struct Board {
     pub runtime_id: u32,
     /// Bytes of the place for a second model that the board can write itself; 0 when it can't.
     pub model_room: u32,
+    /// CPU cores that run the model; 0 when unknown.
+    pub cores: u32,
     /// The model it runs, or why there is none.
     pub model: Result<Model, Problem>,
 }

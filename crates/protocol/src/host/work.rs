@@ -454,6 +454,7 @@ fn board(info: &Info<'_>) -> Board {
         frames_dropped: info.frames_dropped,
         runtime_id: info.runtime_id,
         model_room: info.model_room,
+        cores: info.cores,
         model: match Problem::of(info) {
             Some(problem) => Err(problem),
             None => Ok(Model {
