@@ -36,13 +36,18 @@ _vectors:
     // Behind its literals, so in a section of its own.
     .section .text.iram.exception_entry,"ax"
     .literal .Lpanic_stack, _panic_stack_top
+    .literal .Lsecond_stack, _second_stack_top
     .literal .Lreport, exception_report
     .p2align 2
 exception_entry:
     mov     a7, a0
     mov     a6, a1
     l32r    a1, .Lpanic_stack
-    rsr     a3, exccause
+    // Core 1 ends its stack: both may be here at once, and it doesn't return.
+    rsr     a3, prid
+    bbci    a3, 13, 1f
+    l32r    a1, .Lsecond_stack
+1:  rsr     a3, exccause
     rsr     a4, epc1
     rsr     a5, excvaddr
     // EXCM clear again, so that a fault inside the report is one more exception and not a double.
@@ -52,4 +57,4 @@ exception_entry:
     movi    a0, 0
     l32r    a8, .Lreport
     callx0  a8
-1:  j       1b
+2:  j       2b

@@ -65,8 +65,16 @@ impl Bench {
     /// # Errors
     /// When flashing fails.
     pub fn flashed(plan: plan::FlashPlan) -> Result<Self, Box<dyn Error>> {
+        Self::flashed_on(Options::default(), plan)
+    }
+
+    /// The same with a board of a certain kind.
+    ///
+    /// # Errors
+    /// When flashing fails.
+    pub fn flashed_on(board: Options, plan: plan::FlashPlan) -> Result<Self, Box<dyn Error>> {
         let mut bench = Self {
-            board: VirtualBoard::new(None, Options::default()),
+            board: VirtualBoard::new(None, board),
             client: LinkClient::default(),
             now_ms: 0,
             console: String::new(),
@@ -145,8 +153,14 @@ impl Bench {
         }
     }
 
-    /// What was executed since this was last called.
-    pub fn take_counts(&mut self) -> Counts {
+    /// What core 0 and core 1 have executed since this was last called.
+    pub fn take_counts(&mut self) -> [Counts; 2] {
         self.board.take_counts().unwrap_or_default()
+    }
+
+    /// Instructions of both.
+    pub fn take_instructions(&mut self) -> u64 {
+        let counts = self.take_counts();
+        counts.iter().map(|core| core.total.instructions).sum()
     }
 }

@@ -68,7 +68,7 @@ fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
         Err(problem) => panic!("{name}: {problem}"),
     };
     assert_eq!(model.id, simulator.id(), "{name}");
-    bench.take_counts();
+    bench.take_instructions();
     for (i, expected) in expected.iter().enumerate() {
         let input = simulator
             .input_bytes(0, samples.get(i)[0])
@@ -83,7 +83,7 @@ fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
             assert_eq!(&found, expected, "{name}, sample {i}");
         }
     }
-    let each = bench.take_counts().total.instructions / expected.len() as u64;
+    let each = bench.take_instructions() / expected.len() as u64;
     note(&format!(
         "{name}: equal on {} samples, {:.1} M instructions each",
         expected.len(),

@@ -150,11 +150,20 @@ fn selftest() -> Result<()> {
         false,
     )?;
     on_selftest("firmware: budgets of layers", "budgets", &elf, false)?;
-    on_selftest("firmware: budgets of networks", "networks", &elf, false).map(|_| ())
+    on_selftest("firmware: budgets of networks", "networks", &elf, false)?;
+    on_two_cores().map(|_| ())
 }
 
-/// `cargo xtask bench device`: prints what layers and networks cost on the chip; with `every_layer`,
-/// every layer of the networks.
+/// Runs the image for the chip on one core and on two; where the output is.
+fn on_two_cores() -> Result<PathBuf> {
+    let images = build()?;
+    let mut test = test_of("second_core");
+    test.env("FIRMWARE", images);
+    logged("firmware: the image on one core and on two", &mut test)
+}
+
+/// `cargo xtask bench device`: prints what layers and networks cost on the chip, with `every_layer` every
+/// layer of the networks, and what a second core saves.
 ///
 /// # Errors
 /// When the firmware can't be built or something is over its budget.
@@ -163,7 +172,10 @@ pub(crate) fn bench(every_layer: bool) -> Result<()> {
     let layers = on_selftest("firmware: measure layers", "budgets", &elf, false)?;
     print_table(&layers, "layer ")?;
     let networks = on_selftest("firmware: measure networks", "networks", &elf, every_layer)?;
-    print_table(&networks, "network ")
+    print_table(&networks, "network ")?;
+    let both = on_two_cores()?;
+    print_table(&both, "layer on two cores")?;
+    print_table(&both, "network on two cores")
 }
 
 /// Prints a log from the line that begins with `start` to the end of the test that wrote it.
@@ -178,15 +190,30 @@ fn print_table(log: &Path, start: &str) -> Result<()> {
 
 /// Runs one test of the workspace on the selftest's ELF; where its output is.
 fn on_selftest(title: &str, name: &str, elf: &Path, every_layer: bool) -> Result<PathBuf> {
-    let mut test: Command = run::cargo();
-    // All of the workspace, for the reason that `run::program` gives; one test has that name.
-    test.args(["test", "--workspace", "--test", name])
-        .args(["--", "--nocapture"])
-        .env("FIXPOINT_SELFTEST", elf);
+    let mut test = test_of(name);
+    test.env("FIXPOINT_SELFTEST", elf);
     if every_layer {
         test.env("FIXPOINT_LAYERS", "1");
     }
+    logged(title, &mut test)
+}
+
+/// One test of the workspace.
+fn test_of(name: &str) -> Command {
+    let mut test: Command = run::cargo();
+    // All of the workspace, for the reason that `run::program` gives; one test has that name. One after
+    // another, as they print tables.
+    test.args(["test", "--workspace", "--test", name]).args([
+        "--",
+        "--nocapture",
+        "--test-threads",
+        "1",
+    ]);
+    test
+}
+
+fn logged(title: &str, test: &mut Command) -> Result<PathBuf> {
     let limit = Duration::from_secs(30 * 60);
-    run::logged_within(title, Some(limit), &mut test)?;
+    run::logged_within(title, Some(limit), test)?;
     Ok(run::log_of(title))
 }

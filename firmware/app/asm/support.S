@@ -107,7 +107,7 @@ map_flash:
     // Write enable, then `command` (erase or program) with 24 bits of address and up to 64 bytes of
     // data, then the flash's status until it is idle: 0, or 1 when it still works after about two seconds.
     // In internal RAM and without touching data in flash, which can't be read meanwhile: no interrupt is
-    // ever taken here and the other core is off, so nothing else fetches from it. Through SPI1 in
+    // ever taken here and the other core waits in internal RAM, so nothing else fetches from it. Through SPI1 in
     // single-line mode (CTRL holds WP high and nothing else, as ESP-IDF's bootloader does for its commands);
     // addresses are right-aligned. Offsets are those of the SPI_MEM registers in ESP-IDF's
     // `soc/spi_mem_reg.h`.

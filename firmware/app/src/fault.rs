@@ -10,8 +10,8 @@ use crate::soc;
 
 /// Whether a report is under way: a fault in the report itself must not start another.
 struct Reporting(UnsafeCell<bool>);
-// SAFETY: one core runs, interrupts are off; only the exception vectors can come in between, and
-// they end here.
+// SAFETY: interrupts are off; only the exception vectors can come in between, and they end here. If
+// both cores have something to report at once, texts get mixed up, and the chip restarts.
 unsafe impl Sync for Reporting {}
 static REPORTING: Reporting = Reporting(UnsafeCell::new(false));
 
@@ -75,20 +75,29 @@ fn cause_name(cause: u32) -> &'static str {
 
 const CANARY: u32 = 0xF1B0_57AC;
 
-// SAFETY: the linker script defines it, the lowest word of the stack.
+// SAFETY: the linker script defines them, the lowest words of both cores' stacks.
 unsafe extern "C" {
     static mut _stack_bottom: u32;
+    static mut _second_stack_bottom: u32;
 }
 
-/// Marks the end of the stack.
-pub(crate) fn guard_stack() {
-    // SAFETY: a word of the stack region nothing else uses unless the stack overflows.
-    unsafe { (&raw mut _stack_bottom).write_volatile(CANARY) }
+/// Marks the ends of the stacks.
+pub(crate) fn guard_stacks() {
+    // SAFETY: words of the stack regions nothing else uses unless a stack overflows.
+    unsafe {
+        (&raw mut _stack_bottom).write_volatile(CANARY);
+        (&raw mut _second_stack_bottom).write_volatile(CANARY);
+    }
 }
 
-/// Panics when the stack has grown to its end.
-pub(crate) fn check_stack() {
+/// Panics when a stack has grown to its end.
+pub(crate) fn check_stacks() {
     // SAFETY: as above.
-    let word = unsafe { (&raw const _stack_bottom).read_volatile() };
-    assert!(word == CANARY, "the stack has overflowed");
+    let words = unsafe {
+        [
+            (&raw const _stack_bottom).read_volatile(),
+            (&raw const _second_stack_bottom).read_volatile(),
+        ]
+    };
+    assert!(words == [CANARY; 2], "a stack has overflowed");
 }

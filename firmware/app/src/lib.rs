@@ -1,7 +1,7 @@
 //! The runtime on the ESP32-S3: brings the chip up, finds the model in flash, and answers the host.
 //!
-//! Started by ESP-IDF's second-stage bootloader, without ESP-IDF behind it: one core, no
-//! interrupts, no heap. Nothing is ever written to flash but the model slot that does not run.
+//! Started by ESP-IDF's second-stage bootloader, without ESP-IDF behind it: no interrupts, no heap;
+//! core 0 does everything but what it hands to core 1. Nothing is ever written to flash but the model slot that does not run.
 #![no_std]
 
 mod console;
@@ -9,6 +9,7 @@ mod descriptor;
 mod fault;
 mod flash;
 mod regs;
+mod second;
 mod soc;
 
 use core::fmt::Write;
@@ -16,8 +17,10 @@ use core::fmt::Write;
 use fixpoint_device::{Board, LINES, Server, Version};
 use fixpoint_runtime::Block16;
 use fixpoint_unit::Pie;
+use fixpoint_vector::{Cores, LEAST, TwoVectors};
 
 use console::{Console, Line, LineSink};
+use second::Second;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -33,6 +36,7 @@ const BOARD: Board = Board {
     cpu_hz: soc::CPU_HZ,
     flash_bytes: 0,
     runtime_id: 0,
+    cores: 0,
 };
 
 const _: () = assert!(Line::ALL.len() == LINES);
@@ -63,28 +67,38 @@ unsafe fn arena() -> &'static mut [Block16] {
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
     soc::stop_watchdogs();
-    fault::guard_stack();
+    fault::guard_stacks();
     soc::keep_baud_rate();
     soc::full_speed();
+    let cores = Second::start();
 
     let mut console = Console::new();
     // SAFETY: the only call.
     let arena = unsafe { arena() };
+    let board = Board {
+        cores: 1 + u8::from(cores.are_two()),
+        ..BOARD
+    };
     let _ = writeln!(
         console,
-        "\nFixpoint runtime {VERSION}, arena {} bytes",
-        size_of_val(arena)
+        "\nFixpoint runtime {VERSION}, arena {} bytes, {} cores",
+        size_of_val(arena),
+        board.cores
     );
     let mut models = flash::find_models();
     let board = Board {
         runtime_id: flash::runtime_id(),
-        ..BOARD
+        ..board
     };
     let mut server = Server::new(board, models.image, arena, regs::cycles);
     if let Some(spare) = &mut models.spare {
         server = server.with_store(spare);
     }
-    let mut accelerator = Pie::accelerator();
+    let mut accelerator = TwoVectors {
+        cores,
+        unit: Pie::on(),
+        least: LEAST,
+    };
     server.accelerate(&mut accelerator);
     let _ = match (server.model(), server.problem()) {
         (Some(model), None) => writeln!(console, "Fixpoint: model {:08x} ready", model.id()),
@@ -103,7 +117,7 @@ extern "C" fn main() -> ! {
             };
             server.on_line(index, bytes, &mut sink);
             console.flush();
-            fault::check_stack();
+            fault::check_stacks();
             if server.wants_restart() {
                 // What was sent last is still on its way through FIFO and cable.
                 soc::wait(50);

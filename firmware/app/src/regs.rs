@@ -52,6 +52,7 @@ pub(crate) const RTC_WDT_CONFIG0: Reg = Reg(0x6000_8098);
 pub(crate) const RTC_WDT_WPROTECT: Reg = Reg(0x6000_80B0);
 pub(crate) const RTC_SWD_CONF: Reg = Reg(0x6000_80B4);
 pub(crate) const RTC_SWD_WPROTECT: Reg = Reg(0x6000_80B8);
+pub(crate) const RTC_SW_CPU_STALL: Reg = Reg(0x6000_80BC);
 
 // [Timer Group]
 pub(crate) const TIMG0_WDT_CONFIG0: Reg = Reg(0x6001_F048);
@@ -60,8 +61,14 @@ pub(crate) const TIMG1_WDT_CONFIG0: Reg = Reg(0x6002_0048);
 pub(crate) const TIMG1_WDT_WPROTECT: Reg = Reg(0x6002_0064);
 
 // [System Registers], clock tree in [Reset and Clock]
+pub(crate) const SYSTEM_CORE_1_CONTROL_0: Reg = Reg(0x600C_0000);
+pub(crate) const SYSTEM_CORE_1_CONTROL_1: Reg = Reg(0x600C_0004);
 pub(crate) const SYSTEM_CPU_PER_CONF: Reg = Reg(0x600C_0010);
 pub(crate) const SYSTEM_SYSCLK_CONF: Reg = Reg(0x600C_0060);
+
+// [External Memory], which cores have a bus to the data cache and to the instruction cache.
+pub(crate) const DCACHE_CTRL1: Reg = Reg(0x600C_4004);
+pub(crate) const ICACHE_CTRL1: Reg = Reg(0x600C_4064);
 
 // [External Memory], the flash MMU: page number of the first 64 KiB of the data window.
 pub(crate) const MMU_ENTRY_0: Reg = Reg(0x600C_5000);

@@ -33,9 +33,14 @@ pub struct Pie(());
 impl Pie {
     /// The accelerator over it. For a core that has such a unit.
     pub fn accelerator() -> Vector<Self> {
+        Vector(Self::on())
+    }
+
+    /// Switches it on, for a core that has such a unit.
+    pub fn on() -> Self {
         // SAFETY: lets this core execute vector instructions, nothing else.
         unsafe { fixpoint_unit_on() };
-        Vector(Self(()))
+        Self(())
     }
 }
 

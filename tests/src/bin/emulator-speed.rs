@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let mut bench = Bench::flashed(firmware.plan(&made.image)?)?;
             bench.connect()?;
             let samples = network.evaluation();
-            bench.take_counts();
+            bench.take_instructions();
             let mut best = f64::INFINITY;
             let mut instructions = 0;
             // The fastest of some, by the time on a processor where the system tells it: others work on
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     (Some(before), Some(after)) => after - before,
                     _ => wall,
                 };
-                let counted = bench.take_counts().total.instructions;
+                let counted = bench.take_instructions();
                 if seconds / (counted as f64) < best {
                     best = seconds / counted as f64;
                     instructions = counted;

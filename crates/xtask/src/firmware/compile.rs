@@ -69,7 +69,7 @@ const LIBRARY_CALLS: &[&str] = &[
 
 /// Special registers and instructions of the start-up assembly, beyond the target's features.
 const ASSEMBLY_FEATURES: &str = "+coprocessor,+exception,+interrupt,+highpriinterrupts,\
-    +rvector,+timers3,+windowed";
+    +prid,+rvector,+timers3,+windowed";
 
 fn folder() -> PathBuf {
     paths::root().join("firmware")

@@ -1,0 +1,286 @@
+//! The image for the chip on one core and on two: the host's bits both times, and the time it takes.
+//!
+//! `cargo xtask bench device` prints the table; without the Xtensa build this is skipped.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::env;
+
+use fixpoint_board::{Fault, Options};
+use fixpoint_protocol::host::Inference;
+use fixpoint_quant::image::{
+    Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
+};
+use fixpoint_quant::{Bits, Request, Simulator, quantize};
+use fixpoint_runtime::{AlignedBytes, Block16, Model, run};
+use fixpoint_tests::models;
+use fixpoint_tests::random::Random;
+use fixpoint_tests::virtual_board::{Bench, Firmware};
+
+const HZ: f64 = 240e6;
+
+/// One layer behind a ReLU.
+struct Shape {
+    name: &'static str,
+    element: Element,
+    /// Channels, rows, columns.
+    input: [usize; 3],
+    outputs: usize,
+    window: Window,
+    depthwise: bool,
+    /// How much faster two cores are to be at least.
+    at_least: f64,
+}
+
+fn shapes() -> Vec<Shape> {
+    use Element::{I8, I16};
+    let square = |kernel, stride| Window::new(kernel, kernel).stride(stride, stride);
+    let shape = |name, element, input, outputs, window, at_least| Shape {
+        name,
+        element,
+        input,
+        outputs,
+        window,
+        depthwise: false,
+        at_least,
+    };
+    let padded = square(3, 1).pads(1, 1, 1, 1);
+    vec![
+        shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1), 1.8),
+        shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1), 1.8),
+        shape("conv 1x1", I16, [64, 20, 20], 64, square(1, 1), 1.8),
+        shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2), 1.8),
+        shape("conv 3x3 padded", I16, [32, 12, 12], 32, padded, 1.8),
+        Shape {
+            depthwise: true,
+            ..shape("depthwise 3x3", I8, [32, 50, 50], 32, square(3, 1), 1.8)
+        },
+        Shape {
+            depthwise: true,
+            ..shape("depthwise 3x3 padded", I8, [64, 24, 24], 64, padded, 1.8)
+        },
+        shape("fully connected", I16, [784, 1, 1], 100, square(1, 1), 1.6),
+        // Too little to be worth handing over.
+        shape("conv 1x1", I8, [16, 5, 5], 16, square(1, 1), 0.9),
+    ]
+}
+
+impl Shape {
+    /// The image, and its input as stored.
+    fn build(&self, random: &mut Random) -> (Vec<u8>, Vec<u8>) {
+        let [c, h, w] = self.input;
+        let (out_h, out_w) = self
+            .window
+            .output(h as u32, w as u32)
+            .expect("a window that fits");
+        let taps = usize::from(self.window.kernel_h) * usize::from(self.window.kernel_w);
+        let each = taps * if self.depthwise { 1 } else { c };
+        let bits = if self.element == Element::I8 { 8 } else { 16 };
+        let high = (1i64 << (bits - 1)) - 1;
+        // So small that sums of 8-bit products are proved to fit the vector unit's lanes.
+        let most = if bits == 8 {
+            (2000 / each).clamp(1, 127) as i64
+        } else {
+            high
+        };
+        let shift = (bits - 2) as i32;
+        let linear = Linear {
+            weights: (0..self.outputs * each)
+                .map(|_| random.between(-most, most) as i16)
+                .collect(),
+            bias: (0..self.outputs)
+                .map(|_| random.between(-1 << shift, 1 << shift))
+                .collect(),
+            shifts: Shifts::PerTensor(shift),
+            activation: Activation::None,
+            accumulator: None,
+        };
+        let tensor = |name: &str, dims: [usize; 3]| TensorDef {
+            name: name.to_owned(),
+            dims: vec![1, dims[0], dims[1], dims[2]],
+            storage: Storage::ChannelsLast,
+            element: self.element,
+            exponent: 0,
+        };
+        let mut builder = ImageBuilder::new("shape", Arithmetic::Fixpoint);
+        let x = builder.input(tensor("x", self.input));
+        let relu = Op::Requantize {
+            activation: Activation::Relu,
+        };
+        let x = builder.op("relu", relu, &[x], tensor("r", self.input));
+        let window = self.window;
+        let op = match self.depthwise {
+            true => Op::DepthwiseConv2d { linear, window },
+            false => Op::Conv2d {
+                linear,
+                window,
+                groups: 1,
+            },
+        };
+        let dims = [self.outputs, out_h as usize, out_w as usize];
+        let y = builder.op("layer", op, &[x], tensor("y", dims));
+        builder.output(y);
+        let image = builder.to_bytes().expect("an image");
+        let input = (0..c * h * w)
+            .flat_map(|_| {
+                (random.between(-high - 1, high) as i16).to_le_bytes()[..bits / 8].to_vec()
+            })
+            .collect();
+        (image, input)
+    }
+}
+
+/// What the portable kernels give for it here.
+fn on_host(image: &[u8], input: &[u8]) -> Vec<u8> {
+    let image = AlignedBytes::new(image);
+    let model = Model::parse(image.as_ref()).expect("an image of ours");
+    let mut arena = vec![Block16::ZERO; model.arena_bytes() as usize / 16 + 1];
+    let place = model.input_mut(&mut arena, 0).expect("an input");
+    place.copy_from_slice(input);
+    run(&model, &mut arena, &mut ()).expect("an arena that suffices");
+    model.output(&arena, 0).expect("an output").to_vec()
+}
+
+/// What a board gave, the run, and the instructions that each core executed for it.
+fn on_board(
+    firmware: &Firmware,
+    cores: u32,
+    image: &[u8],
+    input: &[u8],
+) -> (Vec<u8>, Inference, [u64; 2]) {
+    let options = Options {
+        faults: match cores {
+            1 => vec![Fault::SecondCoreDead],
+            _ => Vec::new(),
+        },
+        ..Options::default()
+    };
+    let plan = firmware.plan(image).expect("room in flash");
+    let mut bench = Bench::flashed_on(options, plan).expect("a board");
+    let board = bench.connect().expect("an answer");
+    assert_eq!(board.cores, cores, "{}", bench.console);
+    bench.take_counts();
+    let mut run = bench.infer(vec![input.to_vec()]).expect("a result");
+    let instructions = bench.take_counts().map(|core| core.total.instructions);
+    (run.outputs.remove(0), run, instructions)
+}
+
+/// The images just built, where there are any.
+fn built() -> Option<Firmware> {
+    env::var_os("FIRMWARE")?;
+    Some(Firmware::prebuilt().expect("the images just built"))
+}
+
+#[test]
+fn two_cores_give_the_bits_of_one_and_take_less_time() {
+    let Some(firmware) = built() else {
+        println!("skipped: no Xtensa build; run `cargo xtask firmware selftest`");
+        return;
+    };
+    let mut random = Random(5);
+    println!(
+        "{:<22} {:<4} {:<18} {:>10} {:>10} {:>8}   instructions of each core",
+        "layer on two cores", "type", "shape", "us on one", "us on two", "speed-up"
+    );
+    let mut slow = Vec::new();
+    for shape in shapes() {
+        let (image, input) = shape.build(&mut random);
+        let expected = on_host(&image, &input);
+        let (output, one, alone) = on_board(&firmware, 1, &image, &input);
+        assert!(output == expected, "{} on one core", shape.name);
+        assert_eq!(alone[1], 0, "{}: a broken core worked", shape.name);
+        let (output, two, both) = on_board(&firmware, 2, &image, &input);
+        assert!(output == expected, "{} on two cores", shape.name);
+        let [one, two] = [one, two].map(|run| {
+            let cycles = run.layer_cycles.last().copied();
+            f64::from(cycles.expect("layers"))
+        });
+        let speed_up = one / two;
+        let [c, h, w] = shape.input;
+        println!(
+            "{:<22} {:<4} {:<18} {:>10.0} {:>10.0} {:>8.2}   {} and {}",
+            shape.name,
+            if shape.element == Element::I8 {
+                "i8"
+            } else {
+                "i16"
+            },
+            format!("{c}x{h}x{w} to {}", shape.outputs),
+            one / HZ * 1e6,
+            two / HZ * 1e6,
+            speed_up,
+            both[0],
+            both[1],
+        );
+        // One core only when that is all that pays.
+        let shared = shape.at_least > 1.0;
+        if speed_up < shape.at_least || (both[1] > 1_000) != shared {
+            slow.push(format!("{} {:?}: {speed_up:.2}", shape.name, shape.input));
+        }
+    }
+    assert!(slow.is_empty(), "not as fast as it was: {slow:#?}");
+}
+
+/// Whole networks, in int8 and in int16 if that fits.
+#[test]
+fn networks_have_the_simulators_bits_on_two_cores() {
+    let Some(firmware) = built() else {
+        println!("skipped: no Xtensa build; run `cargo xtask firmware selftest`");
+        return;
+    };
+    let mut networks = models::samples_of_the_page().expect("the page's samples");
+    match models::public_names() {
+        // Those as they were exported are the same networks.
+        Some(names) => networks.extend(
+            (names.iter().filter(|name| !name.ends_with("/raw")))
+                .map(|name| models::public(name).unwrap_or_else(|error| panic!("{name}: {error}"))),
+        ),
+        None => println!("skipped: shared/data/models not there"),
+    }
+    println!(
+        "{:<28} {:<5} {:>10} {:>10} {:>8}",
+        "network on two cores", "type", "ms on one", "ms on two", "speed-up"
+    );
+    for (network, bits) in networks
+        .iter()
+        .flat_map(|network| [Bits::I8, Bits::I16].map(|bits| (network, bits)))
+    {
+        let request = Request {
+            bits: Some(bits),
+            ..Request::default()
+        };
+        let calibration = network.calibration().take(8);
+        let options = request.options();
+        let made = quantize(&network.model, &calibration, &options, &mut |_| ()).expect("an image");
+        if made.report.arena_bytes > 320 << 10 {
+            println!(
+                "skipped: {} {} needs more memory",
+                network.name,
+                bits.name()
+            );
+            continue;
+        }
+        let mut simulator = Simulator::new(&made.image).expect("an image of ours");
+        let samples = network.evaluation().take(1);
+        let input = simulator
+            .input_bytes(0, samples.get(0)[0])
+            .expect("a sample");
+        let expected = simulator
+            .run_raw(&samples.get(0))
+            .expect("a sample")
+            .remove(0);
+        let times = [1, 2].map(|cores| {
+            let (output, run, _) = on_board(&firmware, cores, &made.image, &input);
+            let found = simulator.decode_output(0, &output).expect("an output");
+            assert_eq!(found, expected, "{} {} {cores}", network.name, bits.name());
+            run.cycles as f64 / HZ * 1e3
+        });
+        let [one, two] = times;
+        println!(
+            "{:<28} {:<5} {one:>10.2} {two:>10.2} {:>8.2}",
+            network.name,
+            bits.name(),
+            one / two
+        );
+        assert!(two <= one * 1.01, "{}: two are slower", network.name);
+    }
+}
