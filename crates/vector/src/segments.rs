@@ -1,5 +1,7 @@
 //! An axis of the output, cut where the window begins or ceases to be clipped.
 
+use core::ops::Range;
+
 use fixpoint_kernels::linear::{Line, Taps};
 
 /// Neighbouring output positions whose windows have the same taps inside the input.
@@ -12,15 +14,15 @@ pub(crate) struct Segment {
 }
 
 /// The segments of some output positions, one after another.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Segments {
     line: Line,
     /// Of the input.
     size: usize,
     at: usize,
     end: usize,
-    /// The last position whose window ends inside the input, and one more.
-    whole_end: usize,
+    /// The positions whose windows lie inside the input.
+    whole: Range<usize>,
 }
 
 impl Segments {
@@ -28,12 +30,13 @@ impl Segments {
     pub(crate) fn new(line: Line, size: usize, at: usize, end: usize) -> Self {
         let reach = line.kernel.saturating_sub(1) * line.dilation;
         let last = (size + line.pad).checked_sub(reach + 1);
+        let whole_end = last.map_or(0, |last| last / line.stride + 1);
         Self {
             line,
             size,
             at,
             end,
-            whole_end: last.map_or(0, |last| last / line.stride + 1),
+            whole: line.pad.div_ceil(line.stride)..whole_end.min(end),
         }
     }
 }
@@ -46,17 +49,25 @@ impl Iterator for Segments {
         if first >= self.end {
             return None;
         }
-        let taps = self.line.taps(first, self.size);
-        self.at = if taps.count == self.line.kernel {
-            self.whole_end.min(self.end)
+        let taps = if self.whole.contains(&first) {
+            self.at = self.whole.end;
+            Taps {
+                kernel: 0,
+                kernel_step: 1,
+                input: first * self.line.stride - self.line.pad,
+                input_step: self.line.dilation as isize,
+                count: self.line.kernel,
+            }
         } else {
-            let same = |at: &usize| {
-                let other = self.line.taps(*at, self.size);
+            let taps = self.line.taps(first, self.size);
+            let same = |at: usize| {
+                let other = self.line.taps(at, self.size);
                 (other.kernel, other.count) == (taps.kernel, taps.count)
             };
             // Where no tap is inside, each position is by itself.
-            let others = (first + 1..self.end).take_while(|at| taps.count > 0 && same(at));
-            first + 1 + others.count()
+            let alike = |at: &usize| taps.count > 0 && *at != self.whole.start && same(*at);
+            self.at = first + 1 + (first + 1..self.end).take_while(alike).count();
+            taps
         };
         Some(Segment {
             first,
