@@ -4,7 +4,7 @@
  * It runs here and not beside the port because timers of a tab in the background are slowed to one
  * a second, and a loader's patience is shorter than that.
  */
-import { Flasher, Link, init, portTrouble } from "fixpoint";
+import { Flasher, Link, diagnose, init, portTrouble } from "fixpoint";
 import type {
   Action,
   BoardInfo,
@@ -20,7 +20,7 @@ import type {
   TroubleWords,
 } from "fixpoint";
 
-import { CodedError, connect, type Remote, serve } from "../rpc.ts";
+import { CodedError, connect, plainError, type Remote, serve } from "../rpc.ts";
 
 /** What the page does for this worker. */
 export type PortService = {
@@ -36,6 +36,8 @@ let port: Remote<PortService> | undefined;
 let link: Link | undefined;
 let flasher: Flasher | undefined;
 let lost = false;
+/** What the board printed after its restart while the flasher listened: the link does not get to see it. */
+let heard = "";
 let working = false;
 let wake: (() => void) | undefined;
 
@@ -172,7 +174,12 @@ const service = {
       for (;;) {
         const action = machine.poll(performance.now());
         const events = machine.takeEvents();
-        for (const event of events) if (event.type === "text") void port?.console(event.text);
+        for (const event of events) {
+          if (event.type !== "text") continue;
+          const restarted = ["restarting", "done"].includes(machine.progress.phase);
+          heard = restarted ? (heard + event.text).slice(-8192) : "";
+          void port?.console(event.text);
+        }
         const now = performance.now();
         if (events.length > 0 || now - shown > 100) {
           shown = now;
@@ -198,7 +205,16 @@ const service = {
   },
 
   async hello(): Promise<BoardInfo> {
-    return (await job((client) => client.connect(), "connected")).board;
+    const before = heard;
+    heard = "";
+    try {
+      return (await job((client) => client.connect(), "connected")).board;
+    } catch (error) {
+      // Silent now, but it has said why.
+      if (plainError(error).code !== "link-silent" || before === "") throw error;
+      const { code, message, remedies } = diagnose(before, before.length, "runtime");
+      throw new CodedError(`link-${code}`, [message, ...remedies].join("\n"));
+    }
   },
 
   async layers(): Promise<BoardLayer[]> {
