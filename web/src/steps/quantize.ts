@@ -12,7 +12,7 @@ import "./downloads.ts";
 import { layerView } from "./layers.ts";
 
 /** What the firmware leaves for activations at least (a test asks a board), and the size of a model slot. */
-const chip = { arena: 352 * 1024, modelPartition: 0x180000 } as const;
+const chip = { arena: 336 * 1024, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [
