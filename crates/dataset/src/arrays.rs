@@ -13,6 +13,8 @@ pub(crate) struct Part {
     pub(crate) names: Vec<String>,
     pub(crate) labels: Option<Vec<u32>>,
     pub(crate) class_names: Vec<String>,
+    /// Whole numbers as the array has them.
+    pub(crate) integers: bool,
 }
 
 /// An array and its name without folder and extension.
@@ -45,6 +47,11 @@ const PAIRS: [(&str, &str); 9] = [
     ("arr_0", "arr_1"),
 ];
 const LABEL_NAMES: [&str; 5] = ["y", "label", "labels", "target", "targets"];
+
+/// True for arrays that are labels by their name.
+pub(crate) fn holds_labels(stem: &str) -> bool {
+    (LABEL_NAMES.iter()).any(|name| name.eq_ignore_ascii_case(stem))
+}
 
 /// Takes the arrays of one folder or `.npz` apart into data and labels.
 ///
@@ -110,6 +117,7 @@ pub(crate) fn samples(
         names: (0..taken).map(|i| format!("{}[{i}]", data.path)).collect(),
         labels: labels.map(|all| all[..taken].to_vec()),
         class_names: Vec::new(),
+        integers: array.element().is_integer() && !pixels,
     };
     let dims = target.sample_dims();
     for sample in 0..taken {

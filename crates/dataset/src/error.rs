@@ -29,6 +29,9 @@ pub enum DatasetError {
     /// The preprocessing settings contradict the input or themselves.
     #[error("the preprocessing can't be used: {0}")]
     Preprocess(String),
+    /// A model with several inputs, and arrays that don't fit them.
+    #[error("{0}")]
+    Inputs(String),
     /// The samples would not fit in memory.
     #[error(
         "{samples} samples of {wanted} are more than the {limit} values that are read at once; use fewer samples (a few hundred are enough for calibration)"
@@ -54,6 +57,9 @@ impl DatasetError {
             Self::NotAnImageInput { .. } => {
                 Some("give the samples as a .npy or .npz array with the input's shape")
             }
+            Self::Inputs(_) => Some(
+                "give an .npz with one array for each input, called as the input is, or x_0, x_1 and so on in the model's order",
+            ),
             _ => None,
         }
     }

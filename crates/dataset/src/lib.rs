@@ -18,6 +18,7 @@ pub mod pickle;
 mod picture;
 mod preprocess;
 mod resample;
+mod several;
 mod shape;
 mod unpack;
 
@@ -28,6 +29,7 @@ use serde::Serialize;
 pub use error::DatasetError;
 pub use idx::labels_beside;
 pub use preprocess::{Arrays, Channels, Layout, Preprocess, Resize};
+pub use several::{InputSamples, SampleSet, load_several};
 pub use shape::InputShape;
 
 /// Most float values that are held at once (1 GiB): a 32-bit page can't hold much more.
@@ -63,6 +65,8 @@ pub struct Samples {
     pub labels: Option<Vec<u32>>,
     /// Names of the classes, by number; empty when labels are only numbers.
     pub class_names: Vec<String>,
+    /// True when every value comes as it is from an array of whole numbers.
+    pub integers: bool,
     /// Where each sample comes from: a path, or `array[17]`.
     pub names: Vec<String>,
     /// Files that were left out, with the reason.

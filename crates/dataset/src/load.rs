@@ -14,13 +14,13 @@ use crate::{LoadOptions, NamedFile, Samples, Skipped, check_amount, idx, labels,
 
 /// What there is to read, by kind; paths stay sorted.
 #[derive(Default)]
-struct Sorted {
+pub(crate) struct Sorted {
     images: Vec<(NamedFile, Format)>,
     /// By folder or archive.
-    arrays: BTreeMap<String, Vec<Named>>,
+    pub(crate) arrays: BTreeMap<String, Vec<Named>>,
     idx: Vec<(String, Array)>,
     tables: Vec<NamedFile>,
-    skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 struct Loader<'a> {
@@ -73,7 +73,7 @@ pub(crate) fn load(
     loader.finish(size, no_image)
 }
 
-fn sort(files: Vec<NamedFile>) -> Sorted {
+pub(crate) fn sort(files: Vec<NamedFile>) -> Sorted {
     let mut sorted = Sorted::default();
     for file in files {
         let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
@@ -426,6 +426,7 @@ impl Loader<'_> {
             });
         }
         let mut samples = Samples {
+            integers: self.parts.iter().all(|p| p.integers),
             dims: self.target.dims().to_vec(),
             labels: usable.then(Vec::new),
             class_names: if usable { names[0].clone() } else { Vec::new() },
