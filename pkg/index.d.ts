@@ -50,6 +50,18 @@ export interface PassInfo {
   nodes_after: number;
 }
 
+/** How a file is quantized already. */
+export interface Quantization {
+  form: "QDQ" | "QLinear" | "dynamic";
+  /** In words; of a scheme that isn't Fixpoint's a tensor that shows it. */
+  scheme: string;
+  /**
+   * `taken`: its exponents and integers are used as they are, without calibration. `refused`: its
+   * scheme can't be followed exactly; `Model.fromOnnx(bytes, true)` quantizes it anew.
+   */
+  fate: "taken" | "requantized" | "refused";
+}
+
 export interface Inspection {
   name: string;
   producer: string;
@@ -64,6 +76,8 @@ export interface Inspection {
   /** The nodes after the passes, in execution order. */
   nodes: NodeInfo[];
   passes: PassInfo[];
+  /** null for a float model. */
+  quantization: Quantization | null;
   /** What stands in the way of quantizing; empty when nothing does. */
   problems: string[];
 }
@@ -80,7 +94,8 @@ export interface Evaluation {
 /** An ONNX model. */
 export class Model {
   private constructor();
-  static fromOnnx(bytes: Uint8Array): Model;
+  /** `anew`: of a model that is quantized already only the values of its weights are kept. */
+  static fromOnnx(bytes: Uint8Array, anew?: boolean): Model;
   inspect(): Inspection;
   /** Accuracy of the float model. */
   evaluate(samples: Samples, progress: ProgressListener<"float">): Evaluation;
@@ -129,6 +144,8 @@ export class Samples {
     limit: number,
     progress: ProgressListener<"read">,
   ): Samples;
+  /** No samples: enough to `quantize` a model whose own exponents are taken. */
+  static none(): Samples;
   static defaultPreprocess(dims: Uint32Array): Preprocess;
   summary(): SamplesSummary;
   values(index: number): Float32Array;
@@ -191,6 +208,8 @@ export interface LayerReport {
 export interface Report {
   model: string;
   options: Options;
+  /** The exponents and integers are those that the quantized file came with. */
+  given: boolean;
   calibration_samples: number;
   measured_samples: number;
   inputs: TensorReport[];

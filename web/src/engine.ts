@@ -38,13 +38,14 @@ interface Running {
 
 export class Engine {
   #running: Promise<Running> | undefined;
-  #model: Uint8Array | undefined;
+  #model: { bytes: Uint8Array; anew: boolean } | undefined;
   #image: Uint8Array | undefined;
   readonly #samples = new Map<Which, Loaded>();
 
-  async openModel(bytes: Uint8Array): Promise<Inspection> {
-    const inspection = await this.#call((remote) => remote.openModel(bytes));
-    this.#model = bytes;
+  /** `anew`: what a quantized model says of its integers is forgotten but for the weights' values. */
+  async openModel(bytes: Uint8Array, anew: boolean): Promise<Inspection> {
+    const inspection = await this.#call((remote) => remote.openModel(bytes, anew));
+    this.#model = { bytes, anew };
     return inspection;
   }
 
@@ -168,7 +169,7 @@ export class Engine {
       );
     });
     await remote.start(compiled);
-    if (this.#model) await remote.openModel(this.#model);
+    if (this.#model) await remote.openModel(this.#model.bytes, this.#model.anew);
     for (const [which, { files, dims, preprocess }] of this.#samples) {
       await remote.loadSamples(which, files, dims, preprocess, () => {});
     }

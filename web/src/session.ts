@@ -17,6 +17,7 @@ export interface Trouble {
 export interface ModelState {
   fileName: string;
   fileBytes: number;
+  file: NamedFile;
   inspection: Inspection;
   /** Dimensions of the first input. */
   dims: number[];
@@ -85,12 +86,13 @@ export class Session extends EventTarget {
     return this.samples.calibration ? "calibration" : undefined;
   }
 
-  async openModel(file: NamedFile): Promise<void> {
+  /** `anew`: a model that is quantized already is quantized again, from the values of its weights. */
+  async openModel(file: NamedFile, anew = false): Promise<void> {
     await this.#doing("model", `${file.path} can't be used`, async () => {
-      const inspection = await this.engine.openModel(file.bytes);
+      const inspection = await this.engine.openModel(file.bytes, anew);
       const dims = inspection.inputs[0]?.dims ?? [];
       const same = dims.join() === this.model?.dims.join();
-      this.model = { fileName: file.path, fileBytes: file.bytes.length, inspection, dims };
+      this.model = { fileName: file.path, fileBytes: file.bytes.length, file, inspection, dims };
       this.#touch();
       if (!same && dims.length > 0) {
         this.preprocess = await this.engine.defaultPreprocess(dims);
@@ -169,12 +171,17 @@ export class Session extends EventTarget {
     await this.openSamples("evaluation", evaluation.path, [evaluation]);
   }
 
+  /** True for a model whose own exponents and integers are used: nothing is left to calibrate. */
+  get taken(): boolean {
+    return this.model?.inspection.quantization?.fate === "taken";
+  }
+
   async quantize(): Promise<void> {
     const set = this.samples.calibration;
-    if (!this.model || !set) return;
+    if (!this.model || !(set || this.taken)) return;
     await this.#doing("quantize", "Not quantized", async () => {
       const begun = performance.now();
-      const of = set.summary.count;
+      const of = set?.summary.count ?? 0;
       const used = Math.min(this.calibrationCount, of);
       const result = await this.engine.quantize(used, this.spread, this.#request, this.#report);
       const calibrated = { count: used, of, spread: this.spread };

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use fixpoint_dataset::{
     self as dataset, Arrays, Channels, InputShape, Layout, LoadOptions, NamedFile, Preprocess,
-    Resize, Samples, load_with,
+    Resize, load_several, load_with,
 };
 use fixpoint_quant as quant;
 
@@ -76,7 +76,65 @@ enum ArraysArg {
     Pixels,
 }
 
+/// An input of a model, of a model image or of what a board runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub(crate) name: String,
+    /// ONNX order, batch 1.
+    pub(crate) dims: Vec<usize>,
+}
+
+/// Samples as every command takes them: one array of values for each input.
+#[derive(Debug)]
+pub(crate) struct Data {
+    /// Values sample after sample, and how many one sample has.
+    inputs: Vec<(Vec<f32>, usize)>,
+    count: usize,
+    pub(crate) labels: Option<Vec<u32>>,
+    /// Whether all values are whole numbers as they were stored.
+    pub(crate) integers: bool,
+}
+
+impl Data {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Sample `i`, one slice for each input.
+    pub(crate) fn sample(&self, i: usize) -> Vec<&[f32]> {
+        (self.inputs.iter())
+            .map(|(data, size)| &data[i * size..][..*size])
+            .collect()
+    }
+
+    /// Sample `i` of integers; at most 16 bits, which f32 carries exactly.
+    pub(crate) fn integers(&self, i: usize) -> Vec<Vec<i32>> {
+        let whole = |values: &&[f32]| values.iter().map(|&v| v as i32).collect();
+        self.sample(i).iter().map(whole).collect()
+    }
+
+    /// The samples as the quantizer takes them.
+    pub(crate) fn view(&self) -> Result<quant::Samples<'_>, Failure> {
+        let inputs = (self.inputs.iter())
+            .map(|(data, size)| (&data[..], *size))
+            .collect();
+        quant::Samples::new(inputs)
+            .ok_or_else(|| Failure::new("the samples don't fill the model's inputs"))
+    }
+}
+
 impl PreprocessArgs {
+    /// Whether anything was asked for.
+    fn given(&self) -> bool {
+        self.scale.is_some()
+            || self.mean.is_some()
+            || self.std.is_some()
+            || self.channels.is_some()
+            || self.layout.is_some()
+            || self.resize.is_some()
+            || self.arrays.is_some()
+    }
+
     fn settings(&self, dims: &[usize]) -> Preprocess {
         let mut settings = Preprocess::default_for(dims);
         if let Some(channels) = self.channels {
@@ -114,18 +172,65 @@ impl PreprocessArgs {
     }
 }
 
-/// Reads the samples at `path` (a file or a folder) for an input of shape `dims`, and says on
-/// stderr what was left out.
+/// Reads the samples at `path` (a file or a folder) for `inputs`, and says on stderr what was left
+/// out.
 pub(crate) fn load(
     path: &Path,
-    dims: &[usize],
+    inputs: &[Input],
     preprocess: &PreprocessArgs,
     limit: Option<usize>,
-) -> Result<Samples, Failure> {
+) -> Result<Data, Failure> {
     if limit == Some(0) {
         return Err(Failure::usage("--limit 0 leaves no samples"));
     }
     let files = read(path)?;
+    match inputs {
+        [] => Err(Failure::new("the model has no input")),
+        [input] => load_one(path, files, &input.dims, preprocess, limit),
+        several => {
+            if preprocess.given() {
+                return Err(Failure::usage(format!(
+                    "how pixels become values can't be said for a model with {} inputs",
+                    several.len()
+                ))
+                .help("give arrays of input values"));
+            }
+            load_many(path, files, several, limit)
+        }
+    }
+}
+
+fn load_many(
+    path: &Path,
+    files: Vec<NamedFile>,
+    inputs: &[Input],
+    limit: Option<usize>,
+) -> Result<Data, Failure> {
+    let wanted: Vec<(&str, InputShape)> = (inputs.iter())
+        .map(|input| (input.name.as_str(), InputShape::new(&input.dims)))
+        .collect();
+    let set = load_several(files, &wanted, &LoadOptions { limit });
+    let set = set.map_err(|e| Failure::from(e).about(path))?;
+    for text in &set.notes {
+        note(text);
+    }
+    Ok(Data {
+        count: set.len(),
+        integers: set.inputs.iter().all(|input| input.integers),
+        labels: set.labels,
+        inputs: (set.inputs.into_iter())
+            .map(|input| (input.data, input.size))
+            .collect(),
+    })
+}
+
+fn load_one(
+    path: &Path,
+    files: Vec<NamedFile>,
+    dims: &[usize],
+    preprocess: &PreprocessArgs,
+    limit: Option<usize>,
+) -> Result<Data, Failure> {
     let mut bar = Bar::new("reading");
     let samples = load_with(
         files,
@@ -146,28 +251,35 @@ pub(crate) fn load(
     if samples.skipped.len() > SHOWN {
         note(&format!("left out: {} more", samples.skipped.len() - SHOWN));
     }
-    Ok(samples)
+    Ok(Data {
+        count: samples.len(),
+        integers: samples.integers,
+        labels: samples.labels,
+        inputs: vec![(samples.data, samples.dims.iter().product())],
+    })
 }
 
-/// The samples as the quantizer takes them.
-pub(crate) fn view(samples: &Samples) -> Result<quant::Samples<'_>, Failure> {
-    let size = samples.dims.iter().product();
-    quant::Samples::single(&samples.data, size)
-        .ok_or_else(|| Failure::new("the samples don't fill the model's input"))
-}
-
-/// The dimensions of the only input, or why there is no such thing.
-pub(crate) fn only_input(dims: &[Option<&[usize]>]) -> Result<Vec<usize>, Failure> {
-    match dims {
-        [Some(dims)] => Ok(dims.to_vec()),
-        [None] => Err(Failure::new("the shape of the model's input is not known")
+/// The inputs by name and shape, or which of them has no known shape.
+pub(crate) fn inputs<'a>(
+    inputs: impl IntoIterator<Item = (&'a str, Option<&'a [usize]>)>,
+) -> Result<Vec<Input>, Failure> {
+    (inputs.into_iter())
+        .map(|(name, dims)| match dims {
+            Some(dims) => Ok(Input {
+                name: name.to_owned(),
+                dims: dims.to_vec(),
+            }),
+            None => Err(Failure::new(format!(
+                "the shape of the model's input '{name}' is not known"
+            ))
             .help("export the model with a fixed input shape; only the batch may be open")),
-        [] => Err(Failure::new("the model has no input")),
-        _ => Err(Failure::not_yet(&format!(
-            "data for a model with {} inputs",
-            dims.len()
-        ))),
-    }
+        })
+        .collect()
+}
+
+/// The inputs of a float model.
+pub(crate) fn inputs_of(model: &quant::FloatModel) -> Result<Vec<Input>, Failure> {
+    inputs((model.inputs().iter()).map(|v| (v.name.as_str(), v.dims.as_deref())))
 }
 
 fn read(path: &Path) -> Result<Vec<NamedFile>, Failure> {

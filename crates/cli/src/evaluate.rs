@@ -16,7 +16,8 @@ pub(crate) struct Args {
     /// A float model, or an image that 'fixpoint quantize' wrote
     #[arg(value_name = "MODEL.onnx|MODEL.fxp")]
     model: PathBuf,
-    /// Samples with labels: .npz with x and y, a folder or zip with a sub-folder per class, idx
+    /// Samples with labels: .npz with x and y (of a model with several inputs: with an array for
+    /// each, and y), a folder or zip with a sub-folder per class, idx
     #[arg(long, value_name = "EVAL.npz")]
     data: PathBuf,
     /// Use at most so many samples
@@ -67,22 +68,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     });
     let float = float.transpose()?;
 
-    let dims = match (&simulator, &float) {
-        (Some(s), _) => data::only_input(
-            &s.inputs()
-                .iter()
-                .map(|t| Some(&t.dims[..]))
-                .collect::<Vec<_>>(),
-        )?,
-        (None, Some(f)) => data::only_input(
-            &f.inputs()
-                .iter()
-                .map(|v| v.dims.as_deref())
-                .collect::<Vec<_>>(),
-        )?,
+    let inputs = match (&simulator, &float) {
+        (Some(s), _) => data::inputs((s.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?,
+        (None, Some(f)) => data::inputs_of(f)?,
         (None, None) => return Err(Failure::usage("there is no model to evaluate")),
     };
-    let samples = data::load(&args.data, &dims, &args.preprocess, args.limit)?;
+    let samples = data::load(&args.data, &inputs, &args.preprocess, args.limit)?;
     if samples.labels.is_none() && args.reference.is_none() {
         return Err(
             Failure::new("the data has no labels, so there is no accuracy")
@@ -90,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 .help("give an .npz with x and y, or images in one sub-folder for each class"),
         );
     }
-    let view = data::view(&samples)?;
+    let view = samples.view()?;
     let labels = samples.labels.as_deref();
 
     let mut bar = Bar::new("float model");

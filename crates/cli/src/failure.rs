@@ -33,11 +33,6 @@ impl Failure {
         }
     }
 
-    /// Understood, but not built yet: exit code 2.
-    pub(crate) fn not_yet(what: &str) -> Self {
-        Self::usage(format!("{what} is not there yet"))
-    }
-
     /// Adds what to do next.
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self {
@@ -82,13 +77,12 @@ impl From<ImportError> for Failure {
 
 impl From<QuantError> for Failure {
     fn from(e: QuantError) -> Self {
-        let code = if e.is_not_yet() { 2 } else { 1 };
         let help = matches!(e, QuantError::Model(_))
             .then(|| "'fixpoint inspect' lists every node with what is supported".to_owned());
         Self {
             message: e.to_string(),
             help,
-            code,
+            code: 1,
         }
     }
 }

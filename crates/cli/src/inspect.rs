@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fixpoint_quant::{FloatModel, Inspection, NodeInfo, ValueInfo};
+use fixpoint_quant::{Fate, FloatModel, Inspection, NodeInfo, ValueInfo};
 
 use crate::failure::Failure;
 use crate::files;
@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
+    /// Show what 'quantize --requantize' would do with a model that is quantized already
+    #[arg(long)]
+    requantize: bool,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -19,7 +22,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let bytes = files::read(&args.model)?;
-    let model = FloatModel::from_onnx(&bytes).map_err(|e| Failure::from(e).about(&args.model))?;
+    let model = match args.requantize {
+        true => FloatModel::from_onnx_anew(&bytes),
+        false => FloatModel::from_onnx(&bytes),
+    };
+    let model = model.map_err(|e| Failure::from(e).about(&args.model))?;
     let inspection = model.inspect();
     if args.json {
         let json = serde_json::to_string_pretty(&inspection);
@@ -50,6 +57,17 @@ fn text(model: &Inspection) -> String {
     )];
     for (title, values) in [("input", &model.inputs), ("output", &model.outputs)] {
         lines.extend(values.iter().map(|v| format!("{title}  {}", value(v))));
+    }
+    if let Some(found) = &model.quantization {
+        let fate = match found.fate {
+            Fate::Taken => "taken as it is",
+            Fate::Requantized => "to be quantized anew",
+            Fate::Refused => "not ours; see below",
+        };
+        lines.push(format!(
+            "quantized already ({}: {}): {fate}",
+            found.form, found.scheme
+        ));
     }
     lines.push(format!(
         "\nnodes ({} in the file, {} after the passes)",

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use fixpoint_dataset::pickle;
 use fixpoint_quant::{
-    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, Request, Stage, Table,
-    quantize,
+    Arithmetic, Bits, Chip, FloatModel, Granularity, Method, Options, QuantError, Request, Samples,
+    Stage, Table, quantize,
 };
 
 use crate::data::{self, PreprocessArgs};
@@ -22,12 +22,14 @@ pub(crate) struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// Calibration samples: .npz, .npy, a folder or zip of images, or an idx file
+    /// Calibration samples: .npz, .npy, a folder or zip of images, or an idx file; of a model with
+    /// several inputs an .npz with one array for each, called as the input is or x_0, x_1, ... A
+    /// model that is quantized already needs none
     #[arg(long, value_name = "DATA")]
-    calib: PathBuf,
-    /// Width of weights and activations
-    #[arg(long, value_name = "8|16", default_value = "8")]
-    bits: BitsArg,
+    calib: Option<PathBuf>,
+    /// Width of weights and activations [default: 8, or a quantized model's own]
+    #[arg(long, value_name = "8|16")]
+    bits: Option<BitsArg>,
     /// One weight exponent for each tensor, or for each output channel [default: per-channel with
     /// mse for 8 bits in the fixpoint arithmetic, per-tensor otherwise and with a --method]
     #[arg(long)]
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// Use at most so many samples
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Quantize a model anew that is quantized already, from the values of its weights
+    #[arg(long)]
+    requantize: bool,
     /// Folder for model.fxp and report.json
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -123,7 +128,7 @@ impl Args {
     /// What isn't asked for is the library's choice.
     fn options(&self) -> Options {
         let request = Request {
-            bits: Some(self.bits.into()),
+            bits: self.bits.map(Bits::from),
             granularity: self.granularity.map(|granularity| match granularity {
                 GranularityArg::PerTensor => Granularity::PerTensor,
                 GranularityArg::PerChannel => Granularity::PerChannel,
@@ -144,17 +149,58 @@ impl Args {
         };
         request.options()
     }
+
+    /// Refuses what a model that is quantized already leaves no choice about, and a float model
+    /// without samples.
+    fn check(&self, model: &FloatModel) -> Result<(), Failure> {
+        if !model.problems().is_empty() {
+            return Err(QuantError::Model(model.problems().to_vec()).into());
+        }
+        if !model.is_given() {
+            return match self.calib {
+                Some(_) => Ok(()),
+                None => Err(Failure::usage("--calib is missing")
+                    .help("give samples to find the ranges with, 100 are good")),
+            };
+        }
+        let asked = [
+            ("--bits", self.bits.is_some()),
+            ("--granularity", self.granularity.is_some()),
+            ("--method", self.method.is_some()),
+            ("--input-exponent", self.input_exponent.is_some()),
+        ];
+        match asked.iter().find(|(_, asked)| *asked) {
+            Some((option, _)) => Err(Failure::usage(format!(
+                "{option} can't change a model that is quantized already"
+            ))
+            .help("leave it out to take the model as it is, or add --requantize")),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let bytes = files::read(&args.model)?;
-    let model = FloatModel::from_onnx(&bytes).map_err(|e| Failure::from(e).about(&args.model))?;
-    let dims: Vec<_> = model.inputs().iter().map(|v| v.dims.as_deref()).collect();
-    let dims = data::only_input(&dims)?;
-    let samples = data::load(&args.calib, &dims, &args.preprocess, args.limit)?;
+    let model = match args.requantize {
+        true => FloatModel::from_onnx_anew(&bytes),
+        false => FloatModel::from_onnx(&bytes),
+    };
+    let model = model.map_err(|e| Failure::from(e).about(&args.model))?;
+    args.check(&model)?;
+    let samples = match &args.calib {
+        Some(path) => {
+            let inputs = data::inputs_of(&model)?;
+            Some(data::load(path, &inputs, &args.preprocess, args.limit)?)
+        }
+        None => None,
+    };
+    let view = match &samples {
+        Some(samples) => samples.view()?,
+        None => Samples::none(),
+    };
 
     let mut bar = Bar::new("calibrating");
-    let quantized = quantize(&model, &data::view(&samples)?, &args.options(), &mut |p| {
+    let quantized = quantize(&model, &view, &args.options(), &mut |p| {
         bar.rename(match p.stage {
             Stage::Calibrate => "calibrating",
             Stage::Convert => "converting",

@@ -1,6 +1,6 @@
 //! `fixpoint run`: samples through the model on a board.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fixpoint_protocol::host::{self, Board, Event, Inference, LinkClient};
 use fixpoint_quant::{Port as Converter, TensorInfo};
@@ -19,8 +19,9 @@ pub(crate) struct Args {
     /// Serial port, or tcp://HOST:PORT for a bridge or 'fixpoint emulate'
     #[arg(long, value_name = "PORT")]
     port: String,
-    /// Samples, along axis 0
-    #[arg(long, value_name = "X.npy")]
+    /// Samples, along axis 0; of a model with several inputs an .npz with one array for each, called
+    /// as the input is or x_0, x_1, ...
+    #[arg(long, value_name = "X.npy|X.npz")]
     input: PathBuf,
     /// Where the first output (.npy) or all outputs by name (.npz) go
     #[arg(long, value_name = "Y.npy|Y.npz")]
@@ -72,12 +73,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         bar.show(number, count);
         let layer_by_layer = trace.wants(number);
         if layer_by_layer {
-            client.trace(
-                vec![bytes.clone()],
-                layers.iter().map(|l| l.bytes).collect(),
-            );
+            client.trace(bytes.clone(), layers.iter().map(|l| l.bytes).collect());
         } else {
-            client.infer(vec![bytes.clone()]);
+            client.infer(bytes.clone());
         }
         let mut outputs_of_layers = Vec::new();
         let last = converse_with(&mut port, &mut client, |bytes| {
@@ -165,29 +163,25 @@ fn converters(tensors: &[host::Tensor], board: &Board) -> Result<Vec<Converter>,
     tensors.iter().map(convert).collect()
 }
 
-/// Every sample as the board wants it, read by the rules of `fixpoint simulate`.
-fn read_samples(args: &Args, inputs: &[Converter]) -> Result<Vec<Vec<u8>>, Failure> {
-    let dims: Vec<_> = inputs.iter().map(|c| Some(&c.info().dims[..])).collect();
-    let dims = data::only_input(&dims)?;
-    let integers = args.raw && simulate::holds_integers(&args.input)?;
-    if args.raw && !integers {
-        note("the input holds floats, which are quantized first; the output is integers");
-    }
-    let samples = data::load(&args.input, &dims, &args.preprocess, None)?;
-    let about =
-        |path: &Path, error: fixpoint_quant::SimulateError| Failure::from(error).about(path);
+/// Every sample as the board wants it, input by input, read by the rules of `fixpoint simulate`.
+fn read_samples(args: &Args, converters: &[Converter]) -> Result<Vec<Vec<Vec<u8>>>, Failure> {
+    let infos = converters.iter().map(Converter::info);
+    let inputs = data::inputs(infos.map(|info| (&*info.name, Some(&info.dims[..]))))?;
+    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
+    let integers = simulate::raw_integers(args.raw, &samples);
+    let encoded = |number: usize| -> Result<Vec<Vec<u8>>, fixpoint_quant::SimulateError> {
+        if integers {
+            (converters.iter().zip(samples.integers(number)))
+                .map(|(converter, values)| converter.encode_integers(&values))
+                .collect()
+        } else {
+            (converters.iter().zip(samples.sample(number)))
+                .map(|(converter, values)| converter.encode(values))
+                .collect()
+        }
+    };
     (0..samples.len())
-        .map(|number| {
-            let values = samples.sample(number);
-            let bytes = if integers {
-                // At most 16 bits, which f32 carries exactly.
-                let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
-                inputs[0].encode_integers(&values)
-            } else {
-                inputs[0].encode(values)
-            };
-            bytes.map_err(|error| about(&args.input, error))
-        })
+        .map(|number| encoded(number).map_err(|error| Failure::from(error).about(&args.input)))
         .collect()
 }
 

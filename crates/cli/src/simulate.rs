@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use fixpoint_dataset::npy::Array;
 use fixpoint_quant::{RawOutput, Simulator};
 
-use crate::data::{self, PreprocessArgs};
+use crate::data::{self, Data, PreprocessArgs};
 use crate::failure::Failure;
 use crate::files::{self, Batch, BatchValues};
+use crate::quantize::ChipArg;
 use crate::terminal::{Bar, note};
 
 #[derive(Debug, clap::Args)]
@@ -15,8 +15,9 @@ pub(crate) struct Args {
     /// The model image that 'fixpoint quantize' wrote
     #[arg(value_name = "MODEL.fxp")]
     model: PathBuf,
-    /// Samples, along axis 0
-    #[arg(long, value_name = "X.npy")]
+    /// Samples, along axis 0; of a model with several inputs an .npz with one array for each, called
+    /// as the input is or x_0, x_1, ...
+    #[arg(long, value_name = "X.npy|X.npz")]
     input: PathBuf,
     /// Where the first output (.npy) or all outputs by name (.npz) go
     #[arg(long, value_name = "Y.npy|Y.npz")]
@@ -24,36 +25,35 @@ pub(crate) struct Args {
     /// Integers in (in the model's input exponent, ONNX order) and integers out
     #[arg(long)]
     raw: bool,
+    /// An image made with --arithmetic espdl, as this chip computes it [default: the one it was made
+    /// for]
+    #[arg(long)]
+    chip: Option<ChipArg>,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     files::check_array_path(&args.output)?;
-    let mut simulator = open(&args.model)?;
-    let dims: Vec<_> = simulator
-        .inputs()
-        .iter()
-        .map(|t| Some(&t.dims[..]))
-        .collect();
-    let dims = data::only_input(&dims)?;
-    let integers = args.raw && holds_integers(&args.input)?;
-    if args.raw && !integers {
-        note("the input holds floats, which are quantized first; the output is integers");
-    }
-    let samples = data::load(&args.input, &dims, &args.preprocess, None)?;
+    let mut simulator = match args.chip {
+        Some(chip) => Simulator::for_chip(&files::read(&args.model)?, chip.into())
+            .map_err(|e| Failure::from(e).about(&args.model))?,
+        None => open(&args.model)?,
+    };
+    let inputs = data::inputs((simulator.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
+    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
+    let integers = raw_integers(args.raw, &samples);
 
     let mut outputs: Vec<Batch> = Vec::new();
     let mut bar = Bar::new("simulating");
     for i in 0..samples.len() {
         bar.show(i, samples.len());
-        let values = samples.sample(i);
         let raw = if integers {
-            // At most 16 bits, which f32 carries exactly.
-            let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
-            simulator.run_integers(&[&values])?
+            let values = samples.integers(i);
+            let slices: Vec<&[i32]> = values.iter().map(Vec::as_slice).collect();
+            simulator.run_integers(&slices)?
         } else {
-            simulator.run_raw(&[values])?
+            simulator.run_raw(&samples.sample(i))?
         };
         if outputs.is_empty() {
             outputs = raw.iter().map(|r| empty(r, args.raw)).collect();
@@ -98,11 +98,10 @@ pub(crate) fn append(batch: &mut Batch, output: &RawOutput) {
     }
 }
 
-/// Whether the file is an array of whole numbers.
-pub(crate) fn holds_integers(path: &Path) -> Result<bool, Failure> {
-    if !path.is_file() {
-        return Ok(false);
+/// Whether the samples are the model's integers already: with --raw, if they are whole numbers.
+pub(crate) fn raw_integers(raw: bool, samples: &Data) -> bool {
+    if raw && !samples.integers {
+        note("the input holds floats, which are quantized first; the output is integers");
     }
-    let array = Array::from_npy(files::read(path)?);
-    Ok(array.is_ok_and(|a| a.element().is_integer()))
+    raw && samples.integers
 }

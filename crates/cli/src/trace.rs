@@ -54,11 +54,11 @@ impl<'a> Trace<'a> {
             || (self.simulator.is_some() && self.different.is_none())
     }
 
-    /// Takes the layers' outputs of sample `number`, which had `input`; none if it was run as a whole.
+    /// Takes the layers' outputs of sample `number`, which had `inputs`; none if it was run as a whole.
     pub(crate) fn take(
         &mut self,
         number: usize,
-        input: &[u8],
+        inputs: &[Vec<u8>],
         outputs: &[Vec<u8>],
     ) -> Result<(), Failure> {
         if outputs.is_empty() {
@@ -80,7 +80,8 @@ impl<'a> Trace<'a> {
         let Some(simulator) = self.simulator.as_mut().filter(|_| self.different.is_none()) else {
             return Ok(());
         };
-        let expected = simulator.layer_bytes(&[input])?;
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        let expected = simulator.layer_bytes(&inputs)?;
         self.compared += 1;
         for (index, (layer, (got, expected))) in (self.layers.iter())
             .zip(outputs.iter().zip(&expected))

@@ -73,6 +73,16 @@ pub(crate) struct Observed {
     chosen: BTreeMap<String, Result<i32, String>>,
 }
 
+impl Observed {
+    /// Of no samples at all.
+    pub(crate) fn nothing() -> Self {
+        Observed {
+            ranges: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+        }
+    }
+}
+
 /// Runs every sample through the float reference, twice where the method needs it.
 /// `progress(done, total)` counts runs of samples.
 pub(crate) fn observe(
@@ -186,9 +196,33 @@ pub(crate) struct Exponents {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Tensors of a quantized model whose exponents its file leaves open.
+pub(crate) fn open(graph: &Graph, options: &Options) -> Vec<String> {
+    let mut open = Vec::new();
+    scaling::assign(graph, options.arithmetic, &mut |name, _| {
+        graph.given.exponent(name).unwrap_or_else(|| {
+            open.push(name.to_owned());
+            0
+        })
+    });
+    open
+}
+
+/// A tensor that doesn't get the exponent that the file gives it, with both.
+pub(crate) fn not_as_given<'g>(
+    graph: &'g Graph,
+    exponents: &Exponents,
+) -> Option<(&'g str, i32, i32)> {
+    (graph.given.activations.iter()).find_map(|(name, given)| {
+        let got = *exponents.by_name.get(name)?;
+        (got != *given).then_some((name.as_str(), *given, got))
+    })
+}
+
 /// The toolkit's rules: the input rounds to nearest, what only moves or selects values copies its
 /// input, everything else takes the ceiling or what the method chose, and a fused activation decides
-/// for its producer. The input's exponent is the method's only under mse.
+/// for its producer. The input's exponent is the method's only under mse. What the file of a quantized
+/// model says comes before all that.
 pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -> Exponents {
     let ranges = &observed.ranges;
     let bits = options.bits;
@@ -219,12 +253,14 @@ pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -
     };
     let mut warnings = Vec::new();
     found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| match (
+        graph.given.exponent(name),
         input,
         options.input_exponent,
         options.method,
     ) {
-        (true, Some(e), _) => i32::from(e),
-        (true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
+        (Some(e), ..) => e,
+        (None, true, Some(e), _) => i32::from(e),
+        (None, true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
             exponent::round(magnitude(name), bits).unwrap_or_else(|| zero(name, &mut warnings))
         }
         _ => own(name, &mut warnings),

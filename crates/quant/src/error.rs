@@ -33,8 +33,6 @@ pub struct Unsupported {
 pub enum QuantError {
     #[error("The model can't be quantized as it is:\n{}", .0.join("\n"))]
     Model(Vec<String>),
-    #[error("{0} is not there yet. {1}")]
-    NotYet(String, String),
     #[error("These options don't go together: {0}")]
     Options(String),
     #[error("There are no calibration samples. Give at least one, better 100.")]
@@ -49,14 +47,6 @@ pub enum QuantError {
     Image(String),
     #[error(transparent)]
     Simulate(#[from] SimulateError),
-}
-
-impl QuantError {
-    /// True when the request is understood but the feature is still missing (the command line
-    /// exits with 2).
-    pub fn is_not_yet(&self) -> bool {
-        matches!(self, QuantError::NotYet(..))
-    }
 }
 
 /// The simulator refused an image or its inputs.
@@ -76,6 +66,11 @@ pub enum SimulateError {
     NotANumber { name: String },
     #[error("The model could not be run: {0}")]
     Run(String),
+    #[error("The model image can't be run as the {chip}: {why}")]
+    Chip {
+        chip: &'static str,
+        why: &'static str,
+    },
     #[error("{labels} labels for {samples} samples.")]
     Labels { labels: usize, samples: usize },
 }

@@ -99,10 +99,18 @@ fn linear(node: &Node) -> bool {
 /// The node that only clamps or bends what node `i` computes: read by nobody else in between.
 fn activation(graph: &Graph, i: usize) -> Option<usize> {
     let node = &graph.nodes[i];
-    if !graph.is_private(node.output()) {
+    if !graph.is_read_once(node.output()) {
         return None;
     }
     let next = *graph.consumers(node.output()).first()?;
+    // A quantized file may round in between. Clamping commutes with that at one scale only.
+    let given = |i: usize| graph.given.exponent(graph.nodes[i].output());
+    if given(i).is_some() {
+        let clamps = matches!(graph.nodes[next].op.as_str(), "Relu" | "Clip");
+        if !clamps || given(i) != given(next) {
+            return None;
+        }
+    }
     let fits = match graph.nodes[next].op.as_str() {
         "Relu" => true,
         "Clip" => Function::of(graph, &graph.nodes[next]).is_some_and(sound_limits),
@@ -158,8 +166,10 @@ fn tables(graph: &Graph, roles: &mut [Role]) {
             _ => None,
         };
         if let Some(operands) = operands {
+            // What a quantized file rounds is not passed over.
+            let rounded = |name: &String| graph.given.exponent(name).is_some();
             let of = |name: &String| match producer(name) {
-                Some(p) if p < i => deciders[p].clone(),
+                Some(p) if p < i && !rounded(name) => deciders[p].clone(),
                 _ => vec![name.clone()],
             };
             let mut common = of(&operands[0]);

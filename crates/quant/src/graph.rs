@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::given::Given;
+
 /// An attribute of a node. Sub-graphs and sparse tensors never occur in what can be quantized.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Attr {
@@ -133,6 +135,8 @@ pub(crate) struct Graph {
     pub(crate) constants: BTreeMap<String, Constant>,
     /// Dims of every tensor whose shape is known, constants included.
     pub(crate) shapes: BTreeMap<String, Vec<usize>>,
+    /// Exponents that came with the file.
+    pub(crate) given: Given,
 }
 
 impl Graph {
@@ -159,8 +163,14 @@ impl Graph {
         self.outputs.iter().any(|o| o == name)
     }
 
-    /// True when `name` is read by exactly one node, once, and by nobody outside.
+    /// True when `name` is read by exactly one node, once, and by nobody outside, and is only a step
+    /// on the way: what the file rounds to an exponent of its own is not.
     pub(crate) fn is_private(&self, name: &str) -> bool {
+        self.given.exponent(name).is_none() && self.is_read_once(name)
+    }
+
+    /// True when `name` is read by exactly one node, once, and by nobody outside.
+    pub(crate) fn is_read_once(&self, name: &str) -> bool {
         let reads: usize = (self.nodes.iter())
             .map(|n| n.inputs.iter().filter(|i| *i == name).count())
             .sum();
@@ -188,7 +198,9 @@ impl Graph {
         self.constants.get(name).and_then(Constant::as_ints)
     }
 
+    /// Other values under a name are no longer the integers that the file gave it.
     pub(crate) fn add_constant(&mut self, name: &str, constant: Constant) {
+        self.given.constants.remove(name);
         self.shapes.insert(name.to_owned(), constant.dims.clone());
         self.constants.insert(name.to_owned(), constant);
     }

@@ -9,6 +9,7 @@ use tract_onnx::prelude::Framework;
 
 use crate::error::ImportError;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
+use crate::quantized::Types;
 
 /// The largest constant that is accepted, in elements; nothing bigger fits the chip's flash.
 const MAX_ELEMENTS: usize = 1 << 26;
@@ -28,7 +29,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
 
 /// Builds the graph. The problems are sentences about things that make the model unusable as a
 /// whole (weights elsewhere, missing tensors); unsupported operators are found later.
-pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), ImportError> {
+pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String>), ImportError> {
     let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
     if proto.node.is_empty() {
         return Err(ImportError::NoGraph);
@@ -40,6 +41,7 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), Imp
         });
     }
     let mut problems = Vec::new();
+    let mut types = Types::new();
     let mut graph = Graph {
         name: proto.name.clone(),
         producer: format!("{} {}", model.producer_name, model.producer_version)
@@ -56,6 +58,9 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), Imp
     }
     for tensor in &proto.initializer {
         let constant = constant(tensor);
+        if let (Data::Int(_), Ok(kind)) = (&constant.data, DataType::try_from(tensor.data_type)) {
+            types.insert(tensor.name.clone(), kind);
+        }
         if let Data::Unreadable(why) = &constant.data {
             problems.push(format!(
                 "The weights '{}' can't be read: {why}",
@@ -73,14 +78,24 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), Imp
             continue;
         }
         graph.inputs.push(input.name.clone());
-        if let Err(why) = input_shape(input).map(|d| graph.shapes.insert(input.name.clone(), d)) {
-            problems.push(why);
+        match input_shape(input) {
+            Ok((dims, kind)) => {
+                graph.shapes.insert(input.name.clone(), dims);
+                if kind != DataType::Float {
+                    types.insert(input.name.clone(), kind);
+                }
+            }
+            Err(why) => problems.push(why),
         }
     }
     graph.outputs = proto.output.iter().map(|o| o.name.clone()).collect();
-    for (i, node) in proto.node.iter().enumerate() {
-        let node = import_node(i, node);
+    for (i, proto) in proto.node.iter().enumerate() {
+        let node = import_node(i, proto);
         if node.op == "Constant" {
+            let stored = proto.attribute.iter().find_map(|a| a.t.as_ref());
+            if let Some(Ok(kind)) = stored.map(|t| DataType::try_from(t.data_type)) {
+                types.insert(node.output().to_owned(), kind);
+            }
             match constant_node(&node) {
                 Some(value) => {
                     if let Data::Unreadable(why) = &value.data {
@@ -99,7 +114,7 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Vec<String>), Imp
     }
     sort(&mut graph, &mut problems);
     check_interface(&graph, &mut problems);
-    Ok((graph, problems))
+    Ok((graph, types, problems))
 }
 
 fn opset(model: &pb::ModelProto) -> i64 {
@@ -118,8 +133,9 @@ fn check_interface(graph: &Graph, problems: &mut Vec<String>) {
     }
 }
 
-/// Batch and unknown dims: the first is taken as batch 1, any other must be a number.
-fn input_shape(input: &pb::ValueInfoProto) -> Result<Vec<usize>, String> {
+/// Batch and unknown dims: the first is taken as batch 1, any other must be a number. The type is
+/// float32, or integers that a quantized model may have a scale for.
+fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), String> {
     use pb::tensor_shape_proto::dimension::Value as Dim;
     let name = &input.name;
     let Some(pb::type_proto::Value::TensorType(tensor)) =
@@ -127,12 +143,11 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<Vec<usize>, String> {
     else {
         return Err(format!("The input '{name}' is not a tensor."));
     };
-    if tensor.elem_type != DataType::Float as i32 {
-        return Err(format!(
-            "The input '{name}' is not float32. Models that are already quantized or take \
-             integers are not supported yet; export the float model."
-        ));
-    }
+    use DataType::{Float, Int8, Int16, Uint8, Uint16};
+    let kind = match DataType::try_from(tensor.elem_type) {
+        Ok(kind @ (Float | Int8 | Int16 | Uint8 | Uint16)) => kind,
+        _ => return Err(not_float(name)),
+    };
     let Some(shape) = &tensor.shape else {
         return Err(format!(
             "The input '{name}' has no shape. Export the model with a fixed input shape."
@@ -158,7 +173,15 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<Vec<usize>, String> {
     {
         return Err(format!("The input '{name}' is too large."));
     }
-    Ok(dims)
+    Ok((dims, kind))
+}
+
+/// The sentence for an input that is not float32, nor quantized with a scale.
+pub(crate) fn not_float(name: &str) -> String {
+    format!(
+        "The input '{name}' is not float32, and the model doesn't say what its integers stand for. \
+         Export the model with a float input."
+    )
 }
 
 fn import_node(index: usize, node: &pb::NodeProto) -> Node {

@@ -19,8 +19,33 @@ pub struct Inspection {
     pub nodes: Vec<NodeInfo>,
     /// Every pass in the order it ran, those that changed nothing included.
     pub passes: Vec<PassInfo>,
+    /// How the file is quantized already; None for a float model.
+    pub quantization: Option<Quantization>,
     /// What stands in the way of quantizing, one explained sentence each; empty when nothing does.
     pub problems: Vec<String>,
+}
+
+/// What the file of an already quantized model is like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantization {
+    /// QDQ, QLinear or dynamic.
+    pub form: String,
+    /// The scheme in words; of one that isn't ours a tensor that shows it.
+    pub scheme: String,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a quantized model's integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Exponents and weights are used as they are.
+    Taken,
+    /// Only the values of the weights are kept; everything is quantized anew.
+    Requantized,
+    /// Neither yet: the scheme is not ours, and quantizing anew wasn't asked for.
+    Refused,
 }
 
 /// A tensor by name; `dims` in ONNX order with batch 1, None where it could not be worked out.

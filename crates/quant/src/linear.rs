@@ -15,6 +15,26 @@ pub(crate) struct Parameters<'a> {
     pub(crate) outputs: usize,
     pub(crate) input_exponent: i32,
     pub(crate) output_exponent: i32,
+    /// What a quantized file says.
+    pub(crate) given: GivenIntegers<'a>,
+}
+
+/// Integers of a layer that are not ours to choose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GivenIntegers<'a> {
+    /// Weight exponents, one for each output.
+    pub(crate) weights: Option<Vec<i32>>,
+    /// The bias and its exponents: one, or one for each output.
+    pub(crate) bias: Option<(&'a [i64], &'a [i32])>,
+}
+
+impl GivenIntegers<'_> {
+    /// The bias of output `c` at exponent `e`, where it is one exactly.
+    fn bias_at(&self, c: usize, e: i32) -> Option<i64> {
+        let (integers, exponents) = self.bias?;
+        let left = exponents[c % exponents.len()] - e;
+        ((0..31).contains(&left)).then(|| integers[c % integers.len()] << left)
+    }
 }
 
 /// Integer parameters of one layer.
@@ -127,20 +147,23 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
     };
     let most = f64::from(1u32 << 31) * f64::from(1u32 << 30);
     for (c, row) in rows(p.weights, p.outputs).enumerate() {
-        let mut e = match options.granularity {
-            Granularity::PerTensor => whole,
-            Granularity::PerChannel => best_exponent(row, options).unwrap_or(whole),
+        let mut e = match (&p.given.weights, options.granularity) {
+            (Some(given), _) => given[c],
+            (None, Granularity::PerTensor) => whole,
+            (None, Granularity::PerChannel) => best_exponent(row, options).unwrap_or(whole),
         };
         loop {
             let weights = round_row(row, e, bits);
             let shift = p.output_exponent - p.input_exponent - e;
-            let bias = round(bias_of(c), p.input_exponent + e, -most, most);
+            let rounded = || round(bias_of(c), p.input_exponent + e, -most, most);
+            let bias = (p.given.bias_at(c, p.input_exponent + e)).unwrap_or_else(rounded);
             let need = bits_for(bound(&weights, bias, shift, bits));
             // A channel with tiny weights and a large bias would need sums wider than the vector
             // unit has, for weight bits that the output can't show: a coarser exponent loses
             // nothing there. Per tensor the exponent is the rule's, and the sum gets wider.
             let too_fine = need > wanted || shift > wanted as i32 - 2;
-            if options.granularity == Granularity::PerChannel && too_fine && e < 40 {
+            let free = p.given.weights.is_none();
+            if free && options.granularity == Granularity::PerChannel && too_fine && e < 40 {
                 e += 1;
                 continue;
             }
@@ -161,7 +184,11 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
 
 fn espdl(p: &Parameters<'_>, options: &Options) -> Integers {
     let bits = options.bits;
-    let exponents = table_weight_exponents(p.weights, p.outputs, options);
+    let exponents = match (&p.given.weights, options.granularity) {
+        (Some(given), Granularity::PerTensor) => given[..1].to_vec(),
+        (Some(given), Granularity::PerChannel) => given.clone(),
+        (None, _) => table_weight_exponents(p.weights, p.outputs, options),
+    };
     let per_channel = options.granularity == Granularity::PerChannel;
     // Per tensor the bias is of the activations' type at the output's exponent; per channel it is
     // 16 bits wide at input + weight + 4.
@@ -253,6 +280,7 @@ mod tests {
             outputs: 2,
             input_exponent: -7,
             output_exponent: -5,
+            given: GivenIntegers::default(),
         };
         let i = convert(&p, &o).unwrap();
         assert_eq!(i.weights[..2], [0, 0]);
@@ -268,6 +296,7 @@ mod tests {
             outputs: 2,
             input_exponent: -7,
             output_exponent: 0,
+            given: GivenIntegers::default(),
         };
         let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
         let i = convert(&p, &o).unwrap();
@@ -285,6 +314,7 @@ mod tests {
             outputs: 1,
             input_exponent: -7,
             output_exponent: -7,
+            given: GivenIntegers::default(),
         };
         let o = options(Bits::I8, Granularity::PerTensor, Arithmetic::Espdl);
         let i = convert(&p, &o).unwrap();

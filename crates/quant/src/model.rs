@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::error::{ImportError, QuantError, Unsupported};
 use crate::float::Reference;
-use crate::graph::{Data, Graph};
-use crate::inspect::{Inspection, NodeInfo, PassInfo, ValueInfo};
+use crate::graph::{Data, Graph, Node};
+use crate::inspect::{Fate, Inspection, NodeInfo, PassInfo, Quantization, ValueInfo};
 use crate::ops::{self, Refusal};
+use crate::options::Options;
 use crate::plan::{self, Plan};
+use crate::quantized::{self, Found};
 use crate::simulate::Output;
 use crate::{import, passes};
 
@@ -20,6 +22,7 @@ pub struct FloatModel {
     original: Vec<NodeInfo>,
     parameters: u64,
     passes: Vec<PassInfo>,
+    quantization: Option<Quantization>,
     problems: Vec<String>,
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueInfo>,
@@ -28,16 +31,50 @@ pub struct FloatModel {
 impl FloatModel {
     /// Reads an ONNX file. Fails only when there is no graph to show; what stands in the way of
     /// quantizing is listed by [`FloatModel::problems`].
+    ///
+    /// A model that is quantized already is taken with its own exponents and integers where its
+    /// scheme is ours; otherwise that is a problem, which says why.
     pub fn from_onnx(bytes: &[u8]) -> Result<FloatModel, ImportError> {
+        Self::read(bytes, false)
+    }
+
+    /// As [`FloatModel::from_onnx`], but of a model that is quantized already only the values of
+    /// its weights are kept, so that it is quantized anew, like a float model. That is what any
+    /// scheme allows.
+    pub fn from_onnx_anew(bytes: &[u8]) -> Result<FloatModel, ImportError> {
+        Self::read(bytes, true)
+    }
+
+    fn read(bytes: &[u8], anew: bool) -> Result<FloatModel, ImportError> {
         let proto = import::decode(bytes)?;
-        let (mut graph, mut problems) = import::import(&proto)?;
+        let (mut graph, types, mut problems) = import::import(&proto)?;
+        let file = graph.nodes.clone();
+        let nodes = file.len();
+        let found = quantized::read(&mut graph, &types, anew);
         ops::infer_shapes(&mut graph);
-        let original = graph.nodes.iter().map(|n| node_info(&graph, n)).collect();
+        let original = (file.iter())
+            .map(|n| file_node_info(&graph, n, &found))
+            .collect();
+        let quantization = quantization(&found, anew);
+        problems.extend(found.problems);
         let parameters = (graph.constants.values())
             .filter(|c| matches!(c.data, Data::Float(_)))
             .map(|c| c.len() as u64)
             .sum();
-        let mut passes = passes::run(&mut graph);
+        let mut passes = Vec::new();
+        if quantization.is_some() {
+            passes.push(PassInfo {
+                name: "read_quantization".into(),
+                description:
+                    "The operators of a quantized model become float operators with given \
+                              scales."
+                        .into(),
+                changes: found.changes,
+                nodes_before: nodes,
+                nodes_after: graph.nodes.len(),
+            });
+        }
+        passes.extend(passes::run(&mut graph));
         let unsupported = unsupported(&graph, problems.is_empty());
         problems.extend(unsupported.iter().map(ToString::to_string));
         let mut plan = None;
@@ -90,6 +127,7 @@ impl FloatModel {
             original,
             parameters,
             passes,
+            quantization,
             problems,
         })
     }
@@ -112,6 +150,39 @@ impl FloatModel {
     /// What stands in the way of quantizing; empty when nothing does.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// How the file is quantized already; None for a float model.
+    pub fn quantization(&self) -> Option<&Quantization> {
+        self.quantization.as_ref()
+    }
+
+    /// True when the file's own exponents and integers are used.
+    pub fn is_given(&self) -> bool {
+        !self.graph.given.is_empty()
+    }
+
+    /// The options with the width and granularity of a quantized file in place of those asked for,
+    /// and a sentence where that makes a difference.
+    pub(crate) fn own_options(&self, asked: &Options) -> (Options, Vec<String>) {
+        let given = &self.graph.given;
+        let Some(bits) = given.bits else {
+            return (asked.clone(), Vec::new());
+        };
+        let warning = (bits != asked.bits).then(|| {
+            format!(
+                "The model is quantized to {} already and stays so; to change that, quantize it \
+                 anew.",
+                bits.name()
+            )
+        });
+        let options = Options {
+            bits,
+            granularity: given.granularity(),
+            input_exponent: None,
+            ..asked.clone()
+        };
+        (options, warning.into_iter().collect())
     }
 
     /// Names in the quantization table whose entries the ESP-DL toolkit keeps as arrays even when
@@ -139,6 +210,7 @@ impl FloatModel {
             original: self.original.clone(),
             nodes,
             passes: self.passes.clone(),
+            quantization: self.quantization.clone(),
             problems: self.problems.clone(),
         }
     }
@@ -179,7 +251,44 @@ fn value_info(graph: &Graph, name: &str) -> ValueInfo {
     }
 }
 
-fn node_info(graph: &Graph, node: &crate::graph::Node) -> NodeInfo {
+fn quantization(found: &Found, anew: bool) -> Option<Quantization> {
+    Some(Quantization {
+        form: found.form?.name().to_owned(),
+        scheme: found.scheme.clone(),
+        fate: match (anew, found.problems.is_empty()) {
+            (true, _) => Fate::Requantized,
+            (false, true) => Fate::Taken,
+            (false, false) => Fate::Refused,
+        },
+    })
+}
+
+/// A node of the file, whose tensors may have other names in the graph.
+fn file_node_info(graph: &Graph, node: &Node, found: &Found) -> NodeInfo {
+    if found.form.is_none() {
+        return node_info(graph, node);
+    }
+    let now = |name: &String| found.alias.get(name).unwrap_or(name).clone();
+    let mut known = node.clone();
+    for name in known.inputs.iter_mut().chain(&mut known.outputs) {
+        *name = now(name);
+    }
+    let mut info = node_info(graph, &known);
+    if quantized::is_quantized_op(&node.op) {
+        // What is the matter with the scheme is said once, for the whole model.
+        (info.supported, info.reason) = (true, None);
+    }
+    let named = |names: &[String]| -> Vec<String> {
+        names.iter().filter(|n| !n.is_empty()).cloned().collect()
+    };
+    info.inputs = named(&node.inputs);
+    for (value, name) in info.outputs.iter_mut().zip(named(&node.outputs)) {
+        value.name = name;
+    }
+    info
+}
+
+fn node_info(graph: &Graph, node: &Node) -> NodeInfo {
     let reason = match ops::resolve(graph, node) {
         Err(Refusal::Unsupported(why)) => Some(why),
         Err(Refusal::UnknownInput) if !ops::is_known(&node.op) => {

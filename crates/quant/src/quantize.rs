@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{self, Exponents, Range};
+use crate::calibrate::{self, Exponents, Observed, Range};
 use crate::error::QuantError;
 use crate::float::Reference;
 use crate::graph::Graph;
@@ -92,33 +92,40 @@ fn check(graph: &Graph, options: &Options) -> Result<(), QuantError> {
     Ok(())
 }
 
-/// Quantizes `model` with the ranges seen on `calibration`.
+/// Quantizes `model` with the ranges seen on `calibration`. A model that brings its own exponents
+/// needs no samples; with some, the report tells how well it does on them.
 pub fn quantize(
     model: &FloatModel,
     calibration: &Samples<'_>,
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Quantized, QuantError> {
+    let (options, mut warnings) = model.own_options(options);
+    let options = &options;
     check(&model.graph, options)?;
     let Some(plan) = &model.plan else {
         return Err(QuantError::Model(model.problems().to_vec()));
     };
     let graph = &model.graph;
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let observed = calibrate::observe(
-        graph,
-        &reference,
-        calibration,
-        options,
-        &mut |done, total| {
-            progress(Progress {
-                stage: Stage::Calibrate,
-                done,
-                total,
-            });
-        },
-    )?;
+    let observed = match model.is_given() && calibration.is_empty() {
+        true => unobserved(graph, options)?,
+        false => calibrate::observe(
+            graph,
+            &reference,
+            calibration,
+            options,
+            &mut |done, total| {
+                progress(Progress {
+                    stage: Stage::Calibrate,
+                    done,
+                    total,
+                });
+            },
+        )?,
+    };
     let exponents = calibrate::exponents(graph, &observed, options);
+    check_given(graph, &exponents, options)?;
     progress(Progress {
         stage: Stage::Convert,
         done: 0,
@@ -126,12 +133,20 @@ pub fn quantize(
     });
     let lowered = lower::lower(graph, plan, &exponents.by_name, options)?;
     let mut report = report(model, plan, &lowered, &exponents, &observed.ranges, options);
-    // The toolkit's table is the toolkit's whatever the arithmetic.
-    let espdl = Options {
-        arithmetic: Arithmetic::Espdl,
-        ..options.clone()
+    report.given = model.is_given();
+    report.warnings.append(&mut warnings);
+    // The toolkit's table is the toolkit's whatever the arithmetic, but for a model with exponents
+    // of its own.
+    let toolkit = match model.is_given() {
+        true => exponents,
+        false => {
+            let espdl = Options {
+                arithmetic: Arithmetic::Espdl,
+                ..options.clone()
+            };
+            calibrate::exponents(graph, &observed, &espdl)
+        }
     };
-    let toolkit = calibrate::exponents(graph, &observed, &espdl);
     report.tensors = table::table(graph, &toolkit.by_name, options);
     report.calibration_samples = calibration.len();
     progress(Progress {
@@ -160,6 +175,35 @@ pub fn quantize(
     })
 }
 
+/// What is known of a quantized model's tensors without a sample: nothing, which has to be enough.
+fn unobserved(graph: &Graph, options: &Options) -> Result<Observed, QuantError> {
+    let open = calibrate::open(graph, options);
+    if open.is_empty() {
+        return Ok(Observed::nothing());
+    }
+    Err(QuantError::Samples(format!(
+        "The quantized model gives no scale for '{}'. Give calibration samples: their range decides \
+         there.",
+        open.join("', '")
+    )))
+}
+
+/// The exponents of a quantized file are used as they are, or not at all.
+fn check_given(graph: &Graph, exponents: &Exponents, options: &Options) -> Result<(), QuantError> {
+    let Some((name, given, got)) = calibrate::not_as_given(graph, exponents) else {
+        return Ok(());
+    };
+    Err(QuantError::Options(format!(
+        "the quantized model has '{name}' at 2^{given}, where the {} arithmetic needs 2^{got}. \
+         Quantize the model anew (--requantize){}.",
+        options.arithmetic.name(),
+        match options.arithmetic {
+            Arithmetic::Espdl => ", or take the fixpoint arithmetic",
+            Arithmetic::Fixpoint => "",
+        }
+    )))
+}
+
 /// The ESP-DL toolkit's table alone: exponents of activations, weights and biases by name, for
 /// any model that can be calibrated, whether or not the arithmetic can run it.
 pub fn quantization_table(
@@ -167,13 +211,20 @@ pub fn quantization_table(
     calibration: &Samples<'_>,
     options: &Options,
 ) -> Result<BTreeMap<String, Vec<i32>>, QuantError> {
+    let (options, _) = model.own_options(options);
+    let options = &options;
     check(&model.graph, options)?;
     if model.plan.is_none() {
         return Err(QuantError::Model(model.problems().to_vec()));
     }
     let graph = &model.graph;
-    let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let observed = calibrate::observe(graph, &reference, calibration, options, &mut |_, _| ())?;
+    let observed = match model.is_given() && calibration.is_empty() {
+        true => unobserved(graph, options)?,
+        false => {
+            let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
+            calibrate::observe(graph, &reference, calibration, options, &mut |_, _| ())?
+        }
+    };
     let exponents = calibrate::exponents(graph, &observed, options);
     Ok(table::table(graph, &exponents.by_name, options))
 }
@@ -235,6 +286,7 @@ fn report(
     Report {
         model: graph.name.clone(),
         options: options.clone(),
+        given: false,
         calibration_samples: 0,
         measured_samples: 0,
         inputs: plan.inputs.iter().map(tensor).collect(),

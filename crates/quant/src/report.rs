@@ -12,6 +12,10 @@ pub struct Report {
     /// Name of the ONNX graph.
     pub model: String,
     pub options: Options,
+    /// True when the exponents and integers are those that the file of an already quantized model
+    /// came with.
+    #[serde(default)]
+    pub given: bool,
     pub calibration_samples: usize,
     /// Samples that SQNR and saturation were measured on: the first ones of the calibration set.
     pub measured_samples: usize,

@@ -30,6 +30,14 @@ impl<'a> Samples<'a> {
         Some(Samples { len: len?, inputs })
     }
 
+    /// No samples: enough for a model that brings its own exponents.
+    pub fn none() -> Self {
+        Samples {
+            inputs: Vec::new(),
+            len: 0,
+        }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.len

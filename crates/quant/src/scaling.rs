@@ -28,16 +28,23 @@ enum Rule {
     Zero,
 }
 
-fn rule(op: &str, arithmetic: Arithmetic) -> Rule {
+/// True for nodes whose output has their input's exponent in the fixpoint arithmetic.
+pub(crate) fn copies(graph: &Graph, node: &Node) -> bool {
+    rule(graph, node, Arithmetic::Fixpoint) == Rule::First
+}
+
+fn rule(graph: &Graph, node: &Node, arithmetic: Arithmetic) -> Rule {
     let toolkit = arithmetic == Arithmetic::Espdl;
-    match op {
+    match node.op.as_str() {
+        // What is left of these may be there to change the exponent.
+        "Identity" if graph.given.exponent(node.output()).is_some() => Rule::Own,
         "Concat" if toolkit => Rule::Joined,
         "GlobalAveragePool" | "Max" | "Min" | "Relu" | "LeakyRelu" | "PRelu" if toolkit => {
             Rule::First
         }
         "MaxPool" | "GlobalMaxPool" | "ReduceMax" | "ReduceMin" | "Reshape" | "Flatten"
         | "Transpose" | "Squeeze" | "Unsqueeze" | "Pad" | "Gather" | "Tile" | "Expand"
-        | "Slice" | "Resize" | "DepthToSpace" | "SpaceToDepth" => Rule::First,
+        | "Slice" | "Resize" | "DepthToSpace" | "SpaceToDepth" | "Identity" => Rule::First,
         "ArgMax" => Rule::Zero,
         _ => Rule::Own,
     }
@@ -66,7 +73,27 @@ impl<'g> Groups<'g> {
     }
 }
 
-fn computed<'g>(graph: &Graph, node: &'g Node) -> impl Iterator<Item = &'g str> {
+/// The output of the activation behind a node, where the toolkit lets its range decide although it
+/// is a layer of its own here: of its operators with an exponent of their own all but the linear ones,
+/// which have it inside. GlobalAveragePool copies its input's exponent whatever follows.
+fn joined_activation<'g>(graph: &'g Graph, i: usize, roles: &[Role]) -> Option<&'g str> {
+    let node = &graph.nodes[i];
+    let out = node.output();
+    let own = matches!(node.op.as_str(), "Add" | "AveragePool" | "Mul" | "Sub");
+    if !own || roles[i] != Role::Layer || !graph.is_private(out) {
+        return None;
+    }
+    let next = *graph.consumers(out).first()?;
+    let bends = matches!(
+        graph.nodes[next].op.as_str(),
+        "Relu" | "LeakyRelu" | "PRelu"
+    );
+    let fits = bends && roles[next] == Role::Layer && graph.nodes[next].input(0) == Some(out);
+    fits.then(|| graph.nodes[next].output())
+}
+
+/// The inputs of a node that are not constant.
+pub(crate) fn computed<'g>(graph: &Graph, node: &'g Node) -> impl Iterator<Item = &'g str> {
     let fixed: Vec<bool> = (node.inputs.iter())
         .map(|n| n.is_empty() || graph.constants.contains_key(n))
         .collect();
@@ -92,6 +119,7 @@ pub(crate) fn assign(
         let out = node.output();
         let activation = match roles[i] {
             Role::Activated(a) => Some(graph.nodes[a].output()),
+            _ if arithmetic == Arithmetic::Espdl => joined_activation(graph, i, &roles),
             _ => None,
         };
         if let Some(post) = activation {
@@ -103,7 +131,7 @@ pub(crate) fn assign(
         }
         let rule = match roles[i] {
             Role::Table(_) => Rule::Own,
-            _ => rule(&node.op, arithmetic),
+            _ => rule(graph, node, arithmetic),
         };
         match rule {
             Rule::First => {

@@ -1,12 +1,15 @@
 //! The exact simulator: an image, the runtime's own kernels, floats or integers in ONNX order
 //! outside.
 
-use fixpoint_runtime::{AlignedBytes, Block16, Element, Model, Observer, Storage, Tensor, run};
+use fixpoint_runtime::format::checksum;
+use fixpoint_runtime::{
+    AlignedBytes, Arithmetic, Block16, Element, EspdlChip, Model, Observer, Storage, Tensor, run,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
 use crate::exponent;
-use crate::options::Bits;
+use crate::options::{Bits, Chip};
 use crate::plan::{Layout, onnx_index};
 
 /// A float output by name, ONNX order.
@@ -190,6 +193,10 @@ pub struct Simulator {
     id: u32,
 }
 
+/// Where an image's header has the chip of the espdl arithmetic, and the checksum.
+const CHIP_AT: usize = 21;
+const CRC_AT: usize = 12;
+
 fn refused(e: impl std::fmt::Display) -> SimulateError {
     SimulateError::Image(e.to_string())
 }
@@ -225,6 +232,38 @@ impl Simulator {
     /// Bytes that a run needs for its tensors.
     pub fn arena_bytes(&self) -> usize {
         size_of_val(self.arena.blocks())
+    }
+
+    /// As [`Simulator::new`], for an image in the espdl arithmetic, with the sums of `chip` instead
+    /// of those of the chip it was made for. An image for the ESP32-S3 serves every chip; one for
+    /// the others need not hold the S3's wider sums.
+    pub fn for_chip(image: &[u8], chip: Chip) -> Result<Simulator, SimulateError> {
+        let made_for = {
+            let aligned = AlignedBytes::new(image);
+            let model = Model::parse(aligned.as_ref()).map_err(refused)?;
+            model.arithmetic()
+        };
+        let refuse = |why| {
+            let chip = chip.name();
+            Err(SimulateError::Chip { chip, why })
+        };
+        match (made_for, chip) {
+            (Arithmetic::Fixpoint, _) => {
+                refuse("it is made for the fixpoint arithmetic. Quantize with --arithmetic espdl.")
+            }
+            (Arithmetic::Espdl(EspdlChip::S3), Chip::Esp32S3) => Simulator::new(image),
+            (Arithmetic::Espdl(EspdlChip::C), Chip::Esp32S3) => {
+                refuse("it is made for a chip with 32-bit sums. Quantize with --chip esp32s3.")
+            }
+            (Arithmetic::Espdl(EspdlChip::C), _) => Simulator::new(image),
+            (Arithmetic::Espdl(EspdlChip::S3), _) => {
+                let mut image = image.to_vec();
+                image[CHIP_AT] = 2;
+                let crc = checksum(&image).unwrap_or_default();
+                image[CRC_AT..][..4].copy_from_slice(&crc.to_le_bytes());
+                Simulator::new(&image)
+            }
+        }
     }
 
     /// The image's CRC-32, by which the board names it.

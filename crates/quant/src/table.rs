@@ -41,6 +41,22 @@ pub(crate) fn weight_rows(graph: &Graph, node: &Node) -> Option<(Vec<f32>, usize
     Some((values.to_vec(), *dims.first()?))
 }
 
+/// The dimension of a layer's weights that goes by outputs, or by those of a group.
+fn output_axis(node: &Node) -> usize {
+    let columns = node.op == "MatMul" || node.op == "Gemm" && node.int("transB", 0) == 0;
+    usize::from(columns || node.op == "ConvTranspose")
+}
+
+/// The exponents of a layer's weights that the file of a quantized model gives, one for each
+/// output.
+pub(crate) fn given_weight_exponents(
+    graph: &Graph,
+    node: &Node,
+    outputs: usize,
+) -> Option<Vec<i32>> {
+    (graph.given).of_channels(node.input(1)?, output_axis(node), outputs)
+}
+
 /// The table for a model whose activations have the exponents `activations`.
 pub(crate) fn table(
     graph: &Graph,
@@ -57,7 +73,15 @@ pub(crate) fn table(
                 let Some((rows, outputs)) = weight_rows(graph, node) else {
                     continue;
                 };
-                let weights = table_weight_exponents(&rows, outputs, options);
+                let weights = match given_weight_exponents(graph, node, outputs) {
+                    Some(mut given) => {
+                        if options.granularity == Granularity::PerTensor {
+                            given.truncate(1);
+                        }
+                        given
+                    }
+                    None => table_weight_exponents(&rows, outputs, options),
+                };
                 let input = activation(node.input(0)).unwrap_or(0);
                 let output = activation(Some(node.output())).unwrap_or(0);
                 if let Some(bias) = node.input(2) {

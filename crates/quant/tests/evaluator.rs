@@ -218,6 +218,27 @@ fn sums_saturate_on_the_s3_only() {
         };
         assert_eq!(net.integers(&options), Ok(vec![want]), "{}", chip.name());
     }
+    // An S3's image serves other chips too; not the other way round.
+    let samples = Samples::single(&net.calib, 64).unwrap();
+    let image = |chip| {
+        let options = Options {
+            chip,
+            ..options(MODES[0])
+        };
+        let made = quantize(&net.model, &samples, &options, &mut |_| ());
+        made.unwrap().image
+    };
+    let (s3, c3) = (image(Chip::Esp32S3), image(Chip::Esp32C3));
+    let run = |image: &[u8], chip| {
+        let raw = Simulator::for_chip(image, chip)?.run_raw(&[&net.input])?;
+        Ok::<_, fixpoint_quant::SimulateError>(raw[0].data.clone())
+    };
+    assert_eq!(run(&s3, Chip::Esp32S3), Ok(vec![0x7ffff >> 13]));
+    for chip in [Chip::Esp32, Chip::Esp32S2, Chip::Esp32C3] {
+        assert_eq!(run(&s3, chip), Ok(vec![126]), "{}", chip.name());
+        assert_eq!(run(&c3, chip), Ok(vec![126]), "{}", chip.name());
+    }
+    assert!(run(&c3, Chip::Esp32S3).is_err());
 }
 
 /// Other chips sum in 32 bits and don't saturate; these nets stay below that, so their integers are

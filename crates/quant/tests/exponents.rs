@@ -1,5 +1,7 @@
 //! Every exponent that the ESP-DL toolkit wrote for the oracle nets and for MNIST.
 
+#[path = "support/onnx.rs"]
+mod onnx;
 mod support;
 
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::path::Path;
 use fixpoint_quant::{
     Arithmetic, Bits, FloatModel, Granularity, Method, Options, Samples, quantization_table,
 };
+use onnx::{Net, Value};
 
 const MODES: [(Bits, Granularity, Method); 5] = [
     (Bits::I8, Granularity::PerTensor, Method::MinMax),
@@ -91,4 +94,97 @@ fn mnist_equals_the_toolkit() {
             .folder
             .join(format!("calib_new_{mode}.exponents.json"))
     });
+}
+
+fn exponents_of(net: &Net, inputs: &[&[f32]]) -> std::collections::BTreeMap<String, Vec<i32>> {
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let samples = Samples::new(inputs.iter().map(|x| (*x, x.len())).collect()).unwrap();
+    let options = Options {
+        bits: Bits::I8,
+        granularity: Granularity::PerTensor,
+        method: Method::MinMax,
+        arithmetic: Arithmetic::Espdl,
+        ..Options::default()
+    };
+    quantization_table(&model, &samples, &options).unwrap()
+}
+
+/// espdl-legacy.md 1.2, "Which range is used for an output": behind any operator with an exponent of
+/// its own it is that of the activation's output, and what goes into the activation gets the same.
+#[test]
+fn the_range_behind_an_activation_decides() {
+    let leaky = ("LeakyRelu", vec![("alpha", Value::Float(0.0078125))]);
+    for op in ["Add", "Sub", "Mul"] {
+        for (activation, attrs) in [&leaky, &("Relu", vec![]), &("PRelu", vec![])] {
+            let mut inputs = vec!["s"];
+            if *activation == "PRelu" {
+                inputs.push("slope");
+            }
+            let net = Net::new(&[1, 2])
+                .input("z", &[1, 2])
+                .weights("slope", &[1], vec![0.0078125])
+                .node(op, &["x", "z"], "s", &[])
+                .node(activation, &inputs, "y", attrs)
+                .output("y");
+            // Each way the first value is far below zero and the second 1.5.
+            let z: &[f32] = match op {
+                "Add" => &[-8.0, 0.5],
+                "Sub" => &[8.0, -0.5],
+                _ => &[16.0, 1.5],
+            };
+            let table = exponents_of(&net, &[&[-8.0, 1.0], z]);
+            // ceil(log2(1.5 / 127)) = -6; the sum's own range would give -2.
+            assert_eq!(
+                (&table["s"], &table["y"]),
+                (&vec![-6], &vec![-6]),
+                "{op} {activation}"
+            );
+        }
+    }
+    let pool = [("kernel_shape", Value::Ints(vec![1, 2]))];
+    let net = Net::new(&[1, 1, 1, 4])
+        .node("AveragePool", &["x"], "p", &pool)
+        .node("Relu", &["p"], "y", &[])
+        .output("y");
+    let table = exponents_of(&net, &[&[-16.0, -16.0, 1.0, 2.0]]);
+    assert_eq!((&table["p"], &table["y"]), (&vec![-6], &vec![-6]));
+    // GlobalAveragePool copies its input's whatever follows: round(log2(16 / 127)) = -3.
+    let net = Net::new(&[1, 2, 1, 2])
+        .node("GlobalAveragePool", &["x"], "p", &[])
+        .node("Relu", &["p"], "y", &[])
+        .output("y");
+    let table = exponents_of(&net, &[&[-16.0, -16.0, 1.0, 2.0]]);
+    assert_eq!((&table["p"], &table["y"]), (&vec![-3], &vec![-3]));
+}
+
+/// espdl-legacy.md 1.2: what moves or selects copies the first input, also where the extreme of two
+/// tensors is clipped by it; a Concat raises all that goes into it, the model's input too.
+#[test]
+fn copies_and_the_largest_of_a_concat() {
+    let net = Net::new(&[1, 2])
+        .input("z", &[1, 2])
+        .node("Max", &["z", "x"], "m", &[])
+        .node("Relu", &["m"], "r", &[])
+        .output("r");
+    let table = exponents_of(&net, &[&[1.0, -1.0], &[40.0, -3.0]]);
+    // round(log2(40 / 127)) = -2 for z, which is listed first.
+    assert_eq!(
+        (&table["x"], &table["m"], &table["r"]),
+        (&vec![-7], &vec![-2], &vec![-2])
+    );
+    let net = Net::new(&[1, 2, 1, 2])
+        .input("z", &[1, 1, 1, 2])
+        .node(
+            "MaxPool",
+            &["x"],
+            "p",
+            &[("kernel_shape", Value::Ints(vec![1, 1]))],
+        )
+        .node("Relu", &["p"], "r", &[])
+        .node("Concat", &["r", "z"], "y", &[("axis", Value::Int(1))])
+        .output("y");
+    let table = exponents_of(&net, &[&[1.0, -1.0, 0.5, 0.25], &[40.0, -3.0]]);
+    for name in ["x", "p", "r", "z", "y"] {
+        assert_eq!(table[name], [-2], "{name}");
+    }
 }

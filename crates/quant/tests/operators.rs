@@ -605,3 +605,86 @@ fn raw_exports_of_tensorflow() {
         .output("y");
     close(&net, &[&[1, 6, 5, 3]]);
 }
+
+#[test]
+fn slopes_may_differ_by_more_than_the_channel() {
+    // By element, along the columns, and for a tensor that is no image.
+    for (slopes, input) in [
+        (&[8i64, 6, 5][..], &[1usize, 8, 6, 5][..]),
+        (&[5], &[1, 8, 6, 5]),
+        (&[3], &[2, 4, 3]),
+    ] {
+        let dims: Vec<i64> = input.iter().map(|d| *d as i64).collect();
+        let net = Net::new(&dims)
+            .random_weights("s", slopes, 0.4)
+            .node("PRelu", &["x", "s"], "y", &[])
+            .output("y");
+        let [q, _] = close(&net, &[input]);
+        assert!(ops(&q).contains(&"Mul"), "{:?}", ops(&q));
+    }
+}
+
+#[test]
+fn gemm_takes_any_operand_and_bias() {
+    let yes = || Value::Int(1);
+    let weights = |net: Net| net.random_weights("w", &[4, 3], 0.5);
+    // A transposed input.
+    let net = weights(Net::new(&[4, 2]))
+        .random_weights("c", &[3], 0.3)
+        .node("Gemm", &["x", "w", "c"], "y", &[("transA", yes())])
+        .output("y");
+    close(&net, &[&[4, 2]]);
+    // A stored first operand, all ways of turning the two, with a bias for each row.
+    for (trans_a, trans_b) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let stored = if trans_a == 1 { [4, 3] } else { [3, 4] };
+        let input = if trans_b == 1 { [2, 4] } else { [4, 2] };
+        let attrs = [
+            ("transA", Value::Int(trans_a)),
+            ("transB", Value::Int(trans_b)),
+            ("alpha", Value::Float(0.5)),
+            ("beta", Value::Float(2.0)),
+        ];
+        let net = Net::new(&input)
+            .random_weights("a", &stored, 0.5)
+            .random_weights("c", &[3, 1], 0.3)
+            .node("Gemm", &["a", "x", "c"], "y", &attrs)
+            .output("y");
+        close(&net, &[&input.map(|d| d as usize)]);
+    }
+    let net = Net::new(&[4, 2])
+        .random_weights("a", &[3, 4], 0.5)
+        .node("MatMul", &["a", "x"], "y", &[])
+        .output("y");
+    close(&net, &[&[4, 2]]);
+    // Biases that are no row.
+    for bias in [&[1i64][..], &[2, 3], &[2, 1], &[]] {
+        let net = weights(Net::new(&[2, 4]))
+            .random_weights("c", bias, 0.3)
+            .node(
+                "Gemm",
+                &["x", "w", "c"],
+                "y",
+                &[("beta", Value::Float(0.5))],
+            )
+            .output("y");
+        close(&net, &[&[2, 4]]);
+    }
+}
+
+#[test]
+fn a_network_of_nothing_copies() {
+    for op in ["Identity", "Dropout"] {
+        let net = Net::new(&[1, 3, 4, 5])
+            .node(op, &["x"], "y", &[])
+            .output("y");
+        let [q, _] = close(&net, &[&[1, 3, 4, 5]]);
+        assert_eq!(ops(&q), ["Identity"]);
+    }
+    // In between there is nothing to copy.
+    let net = image(4)
+        .node("Identity", &["c"], "i", &[])
+        .node("Relu", &["i"], "y", &[])
+        .output("y");
+    let [q, _] = close(&net, IMAGE);
+    assert_eq!(ops(&q), ["Conv"]);
+}

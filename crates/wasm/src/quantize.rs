@@ -17,10 +17,15 @@ pub struct Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Reads an ONNX file.
+    /// Reads an ONNX file. `anew`: of a model that is quantized already only the values of its
+    /// weights are kept.
     #[wasm_bindgen(js_name = fromOnnx)]
-    pub fn from_onnx(bytes: &[u8]) -> Result<Model, JsValue> {
-        let inner = FloatModel::from_onnx(bytes).map_err(|e| coded(Code::Import, e))?;
+    pub fn from_onnx(bytes: &[u8], anew: Option<bool>) -> Result<Model, JsValue> {
+        let inner = match anew {
+            Some(true) => FloatModel::from_onnx_anew(bytes),
+            _ => FloatModel::from_onnx(bytes),
+        };
+        let inner = inner.map_err(|e| coded(Code::Import, e))?;
         Ok(Model { inner })
     }
 
@@ -90,7 +95,8 @@ fn chosen(request: JsValue) -> Result<Options, JsValue> {
     Ok(from_js::<Request>(request, "options")?.options())
 }
 
-/// Quantizes `model` with the ranges seen on `samples`. `request` holds any of the options;
+/// Quantizes `model` with the ranges seen on `samples`, which may be none for a model that brings its
+/// own exponents. `request` holds any of the options;
 /// `progress` is called with a stage, the steps done and the steps in all.
 #[wasm_bindgen]
 pub fn quantize(
@@ -100,9 +106,13 @@ pub fn quantize(
     progress: &Function,
 ) -> Result<Quantized, JsValue> {
     let options = chosen(request)?;
+    let view = match model.inner.is_given() && samples.inner.is_empty() {
+        true => quant::Samples::none(),
+        false => samples.view()?,
+    };
     let inner = quant::quantize(
         &model.inner,
-        &samples.view()?,
+        &view,
         &options,
         &mut |Progress { stage, done, total }| call(progress, stage_word(stage), done, total),
     )
@@ -126,7 +136,7 @@ pub(crate) fn call(progress: &Function, stage: &str, done: usize, total: usize) 
 
 fn quantize_error(error: QuantError) -> JsValue {
     let code = match error {
-        QuantError::Model(_) | QuantError::NotYet(..) => Code::Unsupported,
+        QuantError::Model(_) => Code::Unsupported,
         _ => Code::Quantize,
     };
     coded(code, error)

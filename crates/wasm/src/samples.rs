@@ -61,6 +61,13 @@ impl Samples {
         .map_err(dataset_error)
     }
 
+    /// No samples: enough for a model that is quantized already.
+    pub fn none() -> Samples {
+        Samples {
+            inner: Loaded::default(),
+        }
+    }
+
     /// The settings most models with such an input were trained with, as an object.
     #[wasm_bindgen(js_name = defaultPreprocess)]
     pub fn default_preprocess(dims: Vec<usize>) -> Result<JsValue, JsValue> {

@@ -48,6 +48,19 @@ export class ModelStep extends PlainElement {
               </p>`}
           ${busy === "model" ? working(undefined, "Reading the model") : nothing} ${trouble(session.trouble.model)}
           ${model ? summary(model.fileName, model.fileBytes, model.inspection) : nothing}
+          ${model?.inspection.quantization?.fate === "refused"
+            ? html`<p>
+                <button
+                  type="button"
+                  id="requantize"
+                  ?disabled=${busy !== undefined}
+                  @click=${() => session.openModel(model.file, true)}
+                >
+                  Quantize it again
+                </button>
+                <span class="quiet">from the values of its own weights, with your calibration images.</span>
+              </p>`
+            : nothing}
         </div>
       </section>
     `;
@@ -59,13 +72,20 @@ export class ModelStep extends PlainElement {
   };
 }
 
+const fates = { taken: "taken as it is", requantized: "quantized again here", refused: "not ours, see below" } as const;
+
 function summary(fileName: string, fileBytes: number, inspection: Inspection): TemplateResult {
-  const { nodes, original, parameters, macs, inputs, outputs, problems, passes } = inspection;
+  const { nodes, original, parameters, macs, inputs, outputs, problems, passes, quantization } = inspection;
   return html`
     <dl class="facts">
       <div><dt>File</dt><dd>${fileName}</dd><dd>${bytes(fileBytes)}</dd></div>
       <div><dt>${inputs.length === 1 ? "Input" : "Inputs"}</dt>${inputs.map(value)}</div>
       <div><dt>${outputs.length === 1 ? "Output" : "Outputs"}</dt>${outputs.map(value)}</div>
+      ${quantization
+        ? html`<div id="quantization">
+            <dt>Quantized already</dt><dd>${quantization.form}</dd><dd>${fates[quantization.fate]}</dd>
+          </div>`
+        : nothing}
       <div><dt>Parameters</dt><dd>${count(parameters)}</dd></div>
       <div><dt>Multiply-adds</dt><dd>${count(macs)}</dd><dd>for one image</dd></div>
       <div><dt>Nodes</dt><dd>${count(nodes.length)}</dd><dd>of ${count(original.length)} in the file</dd></div>

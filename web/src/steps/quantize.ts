@@ -43,7 +43,7 @@ export class QuantizeStep extends PlainElement {
 
   override render(): TemplateResult {
     const { model, samples, busy, outcome, stale } = session;
-    const ready = model && model.inspection.problems.length === 0 && samples.calibration;
+    const ready = model && model.inspection.problems.length === 0 && (samples.calibration || session.taken);
     const running = busy === "quantize";
     return html`
       <section
@@ -61,7 +61,12 @@ export class QuantizeStep extends PlainElement {
               the chip, so these figures are the board's.
             </p>
           </div>
-          ${this.#form(running)}
+          ${session.taken
+            ? html`<p id="taken">
+                This model is quantized already. Its exponents and integers are used as they are, so there is nothing to
+                choose, and images are needed only to measure and to test.
+              </p>`
+            : this.#form(running)}
           <div class="row actions">
             <button
               type="button"
@@ -87,7 +92,7 @@ export class QuantizeStep extends PlainElement {
     const { model, samples, outcome, stale } = session;
     if (!model) return "Needs a model and images.";
     if (model.inspection.problems.length > 0) return "This model has operations that can't be quantized, see step 1.";
-    if (!samples.calibration) return "Needs calibration images.";
+    if (!samples.calibration && !session.taken) return "Needs calibration images.";
     return outcome && stale ? "Something has changed since the results below." : "";
   }
 
@@ -175,8 +180,9 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
           </div>`
         : nothing}
       <h3>
-        ${report.model || "Model"}: ${bits}, ${granularity}, ${arithmetic} arithmetic, ${count(calibrated.count)} of
-        ${plural(calibrated.of, "image")}, ${outcome.seconds.toFixed(1)} s
+        ${report.model || "Model"}: ${bits}, ${granularity}, ${arithmetic} arithmetic,
+        ${report.given ? "as the file has it" : html`${count(calibrated.count)} of ${plural(calibrated.of, "image")}`},
+        ${outcome.seconds.toFixed(1)} s
       </h3>
       ${accuracyFacts(accuracy)}
       <dl class="facts">

@@ -63,8 +63,8 @@ const service = {
     await init(module);
   },
 
-  openModel(bytes: Uint8Array): Inspection {
-    const opened = Model.fromOnnx(bytes);
+  openModel(bytes: Uint8Array, anew: boolean): Inspection {
+    const opened = Model.fromOnnx(bytes, anew);
     model?.free();
     model = opened;
     return opened.inspect();
@@ -102,7 +102,8 @@ const service = {
   },
 
   quantize(count: number, spread: boolean, request: Partial<Options>, report: (progress: Progress) => void): Result {
-    const chosen = need(samples.calibration, "set of calibration samples").select(count, spread);
+    // A model that brings its own exponents needs no samples.
+    const chosen = samples.calibration?.select(count, spread) ?? Samples.none();
     try {
       const made = quantize(need(model, "model"), chosen, request, paced(report));
       const { image, report: written, reportJson, log } = made;

@@ -5,11 +5,11 @@ use crate::error::QuantError;
 use crate::exponent;
 use crate::graph::Node;
 use crate::image::{Activation, Linear, Shifts};
-use crate::linear::{self, Integers, Parameters};
+use crate::linear::{self, GivenIntegers, Integers, Parameters};
 use crate::ops::{Function, Op};
 use crate::options::{Bits, Granularity};
 use crate::plan::{Kind, Layer, Layout, onnx_index};
-use crate::table::weight_rows;
+use crate::table::{given_weight_exponents, weight_rows};
 
 impl Context<'_> {
     pub(super) fn linear(
@@ -24,6 +24,8 @@ impl Context<'_> {
             return self.fail(layer, "its weights can't be read.");
         };
         let rows = self.stored_rows(layer, node, rows, outputs);
+        let given = self.given(node, outputs);
+        let fixed = given.weights.clone();
         let integers = linear::convert(
             &Parameters {
                 weights: &rows,
@@ -31,14 +33,23 @@ impl Context<'_> {
                 outputs,
                 input_exponent: self.exponent(layer.inputs[0]),
                 output_exponent: self.exponent(layer.output),
+                given,
             },
             self.options,
         )?;
+        match fixed {
+            Some(exponents) => self.check_given(layer, &rows, &integers, &exponents)?,
+            None if !self.graph.given.is_empty() => facts.warnings.push(format!(
+                "its weights are floats in the file and are rounded to {} here",
+                self.options.bits.name()
+            )),
+            None => {}
+        }
         let activation = self.activation(layer, outputs)?;
         facts.weight_bytes = weight_bytes(&integers, self.options.bits);
         facts.weight_exponents = integers.weight_exponents;
         facts.accumulator_bits = Some(integers.accumulator_bits);
-        facts.warnings = integers.warnings;
+        facts.warnings.extend(integers.warnings.iter().cloned());
         let mut weights = integers.weights;
         if matches!(layer.kind, Kind::Compute(Op::DepthwiseConv(_))) {
             // Rows of one channel to [KH][KW][C].
@@ -57,6 +68,41 @@ impl Context<'_> {
             activation,
             accumulator: None,
         })
+    }
+
+    /// What the file of a quantized model says of a layer's integers.
+    fn given(&self, node: &Node, outputs: usize) -> GivenIntegers<'_> {
+        let given = &self.graph.given;
+        let bias = node.input(2).and_then(|name| given.constants.get(name));
+        GivenIntegers {
+            weights: given_weight_exponents(self.graph, node, outputs),
+            bias: bias.and_then(|b| Some((b.integers.as_deref()?, &b.exponents[..]))),
+        }
+    }
+
+    /// The file's weights have to be what runs, integer by integer.
+    fn check_given(
+        &self,
+        layer: &Layer,
+        rows: &[f32],
+        integers: &Integers,
+        exponents: &[i32],
+    ) -> Result<(), QuantError> {
+        let each = rows.len() / exponents.len();
+        let kept = (rows.iter().zip(&integers.weights).enumerate()).all(|(i, (w, q))| {
+            f64::from(*w) == f64::from(*q) * exponent::pow2(exponents[i / each])
+        });
+        if kept {
+            return Ok(());
+        }
+        self.fail(
+            layer,
+            format!(
+                "its weights are not {} at the file's exponents any more: another layer was merged \
+                 into them, or they are wider. Quantize the model anew (--requantize).",
+                self.options.bits.name()
+            ),
+        )
     }
 
     /// Each output's weights in the order in which the layer's input is stored.

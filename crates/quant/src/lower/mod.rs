@@ -10,7 +10,9 @@ use fixpoint_kernels::Window as ImageWindow;
 use crate::error::QuantError;
 use crate::exponent;
 use crate::graph::Graph;
-use crate::image::{self, Element, EspdlChip, Image, ImageBuilder, Rearrange, Storage, TensorDef};
+use crate::image::{
+    self, Activation, Element, EspdlChip, Image, ImageBuilder, Rearrange, Storage, TensorDef,
+};
 use crate::ops::{Binary, Op, Reduction, Window};
 use crate::options::{Arithmetic, Bits, Chip, Options};
 use crate::plan::{Kind, Layer, Layout, Plan};
@@ -105,7 +107,9 @@ fn elements(plan: &Plan, bits: Bits) -> Vec<Element> {
             Kind::Compute(Op::ArgMax { axis }) => {
                 plan.tensors[layer.inputs[0]].dims[*axis] > bits.max() as usize + 1
             }
-            Kind::Alias | Kind::Permute(_) => elements[layer.inputs[0]] == Element::I16,
+            Kind::Alias | Kind::Permute(_) | Kind::Compute(Op::Identity) => {
+                elements[layer.inputs[0]] == Element::I16
+            }
             _ => false,
         };
         if wide {
@@ -249,6 +253,12 @@ impl Context<'_> {
                     Binary::Min => image::Operation::Min,
                 },
                 activation: self.activation(layer, 0)?,
+            },
+            Op::Identity if self.exponent(first) == self.exponent(layer.output) => {
+                image::Op::Reshape
+            }
+            Op::Identity => image::Op::Requantize {
+                activation: Activation::None,
             },
             Op::Relu | Op::LeakyRelu | Op::PRelu => self.bend(layer)?,
             Op::Softmax { axis } => {

@@ -53,6 +53,8 @@ pub(crate) enum Op {
     /// Operands are broadcast; one of them may be a constant.
     Binary(Binary),
     Relu,
+    /// The same elements, perhaps at another exponent.
+    Identity,
     /// Negative values times a constant: one, or one per channel.
     LeakyRelu,
     PRelu,
@@ -135,6 +137,7 @@ fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         "GlobalMaxPool" => Ok((Op::GlobalMaxPool, window::global(graph, node)?)),
         "Div" => elementwise::div(graph, node),
         "Relu" => Ok((Op::Relu, data_input(graph, node)?.to_vec())),
+        "Identity" => Ok((Op::Identity, data_input(graph, node)?.to_vec())),
         "LeakyRelu" => elementwise::leaky_relu(graph, node),
         "PRelu" => elementwise::prelu(graph, node),
         "ArgMax" => reduce::arg_max(graph, node),
@@ -181,7 +184,7 @@ const FUNCTIONS: [&str; 22] = [
 ];
 
 /// Other operators that [`resolve`] knows.
-const OPERATORS: [&str; 37] = [
+const OPERATORS: [&str; 38] = [
     "Add",
     "ArgMax",
     "AveragePool",
@@ -196,6 +199,7 @@ const OPERATORS: [&str; 37] = [
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "Identity",
     "LeakyRelu",
     "MatMul",
     "Max",

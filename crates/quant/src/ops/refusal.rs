@@ -1,6 +1,7 @@
 //! Why a node can't be quantized, in words.
 
 use crate::graph::Node;
+use crate::quantized::is_quantized_op;
 
 /// Why a node has no [`Op`].
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +22,13 @@ pub(super) fn unsupported_op(node: &Node) -> String {
             "its parameters are not stored, or it is in training mode. Export the model in \
              inference mode."
         }
+        "Dropout" => {
+            "it is in training mode, or its mask is an output. Export the model in inference mode."
+        }
         "Split" => "its parts are computed at run time, or don't add up. Simplify it with onnxsim.",
         "Upsample" => "its scales are an attribute (opset below 9). Export with opset 11 or later.",
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" => {
-            "the model is already quantized. Export the float model instead."
+        op if is_quantized_op(op) => {
+            "what its integers stand for can't be told. Export the float model instead."
         }
         "If" | "Loop" | "Scan" => {
             "control flow can't be quantized. Export the model in inference mode and simplify it \

@@ -159,6 +159,17 @@ fn shape_of_removable(graph: &Graph, node: &Node) -> Option<Vec<usize>> {
                 broadcast(&dims, graph.shape(name)?)
             })
         }
+        "Gemm" => {
+            let &[rows, columns] = input else {
+                return None;
+            };
+            let &[first, last] = graph.shape(node.input(1)?)? else {
+                return None;
+            };
+            let turned = |name: &str| node.int(name, 0) != 0;
+            let rows = if turned("transA") { columns } else { rows };
+            Some(vec![rows, if turned("transB") { first } else { last }])
+        }
         "MatMul" => product_dims(input, graph.shape(node.input(1)?)?),
         "Gather" => {
             let axis = axis_in(node.int("axis", 0), input.len())?;

@@ -16,6 +16,14 @@ pub(super) fn identities(graph: &mut Graph) -> Vec<String> {
         {
             changes.push(format!("removed {} '{}'", node.op, node.name));
         } else {
+            if does_nothing(graph, &node) && node.op != "Identity" {
+                let node = &mut graph.nodes[i];
+                node.op = "Identity".into();
+                node.inputs.truncate(1);
+                node.outputs.truncate(1);
+                node.attrs.clear();
+                changes.push(format!("'{}' became Identity", node.name));
+            }
             i += 1;
         }
     }
@@ -24,13 +32,14 @@ pub(super) fn identities(graph: &mut Graph) -> Vec<String> {
 
 fn does_nothing(graph: &Graph, node: &Node) -> bool {
     let Some(dims) = node.input(0).and_then(|n| graph.shape(n)) else {
-        return matches!(node.op.as_str(), "Identity" | "Dropout");
+        return node.op == "Identity" || node.op == "Dropout" && !drops(graph, node);
     };
     match node.op.as_str() {
         "Identity" => true,
         // In inference a Dropout passes its input on; its mask is read by nobody.
-        "Dropout" => (node.outputs.get(1))
-            .is_none_or(|mask| mask.is_empty() || graph.consumers(mask).is_empty()),
+        "Dropout" => {
+            !drops(graph, node) && (node.outputs.get(1)).is_none_or(|mask| is_free(graph, mask))
+        }
         "Flatten" => ops::reshaped_dims(graph, node, dims).is_ok_and(|out| out == dims),
         "Pad" => ops::pad_amounts(graph, node).is_some_and(|p| p.iter().all(|p| *p == 0)),
         "Tile" => graph.shape(node.output()) == Some(dims),
@@ -48,6 +57,24 @@ fn does_nothing(graph: &Graph, node: &Node) -> bool {
         "Cast" => node.int("to", 0) == 1 && !node.input(0).is_some_and(|n| is_int(graph, n)),
         _ => false,
     }
+}
+
+/// Whether nobody reads a tensor.
+fn is_free(graph: &Graph, name: &str) -> bool {
+    name.is_empty() || graph.consumers(name).is_empty() && !graph.is_output(name)
+}
+
+/// Whether a Dropout is in training mode, or might be.
+fn drops(graph: &Graph, node: &Node) -> bool {
+    let training = match node.input(2) {
+        Some(name) => graph.int_values(name).is_none_or(|v| v.first() != Some(&0)),
+        None => false,
+    };
+    let ratio = match node.input(1) {
+        Some(name) => graph.floats(name).and_then(|v| v.first().copied()),
+        None => Some(0.5),
+    };
+    training && ratio != Some(0.0)
 }
 
 fn is_int(graph: &Graph, name: &str) -> bool {
@@ -90,7 +117,7 @@ fn merged_perm(graph: &Graph, second: &Node) -> Option<(String, String, Vec<i64>
         return None;
     }
     let first = &graph.nodes[graph.producer_of(second.input(0)?)?];
-    if first.op != "Transpose" {
+    if first.op != "Transpose" || graph.given.exponent(first.output()).is_some() {
         return None;
     }
     let (p, q) = (first.ints("perm")?, second.ints("perm")?);

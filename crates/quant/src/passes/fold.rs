@@ -1,6 +1,8 @@
 //! Nodes whose inputs are all constant: shape arithmetic that exporters leave behind, and weights
 //! that pass through a Transpose or a scale.
 
+use super::clean;
+use crate::given::GivenConstant;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
 use crate::ops;
 
@@ -11,7 +13,11 @@ pub(super) fn constants(graph: &mut Graph) -> Vec<String> {
         let node = graph.nodes[i].clone();
         match evaluate(graph, &node) {
             Some(value) if !graph.is_output(node.output()) => {
+                let given = turned(graph, &node);
                 graph.add_constant(node.output(), value);
+                if let Some(given) = given {
+                    (graph.given.constants).insert(node.output().to_owned(), given);
+                }
                 graph.nodes.remove(i);
                 changes.push(format!("computed {} '{}'", node.op, node.name));
                 // Shapes behind this one may have become known.
@@ -20,10 +26,35 @@ pub(super) fn constants(graph: &mut Graph) -> Vec<String> {
             _ => i += 1,
         }
     }
+    // With more shapes known, more is known to do nothing.
+    if !changes.is_empty() {
+        changes.extend(clean::identities(graph));
+    }
     changes
 }
 
-fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
+/// The file's integers of a constant that is only turned or reshaped.
+fn turned(graph: &Graph, node: &Node) -> Option<GivenConstant> {
+    let mut given = (graph.given.constants.get(node.input(0)?)).cloned()?;
+    let whole = given.exponents.len() == 1;
+    match node.op.as_str() {
+        "Identity" => {}
+        "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" if whole => {}
+        "Transpose" => {
+            let rank = graph.shape(node.input(0)?)?.len();
+            given.axis = match node.ints("perm") {
+                Some(perm) => (perm.iter()).position(|p| *p == given.axis as i64)?,
+                None => rank.checked_sub(1 + given.axis)?,
+            };
+            given.integers = None;
+        }
+        _ => return None,
+    }
+    Some(given)
+}
+
+/// What a node computes of constants alone.
+pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
     if node.op == "Shape" {
         let dims = graph.shape(node.input(0)?)?;
         return Some(Constant::ints(

@@ -5,11 +5,16 @@ mod clean;
 mod fold;
 mod fuse;
 mod names;
+mod products;
 mod simplify;
+mod slopes;
 
 use crate::graph::Graph;
 use crate::inspect::PassInfo;
 use crate::ops::infer_shapes;
+use crate::quantized;
+
+pub(crate) use fold::evaluate;
 
 struct Pass {
     name: &'static str,
@@ -81,6 +86,12 @@ const PASSES: &[Pass] = &[
         run: clean::initializers,
     },
     Pass {
+        name: "settle_scales",
+        description: "Where a quantized file changes the scale of what is only moved or selected, a \
+                      step of its own does.",
+        run: quantized::settle,
+    },
+    Pass {
         name: "name_nodes",
         description: "Nodes without a name get one; Gemm nodes as the ESP-DL toolkit names them.",
         run: names::name_nodes,
@@ -110,10 +121,14 @@ pub(crate) fn run(graph: &mut Graph) -> Vec<PassInfo> {
 }
 
 /// Removes node `i`, whose output has the same values as its input `from`. False when that can't
-/// be done because it connects a model input to a model output.
+/// be done because it connects a model input to a model output, or because the file of a quantized
+/// model rounds the two differently.
 fn bypass(graph: &mut Graph, i: usize, from: &str) -> bool {
     let out = graph.nodes[i].output().to_owned();
     if !graph.is_output(&out) {
+        if !graph.given.merge(&out, from) {
+            return false;
+        }
         graph.nodes.remove(i);
         graph.rewire(&out, from);
         return true;
@@ -122,7 +137,7 @@ fn bypass(graph: &mut Graph, i: usize, from: &str) -> bool {
     let Some(producer) = graph.producer_of(from) else {
         return false;
     };
-    if graph.is_output(from) {
+    if graph.is_output(from) || !graph.given.merge(from, &out) {
         return false;
     }
     graph.nodes.remove(i);

@@ -1,5 +1,6 @@
 //! Operators that are another way to write operators which run.
 
+use super::{clean, products, slopes};
 use crate::graph::{Attr, Constant, Graph, Node};
 use crate::ops;
 
@@ -21,6 +22,10 @@ pub(super) fn operators(graph: &mut Graph) -> Vec<String> {
             None => i += 1,
         }
     }
+    // What reduced to nothing.
+    if !changes.is_empty() {
+        changes.extend(clean::identities(graph));
+    }
     changes
 }
 
@@ -32,6 +37,8 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ArgMax" => reduction(graph, node),
         "ArgMin" => arg_min(graph, node),
         "Div" => divide(graph, node),
+        "Gemm" | "MatMul" => products::rewrite(graph, node),
+        "PRelu" => slopes::rewrite(graph, node),
         "Upsample" => upsample(node),
         "Pad" => pad(graph, node),
         "MaxPool" | "AveragePool" => ceil_mode(graph, node),
@@ -40,7 +47,7 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
 }
 
 /// A node that writes `output`.
-fn node(graph: &Graph, stem: &str, op: &str, inputs: &[&str], output: &str) -> Node {
+pub(super) fn node(graph: &Graph, stem: &str, op: &str, inputs: &[&str], output: &str) -> Node {
     Node {
         name: graph.fresh_name(&format!("{stem}/{}", op.to_lowercase())),
         op: op.into(),

@@ -51,7 +51,7 @@ impl Builder<'_> {
                 self.layer(i, activation, kind, inputs, output, dims, Layout::AsOnnx);
             }
             Op::Binary(_) => self.binary(i, activation, op, dims)?,
-            Op::Relu | Op::LeakyRelu | Op::Function(_) => {
+            Op::Relu | Op::Identity | Op::LeakyRelu | Op::Function(_) => {
                 let input = self.input(node, 0)?;
                 let layout = self.layout(input);
                 let kind = Kind::Compute(op);

@@ -122,6 +122,19 @@ impl Net {
         self
     }
 
+    /// Stored integers of a narrow type; a scalar when `dims` is empty.
+    pub fn typed(mut self, name: &str, dims: &[i64], kind: DataType, data: &[i64]) -> Net {
+        assert_eq!(data.len() as i64, dims.iter().product::<i64>());
+        self.graph().initializer.push(pb::TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: kind as i32,
+            int32_data: data.iter().map(|v| *v as i32).collect(),
+            ..Default::default()
+        });
+        self
+    }
+
     /// A node named after its output.
     pub fn node(self, op: &str, inputs: &[&str], output: &str, attrs: &[(&str, Value)]) -> Net {
         self.named_node(&format!("n_{output}"), op, inputs, output, attrs)

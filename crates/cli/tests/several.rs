@@ -1,0 +1,273 @@
+//! Models with several inputs, and models that are quantized already, as scripts use them.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use fixpoint_dataset::npy::{self, Array, Element, Values};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(path)
+}
+
+/// An empty folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn fixpoint(command: &str, model: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fixpoint"))
+        .arg(command)
+        .arg(model)
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn done(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn failed(output: &Output, code: i32) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(
+        said.contains("error: ") && said.contains("help: "),
+        "{said}"
+    );
+    said
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn npz(path: &Path, arrays: &[(&str, &[usize], Values<'_>)]) {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, dims, values) in arrays {
+        let options = SimpleFileOptions::default();
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        zip.write_all(&npy::write(dims, *values)).unwrap();
+    }
+    fs::write(path, zip.finish().unwrap().into_inner()).unwrap();
+}
+
+fn floats(path: &Path) -> Vec<f32> {
+    let array = Array::from_npy(fs::read(path).unwrap()).unwrap();
+    array.floats(0, array.len()).collect()
+}
+
+/// The sum of i0, i1 and i2, ten numbers each.
+#[test]
+fn several_inputs_come_in_one_npz() {
+    let out = folder("several");
+    let model = fixture("nodes/sum_of_three/model.onnx");
+    // Two samples of 2 x 5, multiples of 1/16 up to 1.
+    let row = |k: usize| -> Vec<f32> {
+        (0..20)
+            .map(|i| ((i * 7 + k * 11) % 33) as f32 / 16.0 - 1.0)
+            .collect()
+    };
+    let rows = [row(0), row(1), row(2)];
+    let shape = [2usize, 2, 5];
+    let by_name = out.join("by_name.npz");
+    let numbered = out.join("numbered.npz");
+    let floats_of = |row: usize| Values::F32(&rows[row]);
+    // In another order than the model's: names decide.
+    npz(
+        &by_name,
+        &[
+            ("i2", &shape, floats_of(2)),
+            ("i0", &shape, floats_of(0)),
+            ("i1", &shape, floats_of(1)),
+            ("y", &[2], Values::I32(&[0, 1])),
+        ],
+    );
+    npz(
+        &numbered,
+        &[
+            ("x_0", &shape, floats_of(0)),
+            ("x_1", &shape, floats_of(1)),
+            ("x_2", &shape, floats_of(2)),
+        ],
+    );
+    let made = out.join("made");
+    let quantize = [
+        "--calib",
+        text(&by_name),
+        "--bits",
+        "16",
+        "--out",
+        text(&made),
+    ];
+    done(&fixpoint("quantize", &model, &quantize));
+    let image = made.join("model.fxp");
+    let mut results = Vec::new();
+    for (name, data) in [("a.npy", &by_name), ("b.npy", &numbered)] {
+        let to = out.join(name);
+        done(&fixpoint(
+            "simulate",
+            &image,
+            &["--input", text(data), "--output", text(&to)],
+        ));
+        results.push(floats(&to));
+    }
+    assert_eq!(results[0], results[1]);
+    for (i, y) in results[0].iter().enumerate() {
+        let exact: f32 = rows.iter().map(|row| row[i]).sum();
+        assert!((y - exact).abs() < 1e-3, "{y} {exact}");
+    }
+    for model in [&model, &image] {
+        let printed = done(&fixpoint("evaluate", model, &["--data", text(&by_name)]));
+        let figures: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(figures["n"], 2);
+        assert!(figures["accuracy"].is_f64());
+    }
+    // Integers in, integers out.
+    let raw = out.join("raw.npz");
+    let one = [1usize, 2, 5];
+    let values = [8192i16, 0, -8192, 8192, 0, -8192, 8192, 0, -8192, 0];
+    let same = |name: &'static str| (name, &one[..], Values::I16(&values));
+    npz(&raw, &[same("x_0"), same("x_1"), same("x_2")]);
+    let to = out.join("raw.npy");
+    done(&fixpoint(
+        "simulate",
+        &image,
+        &["--input", text(&raw), "--output", text(&to), "--raw"],
+    ));
+    let array = Array::from_npy(fs::read(&to).unwrap()).unwrap();
+    assert_eq!(array.element(), Element::I16);
+    // Inputs at 2^-15 (their range is 1), the sum at 2^-14 or coarser.
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(made.join("report.json")).unwrap()).unwrap();
+    let exponent = |part: &str| report[part][0]["exponent"].as_i64().unwrap();
+    assert_eq!(exponent("inputs"), -15);
+    let shift = exponent("outputs") + 15;
+    let wanted: Vec<f32> = (values.iter())
+        .map(|v| ((3 * i64::from(*v)) >> shift) as f32)
+        .collect();
+    let got: Vec<f32> = array.floats(0, 10).collect();
+    assert_eq!(got, wanted);
+}
+
+#[test]
+fn arrays_that_don_t_fit_the_inputs_are_named() {
+    let out = folder("several-wrong");
+    let model = fixture("nodes/sum_of_three/model.onnx");
+    let data = out.join("data.npz");
+    let result = out.join("result");
+    let row = [0.0f32; 40];
+    let quantize = |arrays: &[(&str, &[usize], Values<'_>)], more: &[&str]| {
+        npz(&data, arrays);
+        let mut args = vec!["--calib", text(&data), "--out", text(&result)];
+        args.extend(more);
+        fixpoint("quantize", &model, &args)
+    };
+    let some = |n: usize| Values::F32(&row[..n]);
+    let two: &[usize] = &[2, 2, 5];
+    let said = failed(
+        &quantize(&[("a", two, some(20)), ("i0", two, some(20))], &[]),
+        1,
+    );
+    for words in [
+        "3 inputs",
+        "'i1' (an array of N x 2x5)",
+        "'a' (2x2x5)",
+        "x_0, x_1",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let three = |last: &'static [usize], n: usize| {
+        [
+            ("x_0", two, some(20)),
+            ("x_1", two, some(20)),
+            ("x_2", last, some(n)),
+        ]
+    };
+    let said = failed(&quantize(&three(&[2, 2, 4], 16), &[]), 1);
+    assert!(
+        said.contains("input 'i2'") && said.contains("2x2x4"),
+        "{said}"
+    );
+    let said = failed(&quantize(&three(&[4, 2, 5], 40), &[]), 1);
+    assert!(
+        said.contains("holds 2 samples") && said.contains("4: every input"),
+        "{said}"
+    );
+    let said = failed(&quantize(&three(&[2, 2, 5], 20), &["--scale", "2"]), 2);
+    assert!(said.contains("3 inputs"), "{said}");
+    assert!(!result.exists());
+}
+
+#[test]
+fn a_quantized_model_is_taken_without_samples() {
+    let out = folder("taken");
+    let model = fixture("quantized/torch_qat/model.onnx");
+    let seen = done(&fixpoint("inspect", &model, &[]));
+    assert!(
+        seen.contains("quantized already (QDQ: int8,") && seen.contains("taken as it is"),
+        "{seen}"
+    );
+    let made = out.join("made");
+    let log = done(&fixpoint("quantize", &model, &["--out", text(&made)]));
+    assert!(log.contains("model input name: x, exponent: -6"), "{log}");
+    let to = out.join("y.npy");
+    let input = fixture("quantized/torch_qat/x.npy");
+    done(&fixpoint(
+        "simulate",
+        &made.join("model.fxp"),
+        &["--input", text(&input), "--output", text(&to)],
+    ));
+    assert_eq!(
+        floats(&to),
+        floats(&fixture("quantized/torch_qat/output.npy"))
+    );
+    let said = failed(
+        &fixpoint("quantize", &model, &["--bits", "16", "--out", text(&made)]),
+        2,
+    );
+    assert!(
+        said.contains("--bits") && said.contains("--requantize"),
+        "{said}"
+    );
+    // A float model still wants samples.
+    let float = fixture("mlp/model.onnx");
+    let said = failed(&fixpoint("quantize", &float, &["--out", text(&made)]), 2);
+    assert!(said.contains("--calib"), "{said}");
+}
+
+#[test]
+fn another_scheme_is_quantized_anew_when_asked() {
+    let out = folder("anew");
+    let made = out.join("made");
+    let model = fixture("quantized/ort_uint8_asymmetric/model.onnx");
+    let input = fixture("quantized/ort_uint8_asymmetric/x.npy");
+    let base = ["--calib", text(&input), "--out", text(&made)];
+    let said = failed(&fixpoint("quantize", &model, &base), 1);
+    assert!(
+        said.contains("uint8 with scale") || said.contains("no power of two"),
+        "{said}"
+    );
+    assert!(said.contains("--requantize"), "{said}");
+    let seen = done(&fixpoint("inspect", &model, &[]));
+    assert!(seen.contains("not ours"), "{seen}");
+    let seen = done(&fixpoint("inspect", &model, &["--requantize"]));
+    assert!(
+        seen.contains("quantized anew") && seen.contains("can be quantized"),
+        "{seen}"
+    );
+    let mut args = base.to_vec();
+    args.push("--requantize");
+    done(&fixpoint("quantize", &model, &args));
+    assert!(made.join("model.fxp").exists());
+}
