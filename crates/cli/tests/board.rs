@@ -1,10 +1,14 @@
 //! From a model file to a board's answers, over TCP: `board`, `flash` and `run` as scripts call them.
 
+mod pack;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+
+use fixpoint_dataset::npy::Values;
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -195,6 +199,62 @@ fn layer_by_layer(port: &str, input: &Path, model: &Path, folder: &Path) {
     let whole = fs::read(&output).unwrap();
     // Both are version 1 with a header of 128 bytes; the output has all samples.
     assert_eq!(last[128..], whole[128..last.len()]);
+}
+
+/// The sum of three inputs, 2 x 5 each.
+#[test]
+fn a_board_takes_several_inputs() {
+    let folder = folder("board-several");
+    let onnx = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/nodes/sum_of_three/model.onnx");
+    let input = folder.join("inputs.npz");
+    let row = |k: usize| -> Vec<f32> {
+        (0..20)
+            .map(|i| ((i * 7 + k * 11) % 33) as f32 / 16.0 - 1.0)
+            .collect()
+    };
+    let rows = [row(0), row(1), row(2)];
+    let shape: &[usize] = &[2, 2, 5];
+    pack::npz(
+        &input,
+        &[
+            ("i1", shape, Values::F32(&rows[1])),
+            ("i0", shape, Values::F32(&rows[0])),
+            ("i2", shape, Values::F32(&rows[2])),
+        ],
+    );
+    let out = folder.join("out");
+    done(&fixpoint(&[
+        &"quantize",
+        &onnx,
+        &"--calib",
+        &input,
+        &"--out",
+        &out,
+    ]));
+    let model = out.join("model.fxp");
+    let board = Served::start(&[&"--flash", &folder.join("flash.bin")]);
+    let port = &board.address;
+    done(&fixpoint(&[&"flash", &"--port", port, &"--model", &model]));
+    let (ours, theirs) = (folder.join("board.npy"), folder.join("simulator.npy"));
+    done(&fixpoint(&[
+        &"run",
+        &"--port",
+        port,
+        &"--input",
+        &input,
+        &"--output",
+        &ours,
+    ]));
+    done(&fixpoint(&[
+        &"simulate",
+        &model,
+        &"--input",
+        &input,
+        &"--output",
+        &theirs,
+    ]));
+    assert_eq!(fs::read(&ours).unwrap(), fs::read(&theirs).unwrap());
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Models with several inputs, and models that are quantized already, as scripts use them.
 
+mod pack;
+
 use std::fs;
-use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use fixpoint_dataset::npy::{self, Array, Element, Values};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
+use fixpoint_dataset::npy::{Array, Element, Values};
+use pack::npz;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -50,16 +50,6 @@ fn failed(output: &Output, code: i32) -> String {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-fn npz(path: &Path, arrays: &[(&str, &[usize], Values<'_>)]) {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, dims, values) in arrays {
-        let options = SimpleFileOptions::default();
-        zip.start_file(format!("{name}.npy"), options).unwrap();
-        zip.write_all(&npy::write(dims, *values)).unwrap();
-    }
-    fs::write(path, zip.finish().unwrap().into_inner()).unwrap();
 }
 
 fn floats(path: &Path) -> Vec<f32> {
