@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::data::{self, PreprocessArgs};
 use crate::failure::Failure;
-use crate::terminal::Bar;
+use crate::terminal::{Bar, note};
 use crate::{files, simulate};
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         FloatModel::from_onnx(&files::read(path)?).map_err(|e| Failure::from(e).about(path))
     });
     let float = float.transpose()?;
+    if !is_image && float.as_ref().is_some_and(|f| f.quantization().is_some()) {
+        note(
+            "this model is quantized already; what is measured is the float model of its weights. \
+             'fixpoint quantize' it to measure its integers",
+        );
+    }
 
     let inputs = match (&simulator, &float) {
         (Some(s), _) => data::inputs((s.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?,

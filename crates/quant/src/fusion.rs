@@ -53,6 +53,14 @@ impl Program {
         values[values.len() - 1]
     }
 
+    /// Its only step, if that is a function.
+    pub(crate) fn function(&self) -> Option<Function> {
+        match *self.steps {
+            [Step::Function(f, 0)] => Some(f),
+            _ => None,
+        }
+    }
+
     /// Its only step, if that is a clamp: low and high.
     pub(crate) fn clip(&self) -> Option<(f64, f64)> {
         match *self.steps {

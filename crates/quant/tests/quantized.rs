@@ -185,6 +185,45 @@ fn dynamic_quantization_is_explained_and_can_be_quantized_anew() {
     anew("ort_dynamic", 0.25);
 }
 
+/// Damage anywhere in a quantized file: an answer, never a panic, and an image only of sound ones.
+#[test]
+fn any_damage_is_answered() {
+    let mut random = Random(11);
+    let mut pick = |n: usize| (random.next().abs() * n as f32) as usize % n;
+    let mut usable = 0;
+    for name in [
+        "ort_qlinear",
+        "torch_qat",
+        "ort_dynamic",
+        "ort_uint8_asymmetric",
+    ] {
+        let bytes = file(name);
+        for _ in 0..300 {
+            let mut damaged = bytes.clone();
+            for _ in 0..2 {
+                damaged[pick(bytes.len())] ^= 1 << pick(8);
+            }
+            for model in [
+                FloatModel::from_onnx(&damaged),
+                FloatModel::from_onnx_anew(&damaged),
+            ] {
+                let Ok(model) = model else {
+                    continue;
+                };
+                usable += 1;
+                let _ = model.inspect();
+                if model.is_given() {
+                    let _ = quantize(&model, &Samples::none(), &Options::default(), &mut |_| ());
+                }
+            }
+        }
+    }
+    assert!(
+        usable > 1000,
+        "only {usable} damaged files got past the decoder"
+    );
+}
+
 /// `scale` and zero point of a tensor.
 fn with_scale(net: Net, name: &str, scale: f32, kind: DataType, zero: i64) -> Net {
     net.weights(&format!("{name}_s"), &[], vec![scale]).typed(

@@ -1,6 +1,6 @@
 //! Activations by themselves, and functions as tables.
 
-use super::{Context, LayerFacts};
+use super::{Context, LayerFacts, espdl};
 use crate::error::QuantError;
 use crate::exponent;
 use crate::fusion::Program;
@@ -43,9 +43,14 @@ impl Context<'_> {
                 activation: self.clip(layer, low, high),
             });
         }
-        let from = exponent::pow2(self.exponent(layer.inputs[0]));
-        let to = exponent::pow2(-self.exponent(layer.output));
+        let (from, to) = (self.exponent(layer.inputs[0]), self.exponent(layer.output));
         let bits = self.options.bits;
+        let device = program.function().filter(|_| self.espdl());
+        if let Some(table) = device.and_then(|f| espdl::table(f, from, to, bits)) {
+            facts.weight_bytes = table.len() * bits.width() as usize / 8;
+            return Ok(image::Op::Lookup { table });
+        }
+        let (from, to) = (exponent::pow2(from), exponent::pow2(-to));
         let value = |q: i32| {
             let y = program.at(f64::from(q) * from) * to;
             let low = f64::from(bits.min());

@@ -1,6 +1,7 @@
 //! Plan and exponents to integers: one image op for every layer of the plan.
 
 mod elementwise;
+mod espdl;
 mod linear;
 
 use std::collections::BTreeMap;
