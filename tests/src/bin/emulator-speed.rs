@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use fixpoint_tests::models;
     use fixpoint_tests::virtual_board::{Bench, Firmware};
 
-    const RUNS: usize = 20;
+    const RUNS: usize = 40;
     let firmware = Firmware::prebuilt()?;
     println!(
         "{:<24} {:<6} {:>12} {:>9} {:>12}",
