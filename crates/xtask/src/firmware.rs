@@ -158,7 +158,8 @@ fn selftest() -> Result<()> {
 fn on_two_cores() -> Result<PathBuf> {
     let images = build()?;
     let mut test = test_of("second_core");
-    test.env("FIRMWARE", images);
+    // One test after another, as both print a table.
+    test.args(["--test-threads", "1"]).env("FIRMWARE", images);
     logged("firmware: the image on one core and on two", &mut test)
 }
 
@@ -181,11 +182,20 @@ pub(crate) fn bench(every_layer: bool) -> Result<()> {
 /// Prints a log from the line that begins with `start` to the end of the test that wrote it.
 fn print_table(log: &Path, start: &str) -> Result<()> {
     let text = fs::read_to_string(log).with_context(|| log.display().to_string())?;
-    let table = text.lines().skip_while(|line| !line.starts_with(start));
-    for line in table.take_while(|line| !line.starts_with("test ") && !line.is_empty()) {
+    for line in table(&text, start) {
         println!("{line}");
     }
     Ok(())
+}
+
+/// The lines of a table, of which the first may come behind the test's name.
+fn table<'t>(text: &'t str, start: &str) -> impl Iterator<Item = &'t str> {
+    let begins = |line: &str| line.starts_with(start) || line.contains(&format!(" ... {start}"));
+    let at = text.lines().position(begins).unwrap_or(usize::MAX);
+    let first = text.lines().skip(at).take(1);
+    let first = first.map(|line| line.split_once(" ... ").map_or(line, |(_, line)| line));
+    let rest = text.lines().skip(at.saturating_add(1));
+    first.chain(rest.take_while(|line| !line.starts_with("test ") && !["", "ok"].contains(line)))
 }
 
 /// Runs one test of the workspace on the selftest's ELF; where its output is.
@@ -201,14 +211,9 @@ fn on_selftest(title: &str, name: &str, elf: &Path, every_layer: bool) -> Result
 /// One test of the workspace.
 fn test_of(name: &str) -> Command {
     let mut test: Command = run::cargo();
-    // All of the workspace, for the reason that `run::program` gives; one test has that name. One after
-    // another, as they print tables.
-    test.args(["test", "--workspace", "--test", name]).args([
-        "--",
-        "--nocapture",
-        "--test-threads",
-        "1",
-    ]);
+    // All of the workspace, for the reason that `run::program` gives; one test has that name.
+    test.args(["test", "--workspace", "--test", name])
+        .args(["--", "--nocapture"]);
     test
 }
 
@@ -216,4 +221,20 @@ fn logged(title: &str, test: &mut Command) -> Result<PathBuf> {
     let limit = Duration::from_secs(30 * 60);
     run::logged_within(title, Some(limit), test)?;
     Ok(run::log_of(title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn a_table_begins_behind_a_test_and_ends_with_it() {
+        let text =
+            "test a ... network x\none 1\nok\ntest b ... layer y\ntwo 2\nok\n\ntest result: ok";
+        let of = |start| table(text, start).collect::<Vec<_>>();
+        assert_eq!(of("layer "), ["layer y", "two 2"]);
+        assert_eq!(of("network "), ["network x", "one 1"]);
+        assert!(of("nothing").is_empty());
+        assert_eq!(table("layer z\n1\ntest c ... ok", "layer ").count(), 2);
+    }
 }
