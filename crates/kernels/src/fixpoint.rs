@@ -44,6 +44,16 @@ pub enum Bias<'a> {
     Wide(&'a [i64]),
 }
 
+impl Bias<'_> {
+    /// The bias of `channel`, or `None` past the end.
+    pub fn get(&self, channel: usize) -> Option<i64> {
+        match self {
+            Self::Narrow(bias) => bias.get(channel).map(|bias| i64::from(*bias)),
+            Self::Wide(bias) => bias.get(channel).copied(),
+        }
+    }
+}
+
 /// y = clamp((bias + sum(x * w)) >> shift), the rounding constant being part of the bias. With a
 /// leak: [`leaky`] of bias + sum(x * w).
 #[derive(Clone, Copy, Debug)]

@@ -289,7 +289,7 @@ impl<'a> Layer<'a> {
                 true => words.get(5 * VECTOR / 4..)?.get(..WEIGHTS * VECTOR / 4)?,
                 false => &[],
             };
-            record.fill(self, first, last_taps)?;
+            record.fill(self, first, weights, last_taps)?;
             (run.record, run.scratch) = record.places();
             run.first_shift = record.first_shift;
             run.more_shifts = record.more_shifts;
@@ -297,7 +297,14 @@ impl<'a> Layer<'a> {
             run.one_split = record.one_split;
             run.kept = record.kept;
             run.lanes = self.channels(first).len() as u32;
-            self.block_runs(unit, share, &mut run, first, weights.as_ptr());
+            self.block_runs(
+                unit,
+                share,
+                &mut run,
+                first,
+                weights.as_ptr(),
+                record.splits,
+            );
         }
         Some(())
     }
@@ -310,6 +317,7 @@ impl<'a> Layer<'a> {
         run: &mut Run,
         first: usize,
         weights: *const u8,
+        splits: bool,
     ) {
         let (pixel, window) = (self.pixel(), self.window);
         let y_step = self.channels_out() * self.width;
@@ -342,7 +350,7 @@ impl<'a> Layer<'a> {
                 run.x = (self.input.as_ptr()).wrapping_add(place * pixel + channel * self.width);
                 let tap = rows.taps.kernel * usize::from(window.kernel_w) + columns.taps.kernel;
                 run.weights = weights.wrapping_add(tap * self.products() * VECTOR);
-                let kernel = self.pieces(run, &rows, &columns);
+                let kernel = self.pieces(run, &rows, &columns, splits);
                 // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
                 // windows of both segments lie inside the input; record and scratch are live.
                 unsafe { unit.run(self.element, kernel, run) };
@@ -351,7 +359,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Fills in what a run says of its pieces; which kernel does it.
-    fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment) -> Kernel {
+    fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment, splits: bool) -> Kernel {
         let window = self.window;
         let (taps_h, taps_w) = (rows.taps.count, columns.taps.count);
         let kernel_w = usize::from(window.kernel_w);
@@ -362,7 +370,6 @@ impl<'a> Layer<'a> {
         run.x_piece = row_step as i32;
         run.w_gap = ((kernel_w - taps_w) * tap) as i32;
         run.head = 0;
-        let splits = self.parts.is_some();
         let empty = taps_h == 0 || taps_w == 0;
         if empty {
             run.pieces = 0;

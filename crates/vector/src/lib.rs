@@ -53,6 +53,10 @@
 //! order, must be less than 2^(19+m). A layer of which this isn't so, or whose shifts are too far apart
 //! or to the left, is left to the portable kernel.
 //!
+//! A channel whose weights training has left to be nothing beside its bias has a huge bias and shift, and
+//! would not fit the lanes beside others. Where no sum of its products carries as far as the result,
+//! the result is what the bias alone gives: both limits of that lane.
+//!
 //! 16-bit products need no proof beyond an accumulator of 40 bits, which is what these lanes have.
 #![no_std]
 

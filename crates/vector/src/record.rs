@@ -33,6 +33,9 @@ const BIAS_VECTORS: u32 = 8;
 /// No product of 8-bit elements is above 2 to this.
 const PRODUCT_BITS: u32 = 14;
 
+/// Shifts that the sums of most channels don't have.
+const FAR: u8 = 18;
+
 const WORD: usize = size_of::<u32>();
 
 /// Words where a vector may be loaded from, their bytes as in the unit's memory.
@@ -49,6 +52,8 @@ pub(crate) struct Record {
     pub(crate) join_shift: u32,
     pub(crate) one_split: u8,
     pub(crate) kept: u32,
+    /// Whether lanes are split.
+    pub(crate) splits: bool,
 }
 
 impl Record {
@@ -60,6 +65,7 @@ impl Record {
         join_shift: 0,
         one_split: 0,
         kept: 0,
+        splits: false,
     };
 
     /// Where a run's [`crate::Run::record`] and [`crate::Run::scratch`] point.
@@ -73,7 +79,13 @@ impl Record {
 
     /// Fills it in for the block whose channels begin at `first`; `weights` go to their place in it.
     /// `None` if the block is none for the unit, or the layer has not the arrays that it asks for.
-    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, weights: &[u32]) -> Option<()> {
+    pub(crate) fn fill(
+        &mut self,
+        layer: &Layer<'_>,
+        first: usize,
+        block: &[u8],
+        weights: &[u32],
+    ) -> Option<()> {
         let channels = layer.channels(first);
         let mut shifts = [0; VECTOR];
         match &layer.shifts {
@@ -84,10 +96,14 @@ impl Record {
                 }
             }
         }
-        let shifts = shifts.get(..channels.len())?;
-        let (mut least, mut most) = (u8::MAX, 0);
-        for shift in shifts {
-            (least, most) = (least.min(*shift), most.max(*shift));
+        let lanes = channels.len();
+        let (mut least, mut most) = extremes(shifts.iter().take(lanes));
+        let mut constant = Constants::NONE;
+        if layer.parts.is_some() && most >= FAR {
+            constant = Constants::find(layer, first, &shifts, block)?;
+            let others = shifts.iter().take(lanes).enumerate();
+            let others = others.filter(|(lane, _)| constant.of(*lane).is_none());
+            (least, most) = extremes(others.map(|(_, shift)| shift));
         }
         let (least, most) = (u32::from(least), u32::from(most));
         // By how much sums are shifted when the drain begins.
@@ -120,11 +136,26 @@ impl Record {
                     &narrowed
                 }
             };
+            let mut others = [0; VECTOR];
+            let bias = if constant.lanes == 0 {
+                bias
+            } else {
+                for (lane, (place, bias)) in others.iter_mut().zip(bias).enumerate() {
+                    if constant.of(lane).is_none() {
+                        *place = *bias;
+                    }
+                }
+                &others
+            };
             let mut bits = 20;
-            if let Some(splits) = layer.splits() {
+            self.splits = false;
+            if let Some(splits) = layer.splits()
+                && !fits_a_lane(layer, bias, lanes)
+            {
+                self.splits = true;
                 bits = SPLIT;
                 above = least.min(SPLIT);
-                self.join(layer, above, splits, bias, shifts.len())?;
+                self.join(layer, above, splits, bias, lanes)?;
             }
             write_pairs(self.image(IMAGE)?, bias, bits);
         }
@@ -144,7 +175,7 @@ impl Record {
             first: least.min(above + layer.lane_bits - 1),
             last: above + layer.lane_bits - 1,
         };
-        steps.set_masks(masks, shifts, layer.width);
+        steps.set_masks(masks, shifts.get(..lanes)?, layer.width, &constant);
         for (vector, limit) in limits
             .chunks_exact_mut(VECTOR / WORD)
             .zip([layer.low, layer.high])
@@ -156,6 +187,16 @@ impl Record {
                 [low, high, low, high]
             };
             vector.fill(u32::from_ne_bytes(bytes));
+            for lane in (0..lanes).filter(|_| constant.lanes != 0) {
+                // What is masked is zero, and then both limits are what it is to be.
+                if let Some(value) = constant.of(lane) {
+                    let value = value.clamp(layer.low, layer.high) as u8;
+                    let word = vector.get_mut(lane / WORD)?;
+                    let shift = lane % WORD * 8;
+                    let others = u32::from_le(*word) & !(0xff << shift);
+                    *word = (others | u32::from(value) << shift).to_le();
+                }
+            }
         }
         Some(())
     }
@@ -215,6 +256,81 @@ impl Record {
     }
 }
 
+/// The smallest and the largest of `shifts`; where there are none, one that is as good as any.
+fn extremes<'s>(shifts: impl Iterator<Item = &'s u8>) -> (u8, u8) {
+    let (mut least, mut most) = (u8::MAX, 0);
+    for shift in shifts {
+        (least, most) = (least.min(*shift), most.max(*shift));
+    }
+    if least > most {
+        return (SPLIT as u8, SPLIT as u8);
+    }
+    (least, most)
+}
+
+/// Whether a lane holds every sum of a block, whatever the weights.
+fn fits_a_lane(layer: &Layer<'_>, bias: &[i32; VECTOR], lanes: usize) -> bool {
+    let products = (layer.sum_products() as u64) << PRODUCT_BITS;
+    if products >= 1 << 19 {
+        return false;
+    }
+    let most = bias
+        .iter()
+        .take(lanes)
+        .map(|bias| bias.unsigned_abs())
+        .max();
+    u64::from(most.unwrap_or(0)) + products < 1 << 19
+}
+
+/// Lanes whose results don't depend on the input: the bias is so large, and with it the shift, that
+/// no sum of products carries as far as the result. A network has such channels where training has left
+/// nothing but the bias; neither fit the lanes beside those of others.
+struct Constants {
+    lanes: u32,
+    values: [i16; VECTOR],
+}
+
+impl Constants {
+    const NONE: Self = Self {
+        lanes: 0,
+        values: [0; VECTOR],
+    };
+
+    /// Of shifts beyond what sums of others have. `block` begins with the block's weights.
+    fn find(layer: &Layer<'_>, first: usize, shifts: &[u8; VECTOR], block: &[u8]) -> Option<Self> {
+        let mut found = Self::NONE;
+        for (lane, channel) in layer.channels(first).enumerate() {
+            let shift = *shifts.get(lane)?;
+            if !(FAR..=40).contains(&shift) {
+                continue;
+            }
+            let bias = layer.bias.get(channel)?;
+            // The result without products, and how far it is from the next below.
+            let value = bias >> shift;
+            let rest = bias - (value << shift);
+            let weights = block
+                .get(..layer.sum_products() * VECTOR)?
+                .as_chunks::<VECTOR>()
+                .0;
+            let weights = weights.iter().filter_map(|weights| weights.get(lane));
+            let sum: u32 = weights
+                .map(|weight| u32::from((*weight as i8).unsigned_abs()))
+                .sum();
+            // No element is above 128.
+            let most = i64::from(sum) << 7;
+            if rest >= most && rest + most < 1 << shift {
+                found.lanes |= 1 << lane;
+                *found.values.get_mut(lane)? = value.clamp(-128, 127) as i16;
+            }
+        }
+        Some(found)
+    }
+
+    fn of(&self, lane: usize) -> Option<i16> {
+        (self.lanes >> lane & 1 == 1).then(|| self.values.get(lane).copied())?
+    }
+}
+
 /// The shifts of a drain.
 struct Steps {
     first: u32,
@@ -225,10 +341,13 @@ impl Steps {
     /// Sets the elements of `width` bytes in the masks of their steps.
     // By itself, as all of it fits the registers then.
     #[inline(never)]
-    fn set_masks(&self, masks: &mut [u32], shifts: &[u8], width: usize) {
+    fn set_masks(&self, masks: &mut [u32], shifts: &[u8], width: usize, constant: &Constants) {
         masks.fill(0);
         let ones = if width == 1 { 0xff } else { 0xffff };
         for (lane, shift) in shifts.iter().enumerate() {
+            if constant.lanes >> lane & 1 == 1 {
+                continue;
+            }
             let step = u32::from(*shift).min(self.last) - self.first;
             let at = lane * width;
             if let Some(mask) = masks.get_mut(step as usize * (VECTOR / WORD) + at / WORD) {

@@ -55,7 +55,10 @@ fn long(random: &mut Random, setting: Setting, round: usize) -> Case {
         .map(|_| random.pick(&[high, high, high, low]))
         .collect();
     // Below and above the bit at which lanes are split, in one block.
-    let least = random.between(9, 13) as i32;
+    let least = match depthwise {
+        true => 9,
+        false => random.between(9, 13) as i32,
+    };
     let tail = Tail {
         rules: setting.rules,
         bits: setting.bits,
