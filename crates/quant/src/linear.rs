@@ -140,10 +140,11 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
         warnings: Vec::new(),
     };
     let whole = whole_exponent(p.weights, options);
-    // What the chip's vector accumulators hold.
-    let wanted = match bits {
-        Bits::I8 => 32,
-        Bits::I16 => 40,
+    // What the chip's vector accumulators hold, the largest shift that its kernels are made for, and the
+    // largest bias.
+    let (wanted, most_shift, most_bias) = match bits {
+        Bits::I8 => (32, 14, 1 << 22),
+        Bits::I16 => (40, 38, u64::MAX),
     };
     let most = f64::from(1u32 << 31) * f64::from(1u32 << 30);
     for (c, row) in rows(p.weights, p.outputs).enumerate() {
@@ -158,10 +159,12 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
             let rounded = || round(bias_of(c), p.input_exponent + e, -most, most);
             let bias = (p.given.bias_at(c, p.input_exponent + e)).unwrap_or_else(rounded);
             let need = bits_for(bound(&weights, bias, shift, bits));
-            // A channel with tiny weights and a large bias would need sums wider than the vector
-            // unit has, for weight bits that the output can't show: a coarser exponent loses
-            // nothing there. Per tensor the exponent is the rule's, and the sum gets wider.
-            let too_fine = need > wanted || shift > wanted as i32 - 2;
+            // A channel with tiny weights, or small ones and a large bias, would need sums wider than
+            // the vector unit has, for weight bits that the output can't show: at a shift of 14 an
+            // input's whole range times a rounding error is 2^-8 of the output's last place. A
+            // coarser exponent loses nothing there. Per tensor the exponent is the rule's, and the sum
+            // gets wider.
+            let too_fine = need > wanted || shift > most_shift || bias.unsigned_abs() >= most_bias;
             let free = p.given.weights.is_none();
             if free && options.granularity == Granularity::PerChannel && too_fine && e < 40 {
                 e += 1;
@@ -304,6 +307,25 @@ mod tests {
         let exact = 100.0 * exponent::pow2(-(i.weight_exponents[0] - 7));
         assert_eq!(i.bias[0] as f64, exact.round_ties_even());
         assert_eq!(i.weight_exponents[1], -7);
+    }
+
+    #[test]
+    fn exponents_are_no_finer_than_the_output_shows() {
+        let weights = [1e-9, -1e-9, 0.5, 0.5, 0.01, -0.01];
+        let p = Parameters {
+            weights: &weights,
+            bias: Some(&[0.25, 0.0, 100.0]),
+            outputs: 3,
+            input_exponent: -7,
+            output_exponent: -4,
+            given: GivenIntegers::default(),
+        };
+        let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
+        let i = convert(&p, &o).unwrap();
+        // -4 + 7 + 11 = 14; the second as it is; 100 / 2^-19 is above 2^22, and so are three more.
+        assert_eq!(i.weight_exponents, [-11, -7, -8]);
+        assert_eq!(i.bias, [1 << 16, 0, 100 << 15]);
+        assert_eq!(i.weights[..2], [0, 0]);
     }
 
     #[test]
