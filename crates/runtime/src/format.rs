@@ -1,4 +1,4 @@
-//! The model image format, version 2.
+//! The model image format, version 3.
 //!
 //! An image is one block of little-endian bytes that is executed in place: on the chip from mapped
 //! flash, on a host from an aligned buffer. It starts at an address that is a multiple of 16.
@@ -179,7 +179,7 @@ pub use fixpoint_kernels::reduce::Reduction;
 /// First bytes of an image.
 pub const MAGIC: [u8; 4] = *b"FXPM";
 /// The version that this build writes and reads.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Bytes of the header.
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of a tensor record.

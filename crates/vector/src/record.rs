@@ -190,7 +190,8 @@ impl Record {
             for lane in (0..lanes).filter(|_| constant.lanes != 0) {
                 // What is masked is zero, and then both limits are what it is to be.
                 if let Some(value) = constant.of(lane) {
-                    let value = value.clamp(layer.low, layer.high) as u8;
+                    // Not `clamp`, whose panic for limits in the wrong order takes a kilobyte.
+                    let value = value.max(layer.low).min(layer.high) as u8;
                     let word = vector.get_mut(lane / WORD)?;
                     let shift = lane % WORD * 8;
                     let others = u32::from_le(*word) & !(0xff << shift);

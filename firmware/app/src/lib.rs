@@ -102,7 +102,11 @@ extern "C" fn main() -> ! {
     server.accelerate(&mut accelerator);
     let _ = match (server.model(), server.problem()) {
         (Some(model), None) => writeln!(console, "Fixpoint: model {:08x} ready", model.id()),
-        (_, problem) => writeln!(console, "Fixpoint: no model to run: {problem:?}"),
+        (_, problem) => {
+            // The number only: the names of all codes take a kilobyte, and `info` tells the host.
+            let code = problem.map_or(0, |code| code.number());
+            writeln!(console, "Fixpoint: no model to run, code {code}")
+        }
     };
     loop {
         let mut buffer = [0; 64];
