@@ -89,8 +89,8 @@ export async function cancelAtAnyTime(p) {
     await p.button("Connect & Flash").and(p.page.locator(":enabled")).waitFor();
   }
   await p.button("Connect & Flash").click();
-  await p.button("Disconnect").waitFor();
-  assert.match(await p.text("#verdict"), /10 of 10/);
+  // An attempt that was cancelled between two images leaves its own verdict until this one is there.
+  await p.page.locator("#verdict").filter({ hasText: "10 of 10" }).waitFor();
 }
 
 export async function cancelWhileFlashing(p) {

@@ -1,7 +1,7 @@
 //! A model image written by hand from the format's specification: two inputs of 3 x 20 x 30 elements (i16),
 //! `total = relu(a + b)` over the memory of `a`, `half = total / 2`. Outputs: `half`, `total`.
 
-use fixpoint_runtime::format::checksum;
+use fixpoint_runtime::format::{VERSION, checksum};
 
 pub(crate) const DIMS: [u32; 4] = [1, 3, 20, 30];
 pub(crate) const BYTES: usize = 3 * 20 * 30 * 2;
@@ -65,7 +65,7 @@ pub(crate) fn image() -> Vec<u8> {
     let length = image.len() as u32;
     image[..4].copy_from_slice(b"FXPM");
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
-    put(4, &2u16.to_le_bytes());
+    put(4, &VERSION.to_le_bytes());
     put(6, &64u16.to_le_bytes());
     put(8, &length.to_le_bytes());
     put(16, &(ARENA_BYTES as u32).to_le_bytes());
