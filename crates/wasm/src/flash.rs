@@ -51,18 +51,9 @@ impl Flasher {
         options: JsValue,
     ) -> Result<Flasher, JsValue> {
         let options: Options = from_js(options, "flash options")?;
-        let (bootloader, table, runtime) = (
-            part(firmware, "bootloader")?,
-            part(firmware, "partitionTable")?,
-            part(firmware, "runtime")?,
-        );
-        let prebuilt = Prebuilt {
-            bootloader: &bootloader,
-            table: &table,
-            runtime: &runtime,
-        };
-        let plan =
-            plan::standard(&prebuilt, model.as_deref()).map_err(|e| coded(Code::Flash, e))?;
+        let firmware = Firmware::of(firmware)?;
+        let plan = plan::standard(&firmware.prebuilt(), model.as_deref())
+            .map_err(|e| coded(Code::Flash, e))?;
         let options = flash::Options {
             link: match options.link {
                 LinkKind::UartBridge => flash::Link::UartBridge,
@@ -143,17 +134,9 @@ pub fn flash_files(
     name: &str,
     version: Option<String>,
 ) -> Result<JsValue, JsValue> {
-    let (bootloader, table, runtime) = (
-        part(firmware, "bootloader")?,
-        part(firmware, "partitionTable")?,
-        part(firmware, "runtime")?,
-    );
-    let prebuilt = Prebuilt {
-        bootloader: &bootloader,
-        table: &table,
-        runtime: &runtime,
-    };
-    let plan = plan::standard(&prebuilt, model.as_deref()).map_err(|e| coded(Code::Flash, e))?;
+    let firmware = Firmware::of(firmware)?;
+    let plan = plan::standard(&firmware.prebuilt(), model.as_deref())
+        .map_err(|e| coded(Code::Flash, e))?;
     let parts = manifest::parts(&plan);
     let merged = manifest::merged(&parts).map_err(|e| coded(Code::Flash, e))?;
     let files = Array::new();
@@ -226,12 +209,37 @@ struct Failed {
     error: flash::FlashError,
 }
 
-pub(crate) fn part(firmware: &JsValue, name: &str) -> Result<Vec<u8>, JsValue> {
-    let bytes: Result<Uint8Array, _> = Reflect::get(firmware, &name.into())?.dyn_into();
-    bytes.map(|bytes| bytes.to_vec()).map_err(|_| {
-        coded(
-            Code::Argument,
-            format!("The firmware's {name} must be a Uint8Array."),
-        )
-    })
+/// `Firmware` of the package: the images that every board gets.
+pub(crate) struct Firmware {
+    bootloader: Vec<u8>,
+    table: Vec<u8>,
+    runtime: Vec<u8>,
+}
+
+impl Firmware {
+    /// From an object with `bootloader`, `partitionTable` and `runtime` as bytes.
+    pub(crate) fn of(object: &JsValue) -> Result<Self, JsValue> {
+        let part = |name: &str| -> Result<Vec<u8>, JsValue> {
+            let bytes: Result<Uint8Array, _> = Reflect::get(object, &name.into())?.dyn_into();
+            bytes.map(|bytes| bytes.to_vec()).map_err(|_| {
+                coded(
+                    Code::Argument,
+                    format!("The firmware's {name} must be a Uint8Array."),
+                )
+            })
+        };
+        Ok(Self {
+            bootloader: part("bootloader")?,
+            table: part("partitionTable")?,
+            runtime: part("runtime")?,
+        })
+    }
+
+    pub(crate) fn prebuilt(&self) -> Prebuilt<'_> {
+        Prebuilt {
+            bootloader: &self.bootloader,
+            table: &self.table,
+            runtime: &self.runtime,
+        }
+    }
 }

@@ -5,11 +5,11 @@ use wasm_bindgen::prelude::*;
 
 use fixpoint_board::{self as board, PredictError};
 use fixpoint_flash::manifest;
-use fixpoint_flash::plan::{self, Prebuilt};
+use fixpoint_flash::plan;
 use fixpoint_quant::Simulator;
 
 use crate::error::{Code, coded};
-use crate::flash::part;
+use crate::flash::Firmware;
 use crate::plain::to_js;
 
 /// `Prediction` of the package.
@@ -26,17 +26,9 @@ struct Prediction {
 /// doesn't fit.
 #[wasm_bindgen]
 pub fn predict(firmware: &JsValue, image: &[u8]) -> Result<JsValue, JsValue> {
-    let (bootloader, table, runtime) = (
-        part(firmware, "bootloader")?,
-        part(firmware, "partitionTable")?,
-        part(firmware, "runtime")?,
-    );
-    let prebuilt = Prebuilt {
-        bootloader: &bootloader,
-        table: &table,
-        runtime: &runtime,
-    };
-    let plan = plan::standard(&prebuilt, Some(image)).map_err(|e| coded(Code::Flash, e))?;
+    let firmware = Firmware::of(firmware)?;
+    let plan =
+        plan::standard(&firmware.prebuilt(), Some(image)).map_err(|e| coded(Code::Flash, e))?;
     let flash = manifest::merged(&manifest::parts(&plan)).map_err(|e| coded(Code::Flash, e))?;
     let simulator = Simulator::new(image).map_err(|e| coded(Code::Simulate, e))?;
     let inputs = (simulator.inputs().iter())
