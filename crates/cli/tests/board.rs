@@ -1,6 +1,7 @@
 //! From a model file to a board's answers, over TCP: `board`, `flash` and `run` as scripts call them.
 
 mod pack;
+mod place;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,13 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use fixpoint_dataset::npy::Values;
-
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use place::{fixture, folder};
 
 fn fixpoint(args: &[&dyn AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fixpoint"));
@@ -75,9 +70,8 @@ struct Quantized {
     input: PathBuf,
 }
 
-fn quantize(fixture: &str, bits: &str, folder: &Path) -> Quantized {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    let source = fixtures.join(fixture);
+fn quantize(model: &str, bits: &str, folder: &Path) -> Quantized {
+    let source = fixture(model);
     let input = source.join("input.npy");
     let out = folder.join("out");
     let onnx = source.join("model.onnx");
@@ -205,8 +199,7 @@ fn layer_by_layer(port: &str, input: &Path, model: &Path, folder: &Path) {
 #[test]
 fn a_board_takes_several_inputs() {
     let folder = folder("board-several");
-    let onnx = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/nodes/sum_of_three/model.onnx");
+    let onnx = fixture("nodes/sum_of_three/model.onnx");
     let input = folder.join("inputs.npz");
     let row = |k: usize| -> Vec<f32> {
         (0..20)

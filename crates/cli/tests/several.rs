@@ -1,27 +1,15 @@
 //! Models with several inputs, and models that are quantized already, as scripts use them.
 
 mod pack;
+mod place;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use fixpoint_dataset::npy::{Array, Element, Values};
 use pack::npz;
-
-fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(path)
-}
-
-/// An empty folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use place::{fixture, folder};
 
 fn fixpoint(command: &str, model: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fixpoint"))
