@@ -9,23 +9,19 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use fixpoint_emulator::elf::Elf;
-use fixpoint_quant::image::{
-    Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
-};
+use fixpoint_quant::image::{Activation, Element, Linear, Shifts, Window};
 use fixpoint_runtime::{AlignedBytes, Model};
 use fixpoint_tests::random::Random;
 
+mod layer;
 mod measure;
+use layer::Shape;
 use measure::{HZ, job_of, measured, on_host};
 
 /// One layer of a table.
-struct Shape {
-    name: &'static str,
-    element: Element,
-    input: [usize; 3],
-    outputs: usize,
-    window: Window,
-    depthwise: bool,
+#[derive(Clone, Copy)]
+struct Row {
+    layer: Shape,
     relu: bool,
     /// Instructions per multiply-accumulate that are aimed at.
     goal: Option<f64>,
@@ -35,55 +31,61 @@ struct Shape {
     published: Option<f64>,
 }
 
-fn shapes() -> Vec<Shape> {
+fn rows() -> Vec<Row> {
     use Element::{I8, I16};
-    let shape = |name, element, input, outputs, window| Shape {
-        name,
-        element,
-        input,
-        outputs,
-        window,
-        depthwise: false,
+    let row = |name, element, input, outputs, window| Row {
+        layer: Shape {
+            name,
+            element,
+            input,
+            outputs,
+            window,
+            depthwise: false,
+        },
         relu: false,
         goal: None,
         limit: None,
         published: None,
     };
+    let depthwise = |row: Row| Row {
+        layer: row.layer.depthwise(),
+        ..row
+    };
     let square = |kernel, stride| Window::new(kernel, kernel).stride(stride, stride);
     vec![
-        Shape {
+        Row {
             published: Some(422.0),
             limit: Some(0.225),
-            ..shape("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
+            ..row("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
-        Shape {
+        Row {
             goal: Some(0.10),
             limit: Some(0.0999),
-            ..shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
+            ..row("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
-        Shape {
+        Row {
             goal: Some(0.10),
             limit: Some(0.111),
-            ..shape("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
+            ..row("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
         },
-        Shape {
+        Row {
             goal: Some(0.10),
             published: Some(482.0),
             limit: Some(0.118),
-            ..shape("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
+            ..row("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
-        Shape {
+        Row {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
             limit: Some(0.104),
-            ..shape("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
+            ..row("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
-        Shape {
+        Row {
             goal: Some(0.10),
             relu: true,
             limit: Some(0.089),
-            ..shape(
+            ..row(
                 "conv 3x3 padded",
                 I8,
                 [64, 12, 12],
@@ -91,41 +93,39 @@ fn shapes() -> Vec<Shape> {
                 square(3, 1).pads(1, 1, 1, 1),
             )
         },
-        Shape {
+        Row {
             goal: Some(0.20),
             published: Some(3447.0),
             limit: Some(0.184),
-            ..shape("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
+            ..row("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
         },
-        Shape {
+        Row {
             goal: Some(0.20),
             limit: Some(0.197),
-            ..shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
+            ..row("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
-        Shape {
-            depthwise: true,
+        Row {
             relu: true,
             goal: Some(0.30),
             published: Some(5542.0),
             limit: Some(0.258),
-            ..shape("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1))
+            ..depthwise(row("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1)))
         },
-        Shape {
-            depthwise: true,
+        Row {
             relu: true,
             goal: Some(0.30),
             limit: Some(0.36),
-            ..shape(
+            ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
                 [64, 24, 24],
                 64,
                 square(3, 1).pads(1, 1, 1, 1),
-            )
+            ))
         },
-        Shape {
+        Row {
             limit: Some(0.56),
-            ..shape(
+            ..row(
                 "first layer 3x3 s2",
                 I8,
                 [3, 96, 96],
@@ -133,21 +133,21 @@ fn shapes() -> Vec<Shape> {
                 square(3, 2).pads(0, 0, 1, 1),
             )
         },
-        Shape {
+        Row {
             goal: Some(0.22),
             limit: Some(0.19),
-            ..shape("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
+            ..row("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
         },
-        Shape {
+        Row {
             goal: Some(0.22),
             limit: Some(0.183),
-            ..shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
+            ..row("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
-        Shape {
+        Row {
             goal: Some(0.22),
             relu: true,
             limit: Some(0.165),
-            ..shape(
+            ..row(
                 "conv 3x3 padded",
                 I16,
                 [32, 12, 12],
@@ -158,36 +158,25 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-impl Shape {
-    /// The image, inputs as stored, and the layer's multiply-accumulates. The layer comes behind a
-    /// ReLU, as in a network. Weights are about normal, of the type's whole range; in 8 bits their
-    /// exponents, one for each channel, spread over four neighbours.
+impl Row {
+    /// The image, inputs as stored, and the layer's multiply-accumulates. Weights are about normal, of
+    /// the type's whole range; in 8 bits their exponents, one for each channel, spread over four
+    /// neighbours.
     fn build(&self, random: &mut Random) -> (Vec<u8>, Vec<u8>, u64) {
-        let [c, h, w] = self.input;
-        let kh = usize::from(self.window.kernel_h);
-        let kw = usize::from(self.window.kernel_w);
-        let (out_h, out_w) = self
-            .window
-            .output(h as u32, w as u32)
-            .expect("a window that fits");
-        let (out_h, out_w) = (out_h as usize, out_w as usize);
-        let inner = if self.depthwise { 1 } else { c };
-        let each = kh * kw * inner;
-        let bits = if self.element == Element::I8 { 8 } else { 16 };
-        let high = (1i64 << (bits - 1)) - 1;
+        let (layer, outputs) = (&self.layer, self.layer.outputs);
+        let each = layer.products();
+        let high = layer.high();
         let about_normal = |random: &mut Random| -> i16 {
             let sum: i64 = (0..6).map(|_| random.between(-high, high)).sum();
             (sum / 4).clamp(-high, high) as i16
         };
-        let weights = (0..self.outputs * each)
-            .map(|_| about_normal(random))
-            .collect();
+        let weights = (0..outputs * each).map(|_| about_normal(random)).collect();
         // Sums of so many products with inputs that are half zeros.
         let grown = each.ilog2().div_ceil(2);
-        let shift = (bits - 2) as i32 + grown as i32;
-        let shifts = match bits {
+        let shift = (layer.bits() - 2) as i32 + grown as i32;
+        let shifts = match layer.bits() {
             8 => Shifts::PerChannel(
-                (0..self.outputs)
+                (0..outputs)
                     .map(|_| shift + random.between(-1, 2) as i32)
                     .collect(),
             ),
@@ -195,7 +184,7 @@ impl Shape {
         };
         let linear = Linear {
             weights,
-            bias: (0..self.outputs)
+            bias: (0..outputs)
                 .map(|_| random.between(-1 << shift, 1 << shift))
                 .collect(),
             shifts,
@@ -206,38 +195,8 @@ impl Shape {
             },
             accumulator: None,
         };
-        let tensor = |name: &str, dims: [usize; 3]| TensorDef {
-            name: name.to_owned(),
-            dims: vec![1, dims[0], dims[1], dims[2]],
-            storage: Storage::ChannelsLast,
-            element: self.element,
-            exponent: 0,
-        };
-        let mut builder = ImageBuilder::new("shape", Arithmetic::Fixpoint);
-        let x = builder.input(tensor("x", self.input));
-        let relu = Op::Requantize {
-            activation: Activation::Relu,
-        };
-        let x = builder.op("relu", relu, &[x], tensor("r", self.input));
-        let window = self.window;
-        let op = if self.depthwise {
-            Op::DepthwiseConv2d { linear, window }
-        } else {
-            Op::Conv2d {
-                linear,
-                window,
-                groups: 1,
-            }
-        };
-        let y = builder.op("layer", op, &[x], tensor("y", [self.outputs, out_h, out_w]));
-        builder.output(y);
-        let image = builder.to_bytes().expect("an image");
-        let inputs = (0..c * h * w)
-            .flat_map(|_| {
-                (random.between(-high - 1, high) as i16).to_le_bytes()[..bits / 8].to_vec()
-            })
-            .collect();
-        let macs = (self.outputs * out_h * out_w * each) as u64;
+        let (image, inputs) = layer.build(linear, random);
+        let macs = (layer.output().iter().product::<usize>() * each) as u64;
         (image, inputs, macs)
     }
 }
@@ -256,32 +215,28 @@ fn layers_stay_within_their_instructions() {
         "{:<22} {:<4} {:<18} {:>10} {:>11} {:>9} {:>7} {:>10} {:>10}",
         "layer", "type", "shape", "MAC", "instr.", "instr/MAC", "goal", "us (est.)", "published"
     );
-    for shape in shapes() {
-        let (image, inputs, macs) = shape.build(&mut random);
+    for row in rows() {
+        let shape = &row.layer;
+        let (image, inputs, macs) = row.build(&mut random);
         let job = job_of(&image, &inputs);
         let measured = measured(&elf, &job);
         assert_eq!(measured.text, on_host(&job), "{}", shape.name);
         let layer = measured.layers.last().copied().expect("layers");
         let each = layer.instructions as f64 / macs as f64;
-        let [c, h, w] = shape.input;
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| v.to_string());
         println!(
             "{:<22} {:<4} {:<18} {:>10} {:>11} {:>9.4} {:>7} {:>10.0} {:>10}",
             shape.name,
-            if shape.element == Element::I8 {
-                "i8"
-            } else {
-                "i16"
-            },
-            format!("{c}x{h}x{w} to {}", shape.outputs),
+            shape.element_name(),
+            shape.sizes(),
             macs,
             layer.instructions,
             each,
-            number(shape.goal),
+            number(row.goal),
             layer.cycles as f64 / HZ * 1e6,
-            number(shape.published),
+            number(row.published),
         );
-        if shape.limit.is_some_and(|limit| each > limit) {
+        if row.limit.is_some_and(|limit| each > limit) {
             over.push(format!("{} {:?}: {each:.4}", shape.name, shape.input));
         }
         Model::parse(AlignedBytes::new(&image).as_ref()).expect("an image of ours");

@@ -7,125 +7,91 @@ use std::env;
 
 use fixpoint_board::{Fault, Options};
 use fixpoint_protocol::host::Inference;
-use fixpoint_quant::image::{
-    Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
-};
+use fixpoint_quant::image::{Activation, Element, Linear, Shifts, Window};
 use fixpoint_quant::{Bits, Request, Simulator, quantize};
 use fixpoint_runtime::{AlignedBytes, Block16, Model, run};
 use fixpoint_tests::models;
 use fixpoint_tests::random::Random;
 use fixpoint_tests::virtual_board::{Bench, Firmware};
 
+mod layer;
+use layer::Shape;
+
 const HZ: f64 = 240e6;
 
-/// One layer behind a ReLU.
-struct Shape {
-    name: &'static str,
-    element: Element,
-    /// Channels, rows, columns.
-    input: [usize; 3],
-    outputs: usize,
-    window: Window,
-    depthwise: bool,
+/// One layer of a table.
+struct Row {
+    layer: Shape,
     /// How much faster two cores are to be at least.
     at_least: f64,
 }
 
-fn shapes() -> Vec<Shape> {
+fn rows() -> Vec<Row> {
     use Element::{I8, I16};
     let square = |kernel, stride| Window::new(kernel, kernel).stride(stride, stride);
-    let shape = |name, element, input, outputs, window, at_least| Shape {
-        name,
-        element,
-        input,
-        outputs,
-        window,
-        depthwise: false,
+    let row = |name, element, input, outputs, window, at_least| Row {
+        layer: Shape {
+            name,
+            element,
+            input,
+            outputs,
+            window,
+            depthwise: false,
+        },
         at_least,
+    };
+    let depthwise = |row: Row| Row {
+        layer: row.layer.depthwise(),
+        ..row
     };
     let padded = square(3, 1).pads(1, 1, 1, 1);
     vec![
-        shape("conv 1x1", I8, [64, 20, 20], 64, square(1, 1), 1.8),
-        shape("conv 1x1", I8, [72, 20, 20], 33, square(1, 1), 1.8),
-        shape("conv 1x1", I16, [64, 20, 20], 64, square(1, 1), 1.8),
-        shape("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2), 1.8),
-        shape("conv 3x3 padded", I16, [32, 12, 12], 32, padded, 1.8),
-        Shape {
-            depthwise: true,
-            ..shape("depthwise 3x3", I8, [32, 50, 50], 32, square(3, 1), 1.8)
-        },
-        Shape {
-            depthwise: true,
-            ..shape("depthwise 3x3 padded", I8, [64, 24, 24], 64, padded, 1.8)
-        },
-        shape("fully connected", I16, [784, 1, 1], 100, square(1, 1), 1.6),
+        row("conv 1x1", I8, [64, 20, 20], 64, square(1, 1), 1.8),
+        row("conv 1x1", I8, [72, 20, 20], 33, square(1, 1), 1.8),
+        row("conv 1x1", I16, [64, 20, 20], 64, square(1, 1), 1.8),
+        row("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2), 1.8),
+        row("conv 3x3 padded", I16, [32, 12, 12], 32, padded, 1.8),
+        depthwise(row(
+            "depthwise 3x3",
+            I8,
+            [32, 50, 50],
+            32,
+            square(3, 1),
+            1.8,
+        )),
+        depthwise(row(
+            "depthwise 3x3 padded",
+            I8,
+            [64, 24, 24],
+            64,
+            padded,
+            1.8,
+        )),
+        row("fully connected", I16, [784, 1, 1], 100, square(1, 1), 1.6),
         // Too little to be worth handing over.
-        shape("conv 1x1", I8, [16, 5, 5], 16, square(1, 1), 0.9),
+        row("conv 1x1", I8, [16, 5, 5], 16, square(1, 1), 0.9),
     ]
 }
 
-impl Shape {
-    /// The image, and its input as stored.
-    fn build(&self, random: &mut Random) -> (Vec<u8>, Vec<u8>) {
-        let [c, h, w] = self.input;
-        let (out_h, out_w) = self
-            .window
-            .output(h as u32, w as u32)
-            .expect("a window that fits");
-        let taps = usize::from(self.window.kernel_h) * usize::from(self.window.kernel_w);
-        let each = taps * if self.depthwise { 1 } else { c };
-        let bits = if self.element == Element::I8 { 8 } else { 16 };
-        let high = (1i64 << (bits - 1)) - 1;
-        // So small that sums of 8-bit products are proved to fit the vector unit's lanes.
-        let most = if bits == 8 {
-            (2000 / each).clamp(1, 127) as i64
-        } else {
-            high
-        };
-        let shift = (bits - 2) as i32;
-        let linear = Linear {
-            weights: (0..self.outputs * each)
-                .map(|_| random.between(-most, most) as i16)
-                .collect(),
-            bias: (0..self.outputs)
-                .map(|_| random.between(-1 << shift, 1 << shift))
-                .collect(),
-            shifts: Shifts::PerTensor(shift),
-            activation: Activation::None,
-            accumulator: None,
-        };
-        let tensor = |name: &str, dims: [usize; 3]| TensorDef {
-            name: name.to_owned(),
-            dims: vec![1, dims[0], dims[1], dims[2]],
-            storage: Storage::ChannelsLast,
-            element: self.element,
-            exponent: 0,
-        };
-        let mut builder = ImageBuilder::new("shape", Arithmetic::Fixpoint);
-        let x = builder.input(tensor("x", self.input));
-        let relu = Op::Requantize {
-            activation: Activation::Relu,
-        };
-        let x = builder.op("relu", relu, &[x], tensor("r", self.input));
-        let window = self.window;
-        let op = match self.depthwise {
-            true => Op::DepthwiseConv2d { linear, window },
-            false => Op::Conv2d {
-                linear,
-                window,
-                groups: 1,
-            },
-        };
-        let dims = [self.outputs, out_h as usize, out_w as usize];
-        let y = builder.op("layer", op, &[x], tensor("y", dims));
-        builder.output(y);
-        let image = builder.to_bytes().expect("an image");
-        let input = (0..c * h * w)
-            .flat_map(|_| {
-                (random.between(-high - 1, high) as i16).to_le_bytes()[..bits / 8].to_vec()
-            })
-            .collect();
-        (image, input)
+/// Weights, biases and a shift for it.
+fn linear(layer: &Shape, random: &mut Random) -> Linear {
+    let each = layer.products();
+    // So small that sums of 8-bit products are proved to fit the vector unit's lanes.
+    let most = match layer.bits() {
+        8 => (2000 / each).clamp(1, 127) as i64,
+        _ => layer.high(),
+    };
+    let shift = (layer.bits() - 2) as i32;
+    Linear {
+        weights: (0..layer.outputs * each)
+            .map(|_| random.between(-most, most) as i16)
+            .collect(),
+        bias: (0..layer.outputs)
+            .map(|_| random.between(-1 << shift, 1 << shift))
+            .collect(),
+        shifts: Shifts::PerTensor(shift),
+        activation: Activation::None,
+        accumulator: None,
     }
 }
 
@@ -182,8 +148,13 @@ fn two_cores_give_the_bits_of_one_and_take_less_time() {
         "layer on two cores", "type", "shape", "us on one", "us on two", "speed-up"
     );
     let mut slow = Vec::new();
-    for shape in shapes() {
-        let (image, input) = shape.build(&mut random);
+    for Row {
+        layer: shape,
+        at_least,
+    } in rows()
+    {
+        let linear = linear(&shape, &mut random);
+        let (image, input) = shape.build(linear, &mut random);
         let expected = on_host(&image, &input);
         let (output, one, alone) = on_board(&firmware, 1, &image, &input);
         assert!(output == expected, "{} on one core", shape.name);
@@ -195,16 +166,11 @@ fn two_cores_give_the_bits_of_one_and_take_less_time() {
             f64::from(cycles.expect("layers"))
         });
         let speed_up = one / two;
-        let [c, h, w] = shape.input;
         println!(
             "{:<22} {:<4} {:<18} {:>10.0} {:>10.0} {:>8.2}   {} and {}",
             shape.name,
-            if shape.element == Element::I8 {
-                "i8"
-            } else {
-                "i16"
-            },
-            format!("{c}x{h}x{w} to {}", shape.outputs),
+            shape.element_name(),
+            shape.sizes(),
             one / HZ * 1e6,
             two / HZ * 1e6,
             speed_up,
@@ -212,8 +178,8 @@ fn two_cores_give_the_bits_of_one_and_take_less_time() {
             both[1],
         );
         // One core only when that is all that pays.
-        let shared = shape.at_least > 1.0;
-        if speed_up < shape.at_least || (both[1] > 1_000) != shared {
+        let shared = at_least > 1.0;
+        if speed_up < at_least || (both[1] > 1_000) != shared {
             slow.push(format!("{} {:?}: {speed_up:.2}", shape.name, shape.input));
         }
     }
