@@ -18,6 +18,12 @@ export async function takenWithoutImages(p) {
   assert.match(await p.text("#quantization"), /QDQ[^]*taken as it is/);
   await p.quantize();
   assert.match(await p.text("#results h3 >> nth=0"), /int8[^]*as the file has it/);
+  // Nothing is claimed that no image has shown.
+  assert.match(await p.text("#unmeasured"), /not measured/);
+  assert.equal(await p.page.locator("#advice").count(), 0);
+  for (const row of await p.table("layers")) {
+    assert.deepEqual([row["Range seen"], row["Saturation"], row["SQNR (dB)"]], ["", "", ""]);
+  }
   await p.screenshots("quantized-taken");
 }
 

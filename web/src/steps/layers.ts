@@ -10,31 +10,20 @@ import type { Forecast } from "../predict.ts";
 export function layerView(report: Report, forecast: Forecast | undefined): TemplateResult {
   const cycles = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
   const advice = advise(report);
+  const measured = report.measured_samples > 0;
   const marked = new Map(advice.map((found) => [found.index, found] as const));
   return html`
-    <div class="insight">
-      <figure>
-        <figcaption class="small quiet">SQNR in dB (points) and saturation (bars) of layers 1 to ${report.layers.length}</figcaption>
-        ${layerChart(report.layers, new Set(marked.keys()))}
-      </figure>
-      <div class="stack">
-        <h4>${advice.length > 0 ? "Where accuracy is lost" : "No layer stands out"}</h4>
-        ${advice.length > 0
-          ? html`<ol class="advice" id="advice">
-              ${advice.map(
-                ({ index, layer, text }) => html`<li>
-                  <span class="number">${index + 1}</span> <strong>${layer.name}</strong> ${text}
-                </li>`,
-              )}
-            </ol>`
-          : html`<p class="small quiet" id="advice">
-              None saturates, and none loses 3 dB or more down to a level that matters.
-            </p>`}
-      </div>
-    </div>
+    ${measured
+      ? insight(report, advice)
+      : html`<p id="unmeasured">
+          Ranges, saturation and noise were not measured, as there are no images. Add some in step 2 to see them.
+        </p>`}
     <p class="small quiet" id="layers-note">
-      Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>. SQNR (signal to quantization
-      noise, all layers before included) and saturation over ${plural(report.measured_samples, "image")}.
+      Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>.
+      ${measured
+        ? html`SQNR (signal to quantization noise, all layers before included) and saturation over
+          ${plural(report.measured_samples, "image")}.`
+        : nothing}
     </p>
     <div class="scroll" tabindex="0" role="group" aria-label="Layers">
       <table id="layers" aria-describedby="layers-note">
@@ -62,21 +51,50 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
               <td>${shape(input.dims)}</td>
               <td class="n exponent">${input.exponent}</td>
               <td class="n"></td>
-              <td class="n">${real(input.range[0])} to ${real(input.range[1])}</td>
+              <td class="n">${measured ? range(input.range) : ""}</td>
               <td class="n"></td>
               <td class="n"></td>
               <td class="n"></td>
               <td class="n"></td>
             </tr>`,
           )}
-          ${report.layers.map((layer, i) => layerRow(layer, i, marked.get(i), cycles[i]))}
+          ${report.layers.map((layer, i) =>
+            layerRow({ layer, i, found: marked.get(i), cycles: cycles[i], measured }),
+          )}
         </tbody>
       </table>
     </div>
   `;
 }
 
-const layerRow = (layer: LayerReport, i: number, found: Advice | undefined, cycles: number | undefined): TemplateResult => html`
+const range = ([low, high]: readonly [number, number]): string => `${real(low)} to ${real(high)}`;
+
+const insight = (report: Report, advice: readonly Advice[]): TemplateResult => html`
+  <div class="insight">
+    <figure>
+      <figcaption class="small quiet">SQNR in dB (points) and saturation (bars) of layers 1 to ${report.layers.length}</figcaption>
+      ${layerChart(report.layers, new Set(advice.map(({ index }) => index)))}
+    </figure>
+    <div class="stack">
+      <h4>${advice.length > 0 ? "Where accuracy is lost" : "No layer stands out"}</h4>
+      ${advice.length > 0
+        ? html`<ol class="advice" id="advice">
+            ${advice.map(
+              ({ index, layer, text }) => html`<li>
+                <span class="number">${index + 1}</span> <strong>${layer.name}</strong> ${text}
+              </li>`,
+            )}
+          </ol>`
+        : html`<p class="small quiet" id="advice">
+            None saturates, and none loses 3 dB or more down to a level that matters.
+          </p>`}
+    </div>
+  </div>
+`;
+
+type Row = { layer: LayerReport; i: number; found: Advice | undefined; cycles: number | undefined; measured: boolean };
+
+const layerRow = ({ layer, i, found, cycles, measured }: Row): TemplateResult => html`
   <tr data-layer=${layer.name} class=${found ? "poor" : ""}>
     <td class="n">${i + 1}</td>
     <th scope="row">${layer.name}${found ? html` <span class="mark"><span aria-hidden="true">■</span><span class="visually-hidden">loses accuracy</span></span>` : nothing}</th>
@@ -86,9 +104,9 @@ const layerRow = (layer: LayerReport, i: number, found: Advice | undefined, cycl
     <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
       ${exponents(layer.weight_exponents)}
     </td>
-    <td class="n">${real(layer.range[0])} to ${real(layer.range[1])}</td>
-    <td class="n">${layer.saturation === 0 ? "0" : percent(layer.saturation, 3)}</td>
-    <td class="n">${decibel(layer.sqnr_db)}</td>
+    <td class="n">${measured ? range(layer.range) : ""}</td>
+    <td class="n">${measured ? (layer.saturation === 0 ? "0" : percent(layer.saturation, 3)) : ""}</td>
+    <td class="n">${measured ? decibel(layer.sqnr_db) : ""}</td>
     <td class="n">${layer.accumulator_bits ?? ""}</td>
     <td class="n">${cycles === undefined ? "" : count(cycles)}</td>
   </tr>
