@@ -193,6 +193,8 @@ export interface LayerReport {
   output_exponent: number;
   /** None, one, or one per output channel. */
   weight_exponents: number[];
+  /** Powers of two by which the output's channels are larger than the model's; none where all are 0. */
+  channel_powers: number[];
   range: [number, number];
   /** null: exact, or no signal. */
   sqnr_db: number | null;

@@ -10,11 +10,12 @@ pub(crate) mod squares;
 
 use std::collections::BTreeMap;
 
+use crate::equalize::{Scales, Search};
 use crate::error::QuantError;
 use crate::exponent;
 use crate::float::Reference;
 use crate::graph::Graph;
-use crate::options::{Method, Options};
+use crate::options::{Arithmetic, Method, Options};
 use crate::samples::Samples;
 use crate::scaling;
 
@@ -32,13 +33,15 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    fn of(values: &[f32]) -> Range {
-        let empty = Range {
-            min: f32::INFINITY,
-            max: f32::NEG_INFINITY,
-            smallest: f32::INFINITY,
-        };
-        (values.iter()).fold(empty, |r, v| {
+    /// Of no value.
+    pub(crate) const NOTHING: Range = Range {
+        min: f32::INFINITY,
+        max: f32::NEG_INFINITY,
+        smallest: f32::INFINITY,
+    };
+
+    pub(crate) fn of(values: &[f32]) -> Range {
+        (values.iter()).fold(Range::NOTHING, |r, v| {
             r.join(Range {
                 min: *v,
                 max: *v,
@@ -47,11 +50,20 @@ impl Range {
         })
     }
 
-    fn join(self, other: Range) -> Range {
+    pub(crate) fn join(self, other: Range) -> Range {
         Range {
             min: self.min.min(other.min),
             max: self.max.max(other.max),
             smallest: self.smallest.min(other.smallest),
+        }
+    }
+
+    /// Of the values times a positive factor.
+    pub(crate) fn scaled(self, factor: f32) -> Range {
+        Range {
+            min: self.min * factor,
+            max: self.max * factor,
+            smallest: self.smallest * factor,
         }
     }
 
@@ -71,6 +83,10 @@ pub(crate) struct Observed {
     pub(crate) ranges: BTreeMap<String, Range>,
     /// By tensor: the method's exponent, or why it has none. Empty for min-max.
     chosen: BTreeMap<String, Result<i32, String>>,
+    /// Channels multiplied by powers of two for the fixpoint arithmetic, and what the method chose
+    /// from the products.
+    pub(crate) scales: Scales,
+    rescaled: BTreeMap<String, Result<i32, String>>,
 }
 
 impl Observed {
@@ -79,7 +95,26 @@ impl Observed {
         Observed {
             ranges: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            scales: Scales::default(),
+            rescaled: BTreeMap::new(),
         }
+    }
+
+    /// The range of a tensor as the image of `arithmetic` has it.
+    pub(crate) fn range(&self, name: &str, arithmetic: Arithmetic) -> Option<Range> {
+        let scaled = match arithmetic {
+            Arithmetic::Fixpoint => self.scales.ranges().get(name),
+            Arithmetic::Espdl => None,
+        };
+        scaled.or_else(|| self.ranges.get(name)).copied()
+    }
+
+    fn chosen(&self, name: &str, arithmetic: Arithmetic) -> Option<&Result<i32, String>> {
+        let rescaled = match arithmetic {
+            Arithmetic::Fixpoint => self.rescaled.get(name),
+            Arithmetic::Espdl => None,
+        };
+        rescaled.or_else(|| self.chosen.get(name))
     }
 }
 
@@ -117,29 +152,46 @@ pub(crate) fn observe(
         }
         Ok(())
     };
+    let mut search = Search::new(graph, options);
     let mut ranges: BTreeMap<String, Range> = BTreeMap::new();
     each_run(&mut |name, values| {
         let range = Range::of(values);
         let joined = ranges.get(name).map_or(range, |r| r.join(range));
         ranges.insert(name.to_owned(), joined);
+        search.take(name, values);
     })?;
-    let mut counts: BTreeMap<String, Counts> = (ranges.iter())
-        .filter_map(|(name, range)| Some((name.clone(), Counts::new(*range, options)?)))
-        .collect();
+    let scales = search.scales(graph);
+    let counters = |ranges: &BTreeMap<String, Range>| -> BTreeMap<String, Counts> {
+        (ranges.iter())
+            .filter_map(|(name, range)| Some((name.clone(), Counts::new(*range, options)?)))
+            .collect()
+    };
+    let (mut counts, mut recounts) = (counters(&ranges), counters(scales.ranges()));
     if options.method != Method::MinMax {
         each_run(&mut |name, values| {
             if let Some(counts) = counts.get_mut(name) {
                 counts.take(values);
             }
+            if let Some(counts) = recounts.get_mut(name)
+                && let Some(values) = scales.scaled(name, values)
+            {
+                counts.take(&values);
+            }
         })?;
     }
     progress(runs, runs);
     Ok(Observed {
-        chosen: (counts.into_iter())
-            .filter_map(|(name, c)| Some((name, c.exponent().transpose()?)))
-            .collect(),
+        chosen: chosen(counts),
         ranges,
+        rescaled: chosen(recounts),
+        scales,
     })
+}
+
+fn chosen(counts: BTreeMap<String, Counts>) -> BTreeMap<String, Result<i32, String>> {
+    (counts.into_iter())
+        .filter_map(|(name, c)| Some((name, c.exponent().transpose()?)))
+        .collect()
 }
 
 fn not_finite(name: &str) -> QuantError {
@@ -224,13 +276,15 @@ pub(crate) fn not_as_given<'g>(
 /// for its producer. The input's exponent is the method's only under mse. What the file of a quantized
 /// model says comes before all that.
 pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -> Exponents {
-    let ranges = &observed.ranges;
-    let bits = options.bits;
+    let (bits, arithmetic) = (options.bits, options.arithmetic);
     let mut found = Exponents {
         by_name: BTreeMap::new(),
         warnings: Vec::new(),
     };
-    let magnitude = |name: &str| ranges.get(name).map_or(0.0, |r| r.magnitude());
+    let magnitude = |name: &str| {
+        let range = observed.range(name, arithmetic);
+        range.map_or(0.0, Range::magnitude)
+    };
     let zero = |name: &str, warnings: &mut Vec<String>| {
         warnings.push(format!(
             "'{name}' is zero for every calibration sample; it gets the range of -1 to 1. Are \
@@ -238,7 +292,7 @@ pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -
         ));
         exponent::of_zeros(bits)
     };
-    let own = |name: &str, warnings: &mut Vec<String>| match observed.chosen.get(name) {
+    let own = |name: &str, warnings: &mut Vec<String>| match observed.chosen(name, arithmetic) {
         Some(Ok(e)) => *e,
         failed => {
             if let Some(Err(why)) = failed {

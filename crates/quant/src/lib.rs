@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod calibrate;
+mod equalize;
 mod error;
 mod evaluate;
 mod exponent;

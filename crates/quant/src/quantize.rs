@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{self, Exponents, Observed, Range};
+use crate::calibrate::{self, Exponents, Observed};
 use crate::error::QuantError;
 use crate::float::Reference;
 use crate::graph::Graph;
@@ -131,23 +131,18 @@ pub fn quantize(
         done: 0,
         total: 1,
     });
-    let lowered = lower::lower(graph, plan, &exponents.by_name, options)?;
-    let mut report = report(model, plan, &lowered, &exponents, &observed.ranges, options);
+    // The rest is about the graph that the image computes.
+    let equalized = (!observed.scales.is_empty()).then(|| observed.scales.applied(graph));
+    let lowered = lower::lower(
+        equalized.as_ref().unwrap_or(graph),
+        plan,
+        &exponents.by_name,
+        options,
+    )?;
+    let mut report = report(model, plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
     report.warnings.append(&mut warnings);
-    // The toolkit's table is the toolkit's whatever the arithmetic, but for a model with exponents
-    // of its own.
-    let toolkit = match model.is_given() {
-        true => exponents,
-        false => {
-            let espdl = Options {
-                arithmetic: Arithmetic::Espdl,
-                ..options.clone()
-            };
-            calibrate::exponents(graph, &observed, &espdl)
-        }
-    };
-    report.tensors = table::table(graph, &toolkit.by_name, options);
+    report.tensors = toolkit_table(model, &observed, options);
     report.calibration_samples = calibration.len();
     progress(Progress {
         stage: Stage::Convert,
@@ -155,6 +150,10 @@ pub fn quantize(
         total: 1,
     });
     let measured = calibration.take(MEASURED_SAMPLES);
+    let reference = match &equalized {
+        Some(graph) => Reference::new(graph, &calibrate::computed_tensors(graph))?,
+        None => reference,
+    };
     let quality = measure::measure(&lowered, plan, &reference, &measured, &mut |done, total| {
         progress(Progress {
             stage: Stage::Measure,
@@ -225,8 +224,25 @@ pub fn quantization_table(
             calibrate::observe(graph, &reference, calibration, options, &mut |_, _| ())?
         }
     };
-    let exponents = calibrate::exponents(graph, &observed, options);
-    Ok(table::table(graph, &exponents.by_name, options))
+    Ok(toolkit_table(model, &observed, options))
+}
+
+/// The table is the toolkit's whatever the arithmetic, but for a model with exponents of its own.
+fn toolkit_table(
+    model: &FloatModel,
+    observed: &Observed,
+    options: &Options,
+) -> BTreeMap<String, Vec<i32>> {
+    let arithmetic = match model.is_given() {
+        true => options.arithmetic,
+        false => Arithmetic::Espdl,
+    };
+    let of_the_table = Options {
+        arithmetic,
+        ..options.clone()
+    };
+    let exponents = calibrate::exponents(&model.graph, observed, &of_the_table);
+    table::table(&model.graph, &exponents.by_name, options)
 }
 
 fn report(
@@ -234,12 +250,15 @@ fn report(
     plan: &Plan,
     lowered: &Lowered,
     exponents: &Exponents,
-    ranges: &BTreeMap<String, Range>,
+    observed: &Observed,
     options: &Options,
 ) -> Report {
     let graph = &model.graph;
     let exponent = |name: &str| exponents.by_name.get(name).copied().unwrap_or(0);
-    let range = |name: &str| ranges.get(name).map_or([0.0; 2], |r| [r.min, r.max]);
+    let range = |name: &str| {
+        let range = observed.range(name, options.arithmetic);
+        range.map_or([0.0; 2], |r| [r.min, r.max])
+    };
     let tensor = |id: &usize| {
         let t = &plan.tensors[*id];
         TensorReport {
@@ -265,6 +284,8 @@ fn report(
                 output_dims: output.dims.clone(),
                 output_exponent: exponent(&output.source),
                 weight_exponents: low.weight_exponents.clone(),
+                channel_powers: (observed.scales.of(&output.source))
+                    .map_or_else(Vec::new, <[i32]>::to_vec),
                 range: range(&output.source),
                 sqnr_db: None,
                 saturation: 0.0,

@@ -63,7 +63,11 @@ pub struct LayerReport {
     pub output_exponent: i32,
     /// Empty without weights, one for per-tensor, one per output channel for per-channel.
     pub weight_exponents: Vec<i32>,
-    /// Smallest and largest float value of the output seen in calibration.
+    /// Powers of two by which the output's channels are larger than the model's, so that the quiet
+    /// ones use more of the range; the weights behind make up for it. Empty where all are 0.
+    #[serde(default)]
+    pub channel_powers: Vec<i32>,
+    /// Smallest and largest float value of the output seen in calibration, with those powers.
     pub range: [f32; 2],
     /// Signal to quantization noise of the output, in dB, the errors of all layers before
     /// included. None when there is no error at all or no signal.

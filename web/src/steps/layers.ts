@@ -24,6 +24,10 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
         ? html`SQNR (signal to quantization noise, all layers before included) and saturation over
           ${plural(report.measured_samples, "image")}.`
         : nothing}
+      ${measured && report.layers.some(raised)
+        ? html`<span id="raised-note">* Quiet channels are raised by powers of two, 16 at most, so that they use more of the
+            range; the weights behind make up for it exactly.</span>`
+        : nothing}
     </p>
     <div class="scroll" tabindex="0" role="group" aria-label="Layers">
       <table id="layers" aria-describedby="layers-note">
@@ -69,6 +73,10 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
 
 const range = ([low, high]: readonly [number, number]): string => `${real(low)} to ${real(high)}`;
 
+const raised = (layer: LayerReport): boolean => layer.channel_powers.length > 0;
+
+const powers = (layer: LayerReport): string => `channels times ${layer.channel_powers.map((k) => 2 ** k).join(", ")}`;
+
 const insight = (report: Report, advice: readonly Advice[]): TemplateResult => html`
   <div class="insight">
     <figure>
@@ -104,7 +112,9 @@ const layerRow = ({ layer, i, found, cycles, measured }: Row): TemplateResult =>
     <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>
       ${exponents(layer.weight_exponents)}
     </td>
-    <td class="n">${measured ? range(layer.range) : ""}</td>
+    <td class="n">${measured ? range(layer.range) : ""}${measured && raised(layer)
+      ? html`<span title=${powers(layer)} aria-describedby="raised-note">*</span>`
+      : nothing}</td>
     <td class="n">${measured ? (layer.saturation === 0 ? "0" : percent(layer.saturation, 3)) : ""}</td>
     <td class="n">${measured ? decibel(layer.sqnr_db) : ""}</td>
     <td class="n">${layer.accumulator_bits ?? ""}</td>

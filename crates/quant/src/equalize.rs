@@ -1,0 +1,239 @@
+//! Channels brought to a common range by powers of two, where that costs nothing.
+//!
+//! An activation has one exponent, so the channel with the largest values decides how coarse all the
+//! others are. Between a convolution and depthwise ones behind it that can be mended without any
+//! loss: channel `c` is multiplied by `2^k`, by way of the weights and the bias that make it, and the
+//! weights that read it are divided by as much. With an exponent for every channel the integers of
+//! the weights stay what they are, and the integers of the activation use their range. (The idea is
+//! the cross-layer equalization of Nagel et al., "Data-Free Quantization Through Weight Equalization
+//! and Bias Correction", 2019; powers of two keep every float exact.)
+//!
+//! A consumer that sums over channels would pay with coarser weights, and measured no better.
+
+use std::collections::BTreeMap;
+
+use crate::calibrate::Range;
+use crate::exponent::pow2;
+use crate::graph::{Constant, Data, Graph, Node};
+use crate::options::{Arithmetic, Granularity, Method, Options};
+
+/// The largest power of two by which a channel is raised. More has brought nothing, and a channel
+/// that was quiet in calibration keeps some room.
+const MOST: i32 = 4;
+
+/// A tensor between a convolution and the depthwise ones that read it.
+struct Site {
+    producer: usize,
+    /// The convolution's output and, behind it, those of its activations; the last one is read by
+    /// the consumers.
+    tensors: Vec<String>,
+    consumers: Vec<usize>,
+}
+
+/// Where channels can be brought to a common range, and what has been seen of them.
+pub(crate) struct Search {
+    sites: Vec<Site>,
+    /// By tensor: the range of every channel.
+    channels: BTreeMap<String, Vec<Range>>,
+}
+
+impl Search {
+    /// The places in `graph`. None unless the least error is wanted of a chip that has an exponent for
+    /// every channel, and of a model that has no exponents of its own.
+    pub(crate) fn new(graph: &Graph, options: &Options) -> Search {
+        let wanted = options.arithmetic == Arithmetic::Fixpoint
+            && options.granularity == Granularity::PerChannel
+            && options.method == Method::Mse
+            && graph.given.is_empty();
+        let sites: Vec<Site> = match wanted {
+            true => (0..graph.nodes.len())
+                .filter_map(|i| site(graph, i))
+                .collect(),
+            false => Vec::new(),
+        };
+        let channels = (sites.iter().flat_map(|s| &s.tensors))
+            .filter_map(|name| {
+                let channels = *graph.shape(name)?.get(1)?;
+                Some((name.clone(), vec![Range::NOTHING; channels]))
+            })
+            .collect();
+        Search { sites, channels }
+    }
+
+    /// Takes one sample's values of a tensor, `[1][channels][...]`.
+    pub(crate) fn take(&mut self, name: &str, values: &[f32]) {
+        let Some(ranges) = self.channels.get_mut(name) else {
+            return;
+        };
+        let plane = values.len() / ranges.len();
+        for (range, values) in ranges.iter_mut().zip(values.chunks(plane.max(1))) {
+            *range = range.join(Range::of(values));
+        }
+    }
+
+    /// What follows from the values seen.
+    pub(crate) fn scales(&self, graph: &Graph) -> Scales {
+        let mut scales = Scales::default();
+        for site in &self.sites {
+            let ranges = site.tensors.last().and_then(|t| self.channels.get(t));
+            let Some(powers) = ranges.map(|r| powers(r)) else {
+                continue;
+            };
+            if powers.iter().all(|k| *k == 0) {
+                continue;
+            }
+            let producer = &graph.nodes[site.producer];
+            for name in [producer.input(1), producer.input(2)].into_iter().flatten() {
+                scales.multiply(name, &powers, 1);
+            }
+            for consumer in &site.consumers {
+                if let Some(weights) = graph.nodes[*consumer].input(1) {
+                    scales.multiply(weights, &powers, -1);
+                }
+            }
+            for name in &site.tensors {
+                if let Some(ranges) = self.channels.get(name) {
+                    let range = (ranges.iter().zip(&powers))
+                        .map(|(r, k)| r.scaled(pow2(*k) as f32))
+                        .fold(Range::NOTHING, Range::join);
+                    scales.ranges.insert(name.clone(), range);
+                }
+                scales.tensors.insert(name.clone(), powers.clone());
+            }
+        }
+        scales
+    }
+}
+
+/// `k` for every channel: as much as fits below the largest channel.
+fn powers(ranges: &[Range]) -> Vec<i32> {
+    let largest = ranges.iter().fold(0.0f32, |m, r| m.max(r.magnitude()));
+    let power = |own: f32| {
+        (0..=MOST)
+            .rev()
+            .find(|k| own * pow2(*k) as f32 <= largest)
+            .unwrap_or(0)
+    };
+    (ranges.iter())
+        .map(|r| match r.magnitude() {
+            0.0 => 0,
+            own => power(own),
+        })
+        .collect()
+}
+
+/// The place behind convolution `i`, if everything there commutes with positive factors.
+fn site(graph: &Graph, i: usize) -> Option<Site> {
+    let producer = &graph.nodes[i];
+    if producer.op != "Conv" || !owns(graph, producer, 1) {
+        return None;
+    }
+    if producer.input(2).is_some() && !owns(graph, producer, 2) {
+        return None;
+    }
+    let mut tensors = vec![producer.output().to_owned()];
+    loop {
+        let name = tensors.last()?;
+        let consumers = graph.consumers(name);
+        if let [c] = consumers[..]
+            && matches!(graph.nodes[c].op.as_str(), "Relu" | "LeakyRelu" | "PRelu")
+            && graph.is_read_once(name)
+        {
+            tensors.push(graph.nodes[c].output().to_owned());
+            continue;
+        }
+        let channels = *graph.shape(name)?.get(1)?;
+        let depthwise = |c: &usize| {
+            let node = &graph.nodes[*c];
+            node.op == "Conv"
+                && node.input(0) == Some(name)
+                && usize::try_from(node.int("group", 1)) == Ok(channels)
+                && owns(graph, node, 1)
+        };
+        let all = !consumers.is_empty() && consumers.iter().all(depthwise);
+        return (all && channels > 1 && !graph.is_output(name)).then(|| Site {
+            producer: i,
+            tensors: tensors.clone(),
+            consumers,
+        });
+    }
+}
+
+/// True if input `k` of `node` is stored floats that nothing else reads.
+fn owns(graph: &Graph, node: &Node, k: usize) -> bool {
+    (node.input(k)).is_some_and(|name| graph.floats(name).is_some() && graph.is_read_once(name))
+}
+
+/// Powers of two by which channels were multiplied.
+#[derive(Default)]
+pub(crate) struct Scales {
+    /// By tensor: one power for every channel.
+    tensors: BTreeMap<String, Vec<i32>>,
+    /// The same tensors' ranges afterwards.
+    ranges: BTreeMap<String, Range>,
+    /// By constant: one power for every part of equal size.
+    constants: BTreeMap<String, Vec<i32>>,
+}
+
+impl Scales {
+    fn multiply(&mut self, constant: &str, powers: &[i32], sign: i32) {
+        let all = (self.constants)
+            .entry(constant.to_owned())
+            .or_insert_with(|| vec![0; powers.len()]);
+        // A depthwise convolution of several outputs for each channel has its channels' outputs
+        // next to each other.
+        let (fine, coarse) = (all.len().max(powers.len()), all.len().min(powers.len()));
+        let each = fine / coarse;
+        let at = |v: &[i32], i: usize| v[i / (fine / v.len())];
+        debug_assert!(each * coarse == fine, "channels divide outputs");
+        *all = (0..fine)
+            .map(|i| at(all, i) + sign * at(powers, i))
+            .collect();
+    }
+
+    /// No channel was multiplied.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The powers of a tensor's channels, if they are not all 0.
+    pub(crate) fn of(&self, tensor: &str) -> Option<&[i32]> {
+        self.tensors.get(tensor).map(Vec::as_slice)
+    }
+
+    /// Ranges of the multiplied tensors.
+    pub(crate) fn ranges(&self) -> &BTreeMap<String, Range> {
+        &self.ranges
+    }
+
+    /// What a sample's values of a tensor become; None where they stay as they are.
+    pub(crate) fn scaled(&self, tensor: &str, values: &[f32]) -> Option<Vec<f32>> {
+        Some(multiplied(values, self.of(tensor)?))
+    }
+
+    /// The graph that computes the multiplied tensors, with the same outputs.
+    pub(crate) fn applied(&self, graph: &Graph) -> Graph {
+        let mut graph = graph.clone();
+        for (name, powers) in &self.constants {
+            if let Some(Constant {
+                data: Data::Float(values),
+                ..
+            }) = graph.constants.get_mut(name)
+            {
+                *values = multiplied(values, powers);
+            }
+        }
+        graph
+    }
+}
+
+/// Values in parts of equal size, each multiplied by its power of two.
+fn multiplied(values: &[f32], powers: &[i32]) -> Vec<f32> {
+    let part = values.len() / powers.len();
+    (values.chunks(part.max(1)).zip(powers))
+        .flat_map(|(values, k)| {
+            let factor = pow2(*k) as f32;
+            values.iter().map(move |v| v * factor)
+        })
+        .collect()
+}
