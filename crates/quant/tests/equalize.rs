@@ -2,8 +2,6 @@
 
 #[path = "support/onnx.rs"]
 mod onnx;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod support;
 
 use fixpoint_quant::{
     Arithmetic, FloatModel, Granularity, Method, Options, Quantized, Samples, Simulator,
