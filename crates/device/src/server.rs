@@ -1,17 +1,18 @@
 //! Requests in, replies out, and the little state that makes requests repeatable.
 
+mod inference;
+mod update;
+
 use fixpoint_protocol::{
-    BUFFER_BYTES, Cycles, Decoder, Dims, Direction, Element, ErrorCode, Frame, Info, LayerInfo,
-    MAX_CYCLES, MAX_DATA, Reply, Request, Sink, Step, TensorInfo, VERSION, Version,
+    BUFFER_BYTES, Decoder, ErrorCode, Frame, Info, Reply, Request, Sink, Step, VERSION, Version,
 };
 use fixpoint_runtime::accelerator::Accelerator;
-use fixpoint_runtime::{
-    self as runtime, Arithmetic, Block16, Model, Position, RunError, Storage, run_to,
-};
+use fixpoint_runtime::{Arithmetic, Block16, Model, Position, RunError};
 
-use crate::run::{Clock, Meter};
+use crate::run::Clock;
 use crate::store::{self, Incoming, ModelStore};
 use crate::text::Text;
+use inference::Piece;
 
 /// Lines a server listens on: UART0 and USB-Serial-JTAG on the chip.
 pub const LINES: usize = 2;
@@ -43,6 +44,16 @@ struct Problem {
     code: ErrorCode,
     detail: u32,
     text: Text,
+}
+
+impl Problem {
+    fn new(code: ErrorCode, text: Text) -> Self {
+        Self {
+            code,
+            detail: 0,
+            text,
+        }
+    }
 }
 
 /// Answers a host; see the crate's documentation.
@@ -101,39 +112,26 @@ impl<'a, C: Clock> Server<'a, C> {
         arena: &'a mut [Block16],
         clock: C,
     ) -> Self {
-        let parsed = match image {
-            Ok(bytes) => Model::parse(bytes).map_err(|error| Problem {
-                code: ErrorCode::ModelRefused,
-                detail: 0,
-                text: Text::of(&error),
-            }),
-            Err(code) => Err(Problem {
-                code,
-                detail: 0,
-                text: Text::EMPTY,
-            }),
-        };
-        let (model, problem) = match parsed {
-            Ok(model) if model.arena_bytes() > arena_bytes(arena) => (
-                Some(model),
-                Some(Problem {
-                    code: ErrorCode::ArenaTooSmall,
-                    detail: model.arena_bytes(),
-                    text: Text::EMPTY,
-                }),
+        let (model, problem) = match image.map(Model::parse) {
+            Ok(Ok(model)) => {
+                let problem = objection(&model, arena_bytes(arena)).map(|error| Problem {
+                    code: match error {
+                        RunError::ArenaTooSmall { .. } => ErrorCode::ArenaTooSmall,
+                        _ => ErrorCode::ModelRefused,
+                    },
+                    detail: match error {
+                        RunError::ArenaTooSmall { need, .. } => need,
+                        _ => 0,
+                    },
+                    text: Text::of(&error),
+                });
+                (Some(model), problem)
+            }
+            Ok(Err(error)) => (
+                None,
+                Some(Problem::new(ErrorCode::ModelRefused, Text::of(&error))),
             ),
-            // Also where the runtime was built with it, as on hosts: a virtual board shows what a
-            // board does.
-            Ok(model) if model.arithmetic() != Arithmetic::Fixpoint => (
-                Some(model),
-                Some(Problem {
-                    code: ErrorCode::ModelRefused,
-                    detail: 0,
-                    text: Text::of(&RunError::ArithmeticNotBuilt),
-                }),
-            ),
-            Ok(model) => (Some(model), None),
-            Err(problem) => (None, Some(problem)),
+            Err(code) => (None, Some(Problem::new(code, Text::EMPTY))),
         };
         Server {
             lines: core::array::from_fn(|_| Decoder::fixed()),
@@ -250,14 +248,14 @@ impl<'a, C: Clock> Station<'a, C> {
                 output,
                 length,
                 offset,
-            } => self.read_output(output, length, offset, sequence, sink),
+            } => self.read(Piece::Output, output, length, offset, sequence, sink),
             Request::Profile { first } => self.profile(first, sequence, sink),
             Request::Step { layer } => self.step(layer, sequence, sink),
             Request::ReadLayer {
                 layer,
                 length,
                 offset,
-            } => self.read_layer(layer, length, offset, sequence, sink),
+            } => self.read(Piece::Layer, layer, length, offset, sequence, sink),
             Request::ModelBegin { bytes, id } => self
                 .begin_model(bytes, id)
                 .map(|detail| send(Reply::Ack { detail }, sequence, sink)),
@@ -323,352 +321,16 @@ impl<'a, C: Clock> Station<'a, C> {
             (None, None) => Err((ErrorCode::NoModel, 0)),
         }
     }
-
-    fn describe(
-        &self,
-        direction: Direction,
-        index: u16,
-        sequence: u16,
-        sink: &mut impl Sink,
-    ) -> Result<(), Refusal> {
-        let model = self.model.as_ref().ok_or((ErrorCode::NoModel, 0))?;
-        let at = usize::from(index);
-        let (tensor, count) = match direction {
-            Direction::Input => (model.inputs().nth(at), model.inputs().len()),
-            Direction::Output => (model.outputs().nth(at), model.outputs().len()),
-        };
-        let tensor = tensor.ok_or((ErrorCode::NoSuchItem, u32::from(short(count))))?;
-        let reply = Reply::Tensor(TensorInfo {
-            index,
-            element: element(tensor.element),
-            exponent: tensor.exponent,
-            channels_last: tensor.storage == Storage::ChannelsLast,
-            bytes: tensor.bytes,
-            dims: Dims::Values(tensor.dims()),
-            name: tensor.name,
-        });
-        send(reply, sequence, sink);
-        Ok(())
-    }
-
-    fn describe_layer(
-        &self,
-        index: u16,
-        sequence: u16,
-        sink: &mut impl Sink,
-    ) -> Result<(), Refusal> {
-        let model = self.model.as_ref().ok_or((ErrorCode::NoModel, 0))?;
-        let none = (
-            ErrorCode::NoSuchItem,
-            u32::from(short(model.layers().len())),
-        );
-        let layer = model.layers().nth(usize::from(index)).ok_or(none)?;
-        let output = model.tensor(layer.output).ok_or(none)?;
-        let reply = Reply::Layer(LayerInfo {
-            index,
-            element: element(output.element),
-            exponent: output.exponent,
-            bytes: output.bytes,
-            name: layer.name,
-            operator: layer.operator,
-            channels_last: output.storage == Storage::ChannelsLast,
-            dims: Dims::Values(output.dims()),
-        });
-        send(reply, sequence, sink);
-        Ok(())
-    }
-
-    /// Copies a piece into the arena; the number of bytes of that input staged afterwards.
-    fn stage(&mut self, input: u16, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
-        let model = self.runnable()?;
-        let count = model.inputs().len();
-        let tensor = model
-            .inputs()
-            .nth(usize::from(input))
-            .ok_or((ErrorCode::NoSuchItem, u32::from(short(count))))?;
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let end = offset
-            .checked_add(length)
-            .filter(|&end| end <= tensor.bytes)
-            .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
-        let restart = input == 0 && offset == 0;
-        let in_order = restart
-            || input < self.next_input
-            || (input == self.next_input && offset <= self.next_offset);
-        if !in_order {
-            let expected = if input == self.next_input {
-                self.next_offset
-            } else {
-                0
-            };
-            return Err((ErrorCode::InputGap, expected));
-        }
-        let slice = model
-            .input_mut(self.arena, usize::from(input))
-            .and_then(|memory| memory.get_mut(offset as usize..end as usize))
-            .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
-        slice.copy_from_slice(bytes);
-        self.under_way = None;
-        if restart {
-            (self.next_input, self.next_offset) = (0, 0);
-        }
-        if input < self.next_input {
-            return Ok(tensor.bytes);
-        }
-        self.next_offset = self.next_offset.max(end);
-        let staged = self.next_offset;
-        if staged == tensor.bytes {
-            (self.next_input, self.next_offset) = (input + 1, 0);
-        }
-        Ok(staged)
-    }
-
-    fn run(&mut self, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let model = self.runnable()?;
-        if let Some(done) = self.under_way.filter(|run| run.sequence == Some(sequence)) {
-            send(done.result(), sequence, sink);
-            return Ok(());
-        }
-        self.inputs_complete(&model)?;
-        self.advance(
-            &model,
-            UnderWay::default(),
-            model.layers().len(),
-            sequence,
-            sink,
-        );
-        if let Some(run) = &mut self.under_way {
-            run.sequence = Some(sequence);
-        }
-        Ok(())
-    }
-
-    fn step(&mut self, layer: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let model = self.runnable()?;
-        let (end, layers) = (usize::from(layer) + 1, model.layers().len());
-        if end > layers {
-            return Err((ErrorCode::NoSuchItem, u32::from(short(layers))));
-        }
-        match self.under_way {
-            Some(run) if run.position.layer() > end => return Err((ErrorCode::InputMissing, 0)),
-            Some(run) if run.position.layer() == end => send(run.result(), sequence, sink),
-            Some(run) => self.advance(&model, run, end, sequence, sink),
-            None => {
-                self.inputs_complete(&model)?;
-                self.advance(&model, UnderWay::default(), end, sequence, sink);
-            }
-        }
-        Ok(())
-    }
-
-    fn inputs_complete(&self, model: &Model<'_>) -> Result<(), Refusal> {
-        if usize::from(self.next_input) < model.inputs().len() {
-            return Err((ErrorCode::InputMissing, u32::from(self.next_input)));
-        }
-        Ok(())
-    }
-
-    /// Executes layers from where `run` is up to `end` and answers.
-    fn advance(
-        &mut self,
-        model: &Model<'a>,
-        mut run: UnderWay,
-        end: usize,
-        sequence: u16,
-        sink: &mut impl Sink,
-    ) {
-        self.under_way = None;
-        // Whatever happens, the inputs are used up.
-        (self.next_input, self.next_offset) = (0, 0);
-        let layers = model.layers().len();
-        let mut meter = Meter::start(
-            &mut self.clock,
-            sink,
-            sequence,
-            (run.layers(), run.cycles),
-            short(layers),
-            self.board.cpu_hz / 4,
-            &mut self.layer_cycles[..layers.min(PROFILED_LAYERS)],
-        );
-        let accelerator: &mut dyn Accelerator = match &mut self.accelerator {
-            Some(accelerator) => &mut **accelerator,
-            None => &mut (),
-        };
-        let outcome = run_to(
-            accelerator,
-            model,
-            self.arena,
-            &mut meter,
-            run.position,
-            end,
-        );
-        meter.lap();
-        run.cycles = meter.total;
-        match outcome {
-            Ok(position) => {
-                run.position = position;
-                self.under_way = Some(run);
-                send(run.result(), sequence, sink);
-            }
-            Err(error) => {
-                let text = Text::of(&error);
-                let reply = Reply::Error {
-                    code: ErrorCode::RunFailed,
-                    detail: 0,
-                    text: text.as_str(),
-                };
-                send(reply, sequence, sink);
-            }
-        }
-    }
-
-    fn read_output(
-        &self,
-        output: u16,
-        length: u16,
-        offset: u32,
-        sequence: u16,
-        sink: &mut impl Sink,
-    ) -> Result<(), Refusal> {
-        let model = self.runnable()?;
-        let count = model.outputs().len();
-        if usize::from(output) >= count {
-            return Err((ErrorCode::NoSuchItem, u32::from(short(count))));
-        }
-        let whole = self
-            .under_way
-            .filter(|run| run.position.layer() == model.layers().len())
-            .and_then(|_| model.output(self.arena, usize::from(output)));
-        send_piece(output, whole, length, offset, sequence, sink)
-    }
-
-    fn read_layer(
-        &self,
-        layer: u16,
-        length: u16,
-        offset: u32,
-        sequence: u16,
-        sink: &mut impl Sink,
-    ) -> Result<(), Refusal> {
-        let model = self.runnable()?;
-        let layers = model.layers().len();
-        if usize::from(layer) >= layers {
-            return Err((ErrorCode::NoSuchItem, u32::from(short(layers))));
-        }
-        // What ran before it may have been overwritten.
-        let whole = self
-            .under_way
-            .filter(|run| run.position.layer() == usize::from(layer) + 1)
-            .and_then(|_| model.layer_output(self.arena, layer.into()));
-        send_piece(layer, whole, length, offset, sequence, sink)
-    }
-
-    fn profile(&self, first: u16, sequence: u16, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let Some(run) = self.under_way else {
-            return Err((ErrorCode::NoResult, 0));
-        };
-        let recorded = run.position.layer().min(PROFILED_LAYERS);
-        let counts = self.layer_cycles[..recorded]
-            .get(usize::from(first)..)
-            .ok_or((ErrorCode::NoSuchItem, u32::from(short(recorded))))?;
-        let reply = Reply::Profile {
-            first,
-            recorded: short(recorded),
-            cycles: Cycles::Values(&counts[..counts.len().min(MAX_CYCLES)]),
-        };
-        send(reply, sequence, sink);
-        Ok(())
-    }
-}
-
-/// Answers with a piece of `whole`, or that there is no result.
-fn send_piece(
-    output: u16,
-    whole: Option<&[u8]>,
-    length: u16,
-    offset: u32,
-    sequence: u16,
-    sink: &mut impl Sink,
-) -> Result<(), Refusal> {
-    let whole = whole.ok_or((ErrorCode::NoResult, 0))?;
-    let out_of_range = (
-        ErrorCode::OutOfRange,
-        u32::try_from(whole.len()).unwrap_or(u32::MAX),
-    );
-    let start = usize::try_from(offset).map_err(|_| out_of_range)?;
-    let bytes = start
-        .checked_add(usize::from(length).min(MAX_DATA))
-        .and_then(|end| whole.get(start..end))
-        .ok_or(out_of_range)?;
-    let reply = Reply::Output {
-        output,
-        offset,
-        bytes,
-    };
-    send(reply, sequence, sink);
-    Ok(())
-}
-
-impl<C> Station<'_, C> {
-    fn begin_model(&mut self, bytes: u32, id: u32) -> Result<u32, Refusal> {
-        let store = self.store.as_deref_mut();
-        let store = store.ok_or((ErrorCode::NoModelSlot, 0))?;
-        let (incoming, there) = store::begin(store, bytes, id)?;
-        self.incoming = Some(incoming);
-        Ok(there)
-    }
-
-    fn write_model(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
-        match (&mut self.incoming, self.store.as_deref_mut()) {
-            (Some(incoming), Some(store)) => incoming.write(store, offset, bytes),
-            (None, Some(_)) => Err((ErrorCode::ModelGap, 0)),
-            (_, None) => Err((ErrorCode::NoModelSlot, 0)),
-        }
-    }
-
-    fn verify_model(&mut self, why: &mut Text) -> Result<u32, Refusal> {
-        let arena = arena_bytes(self.arena);
-        match (&mut self.incoming, self.store.as_deref_mut()) {
-            (Some(incoming), Some(store)) => {
-                incoming.verify(store, |model| problem(model, arena), why)
-            }
-            (None, Some(_)) => Err((ErrorCode::ModelGap, 0)),
-            (_, None) => Err((ErrorCode::NoModelSlot, 0)),
-        }
-    }
-
-    fn activate_model(&mut self, id: u32) -> Result<(), Refusal> {
-        // Asked again after the restart: done already.
-        let runs = self.problem.is_none() && self.model.is_some_and(|model| model.id() == id);
-        if runs || self.wants_restart {
-            return Ok(());
-        }
-        match (&self.incoming, self.store.as_deref_mut()) {
-            (Some(incoming), Some(store)) => incoming.activate(store, id)?,
-            (None, Some(_)) => return Err((ErrorCode::ModelGap, 0)),
-            (_, None) => return Err((ErrorCode::NoModelSlot, 0)),
-        }
-        self.wants_restart = true;
-        Ok(())
-    }
 }
 
 /// Why a model that can be read can't run here.
-fn problem(model: &Model<'_>, arena: u32) -> Option<Text> {
-    if model.arena_bytes() > arena {
-        let needed = model.arena_bytes();
-        let text = format_args!("it needs {needed} bytes for its tensors and there are {arena}");
-        return Some(Text::of(&text));
+fn objection(model: &Model<'_>, arena: u32) -> Option<RunError> {
+    let need = model.arena_bytes();
+    if need > arena {
+        return Some(RunError::ArenaTooSmall { have: arena, need });
     }
     // Also where the runtime was built with it, as on hosts: a virtual board shows what a board does.
-    (model.arithmetic() != Arithmetic::Fixpoint).then(|| Text::of(&RunError::ArithmeticNotBuilt))
-}
-
-fn element(element: runtime::Element) -> Element {
-    match element {
-        runtime::Element::I8 => Element::I8,
-        runtime::Element::I16 => Element::I16,
-    }
+    (model.arithmetic() != Arithmetic::Fixpoint).then_some(RunError::ArithmeticNotBuilt)
 }
 
 /// A count for a field of two bytes; images hold their counts in two bytes as well.

@@ -2,7 +2,7 @@
 
 use fixpoint_protocol::ErrorCode;
 use fixpoint_protocol::slot::{RECORD_SECTOR, Record};
-use fixpoint_runtime::Model;
+use fixpoint_runtime::{Model, RunError};
 
 use crate::text::Text;
 
@@ -113,7 +113,7 @@ impl Incoming {
     pub(crate) fn verify(
         &mut self,
         store: &mut dyn ModelStore,
-        objection: impl Fn(&Model<'_>) -> Option<Text>,
+        objection: impl Fn(&Model<'_>) -> Option<RunError>,
         why: &mut Text,
     ) -> Result<u32, Refusal> {
         if self.next < self.bytes {
@@ -127,7 +127,7 @@ impl Incoming {
                 Ok(model) if model.id() != wanted => {
                     Some(Text::of(&"it is another model than announced"))
                 }
-                Ok(model) => objection(&model),
+                Ok(model) => objection(&model).map(|error| Text::of(&error)),
             };
         });
         if let Some(text) = wrong {
