@@ -47,9 +47,6 @@ const ENTRIES: &[&str] = &["main", "exception_report"];
 /// What LLVM may call without it being in the bitcode: these must survive until code generation
 /// has decided. One that is missing here shows as an undefined symbol in the link.
 const LIBRARY_CALLS: &[&str] = &[
-    "memcpy",
-    "memmove",
-    "memset",
     "memcmp",
     "bcmp",
     "__ashldi3",

@@ -1,0 +1,101 @@
+// What compilers call to copy and to fill memory: smaller than compiler_builtins', and loops without
+// branches. call0 ABI. Only whole words at multiples of four are touched but for the ends, as not every
+// memory and machine has others.
+
+    // memcpy(to, from, count) and where it goes forwards memmove(to, from, count); a2 stays.
+    .section .text.memcpy,"ax"
+    .global memcpy
+    .global memmove
+    .p2align 2
+memmove:
+    sub     a5, a2, a3
+    bgeu    a5, a4, memcpy
+    // The target lies behind its source and in it: backwards.
+    add     a6, a2, a4
+    add     a3, a3, a4
+    or      a5, a6, a3
+    extui   a5, a5, 0, 2
+    bnez    a5, 1f
+    srli    a7, a4, 2
+    extui   a4, a4, 0, 2
+    loopnez a7, 1f
+    addi    a3, a3, -4
+    l32i    a5, a3, 0
+    addi    a6, a6, -4
+    s32i    a5, a6, 0
+1:  loopnez a4, 2f
+    addi    a3, a3, -1
+    l8ui    a5, a3, 0
+    addi    a6, a6, -1
+    s8i     a5, a6, 0
+2:  ret
+
+    .p2align 2
+memcpy:
+    mov     a6, a2
+    bltui   a4, 8, 4f
+    // Bytes up to the target's first whole word.
+    neg     a7, a2
+    extui   a7, a7, 0, 2
+    sub     a4, a4, a7
+    loopnez a7, 1f
+    l8ui    a5, a3, 0
+    addi    a3, a3, 1
+    s8i     a5, a6, 0
+    addi    a6, a6, 1
+1:  srli    a7, a4, 2
+    extui   a4, a4, 0, 2
+    extui   a5, a3, 0, 2
+    bnez    a5, 3f
+    loopnez a7, 2f
+    l32i    a5, a3, 0
+    addi    a3, a3, 4
+    s32i    a5, a6, 0
+    addi    a6, a6, 4
+2:  j       4f
+    // Each from two words of the source.
+3:  ssa8l   a3
+    sub     a3, a3, a5
+    l32i    a8, a3, 0
+    loopnez a7, 31f
+    l32i    a9, a3, 4
+    addi    a3, a3, 4
+    src     a10, a9, a8
+    s32i    a10, a6, 0
+    addi    a6, a6, 4
+    mov     a8, a9
+31: add     a3, a3, a5
+4:  loopnez a4, 5f
+    l8ui    a5, a3, 0
+    addi    a3, a3, 1
+    s8i     a5, a6, 0
+    addi    a6, a6, 1
+5:  ret
+
+    // memset(to, byte, count); a2 stays.
+    .section .text.memset,"ax"
+    .global memset
+    .p2align 2
+memset:
+    mov     a6, a2
+    bltui   a4, 8, 2f
+    neg     a7, a2
+    extui   a7, a7, 0, 2
+    sub     a4, a4, a7
+    loopnez a7, 1f
+    s8i     a3, a6, 0
+    addi    a6, a6, 1
+1:  extui   a3, a3, 0, 8
+    slli    a5, a3, 8
+    or      a3, a3, a5
+    slli    a5, a3, 16
+    or      a3, a3, a5
+    srli    a7, a4, 2
+    extui   a4, a4, 0, 2
+    loopnez a7, 2f
+    s32i    a3, a6, 0
+    addi    a6, a6, 4
+2:  loopnez a4, 3f
+    s8i     a3, a6, 0
+    addi    a6, a6, 1
+3:  ret
