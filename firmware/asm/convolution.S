@@ -107,7 +107,7 @@ fixpoint_rest_masks:
     // ---- one piece ----
 
     // a7 gap from pixel to pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights, a14
-    // record, a15 step of the output, q6 the drain's first mask. The last vector's last products load
+    // record, a15 step of the output. The last vector's last products load
     // the next pixel's first weights.
     .macro point_kernel bits
     .section .text.iram.point_i\bits,"ax"
@@ -124,16 +124,15 @@ fixpoint_point_i\bits:
     addi    a12, a12, -1
     sub     a7, a7, a6
     movi    a9, 1
-    addi    a6, a14, MASKS
+    enter_bounds
     l32i    a8, a2, RUN_FIRST_SHIFT
-    ee.vld.128.ip q6, a6, 16
     mov     a11, a13
     l32i    a4, a2, RUN_PIXELS
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
 1:  l32i    a0, a2, RUN_MORE_SHIFTS
 2:  mov     a6, a14
-    load_lanes 6, 92
+    load_lanes 6, 108
     loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
@@ -153,14 +152,13 @@ fixpoint_point_i\bits:
     ee.vsmulas.s16.qacc.ld.incp q0, a11, q0, q2, 6
     ee.vsmulas.s16.qacc.ld.incp q1, a11, q1, q2, 7
     .endif
-    ee.vld.128.ip q4, a6, 16
     shifted \bits, 3, 8
     add     a3, a3, a7
-    ee.andq q5, q3, q6
+    least_load \bits, 4, 5, 3, 6
+    greatest \bits, 7
     loopnez a0, 4f
     drain_step \bits, 9, 4, 3
-4:  limit   \bits, 4, 3
-    addi    a4, a4, -1
+4:  addi    a4, a4, -1
     ee.vst.128.xp q5, a5, a15
     bnez    a4, 2b
     next_row 1b
@@ -173,7 +171,7 @@ fixpoint_point_i\bits:
     // ---- any pieces ----
 
     // a7 gap of the elements, a8 weights, a9 pieces, a12 vectors, a13 groups left, a14 gap of the
-    // weights, q6 the drain's first mask; a0 pieces left, a10 elements, a11 weights, of which two
+    // weights; a0 pieces left, a10 elements, a11 weights, of which two
     // vectors are loaded ahead: where there is no gap, they are the next piece's.
     .macro aligned_kernel bits
     .section .text.iram.aligned_i\bits,"ax"
@@ -184,17 +182,15 @@ fixpoint_aligned_i\bits:
     l32i    a12, a2, RUN_VECTORS
     l32i    a7, a2, RUN_X_PIECE
     l32i    a14, a2, RUN_W_GAP
-    l32i    a10, a2, RUN_RECORD
     slli    a6, a12, 4
     sub     a7, a7, a6
     beqz    a14, 1f
     addi    a14, a14, -32
-1:  addi    a10, a10, MASKS
+1:  enter_bounds
     l32i    a8, a2, RUN_WEIGHTS
-    ee.vld.128.ip q6, a10, 0
     l32i    a9, a2, RUN_PIECES
     l32i    a4, a2, RUN_PIXELS
-1:  start_lanes 16
+1:  start_lanes 32
     mov     a11, a8
     l32i    a13, a2, RUN_GROUPS
     ee.vld.128.ip q0, a11, 16
@@ -214,7 +210,7 @@ fixpoint_aligned_i\bits:
     j       3b
 5:  addi    a13, a13, -1
     bnez    a13, 6f
-    drain_behind \bits, 6
+    drain_kept \bits
     store_and_next \bits, 1b, 1b
 6:  l32i    a0, a2, RUN_X_GROUP
     add     a10, a10, a0
@@ -265,6 +261,7 @@ fixpoint_unaligned_i\bits:
     s32i    a10, a1, WEIGHTS
     movi    a9, 16
     add     a9, a9, a6
+    enter_bounds
     l32i    a4, a2, RUN_PIXELS
 1:  l32i    a6, a2, RUN_RECORD
     l32i    a11, a1, WEIGHTS
@@ -291,9 +288,8 @@ unaligned_i\bits\()_headed:
     bnez    a0, 3b
     addi    a6, a6, -1
     bnez    a6, 5f
-    l32i    a6, a2, RUN_RECORD
-    addi    a6, a6, MASKS
-    drain   \bits
+    l32i    a6, a1, BOUNDS_AT
+    drain_kept \bits
     store_and_next \bits, 1b, 1b
 5:  l32i    a0, a2, RUN_X_GROUP
     add     a15, a15, a0

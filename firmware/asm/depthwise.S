@@ -16,8 +16,9 @@ fixpoint_\name:
     l32i    a14, a2, RUN_X_TAP
     // A vector of weights is loaded ahead.
     addi    a8, a8, -16
+    enter_bounds
     l32i    a4, a2, RUN_PIXELS
-1:  start_lanes 0
+1:  start_lanes 32
     l32i    a9, a2, RUN_PIECES
     mov     a15, a3
     mov     a11, a13
@@ -29,7 +30,7 @@ fixpoint_\name:
     add     a15, a15, a7
     add     a11, a11, a8
     bnez    a9, 2b
-4:  drain   \bits
+4:  drain_kept \bits
     store_and_next \bits, 1b, 1b
     .endm
 
@@ -91,9 +92,36 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
+    // Once for a run over 3x3 taps: the weights of the first five to q0 to q4, those of the others into the
+    // record; zeros for a tap that isn't among RUN_VECTORS. Changes a4, a6, a9, a11, q5.
+    .section .text.iram.weights_3x3,"ax"
+    .global fixpoint_weights_3x3
+    .p2align 2
+fixpoint_weights_3x3:
+    l32i    a6, a2, RUN_WEIGHTS
+    l32i    a4, a2, RUN_VECTORS
+    l32i    a11, a2, RUN_RECORD
+    movi    a9, 4
+    .irp n, 0, 1, 2, 3, 4
+    ee.vld.128.ip q\n, a6, 16
+    .endr
+    .irp n, 0, 1, 2, 3, 4
+    bbsi    a4, \n, 1f
+    ee.zero.q q\n
+1:
+    .endr
+    addi    a11, a11, 48
+    loopnez a9, 2f
+    ee.vld.128.ip q5, a6, 16
+    bbsi    a4, 5, 1f
+    ee.zero.q q5
+1:  ee.vst.128.ip q5, a11, 16
+    srli    a4, a4, 1
+2:  ret
+
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
-    // others come between the record's lanes and masks, so that a6 goes through all of it. The steps
-    // are a10 within a row, a11 to the next row and a12 to the next pixel.
+    // others come between the record's lanes and bounds, so that a6 goes through all of it. The steps
+    // are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
     .macro depthwise_3x3_kernel name, bits
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
@@ -101,70 +129,65 @@ fixpoint_depthwise_split:
     .p2align 2
 fixpoint_\name:
     enter
-    l32i    a6, a2, RUN_WEIGHTS
-    l32i    a7, a2, RUN_X_PIECE
+    call0   fixpoint_weights_3x3
     l32i    a10, a2, RUN_X_TAP
+    l32i    a0, a2, RUN_X_GROUP
+    l32i    a11, a2, RUN_X_PIECE
+    l32i    a7, a2, RUN_W_GAP
     l32i    a12, a2, RUN_X_STEP
-    ee.vld.128.ip q0, a6, 16
-    ee.vld.128.ip q1, a6, 16
-    ee.vld.128.ip q2, a6, 16
-    ee.vld.128.ip q3, a6, 16
-    ee.vld.128.ip q4, a6, 16
-    sub     a11, a7, a10
-    sub     a11, a11, a10
+    add     a6, a10, a0
+    sub     a12, a12, a6
+    sub     a12, a12, a11
     sub     a12, a12, a7
-    sub     a12, a12, a7
-    sub     a12, a12, a10
-    sub     a12, a12, a10
+    sub     a11, a11, a6
+    sub     a7, a7, a6
     l32i    a8, a2, RUN_FIRST_SHIFT
     l32i    a14, a2, RUN_RECORD
     l32i    a15, a2, RUN_Y_STEP
     movi    a9, 1
     // A step of the drain has ten bytes.
-    l32i    a7, a2, RUN_MORE_SHIFTS
+    l32i    a4, a2, RUN_MORE_SHIFTS
     l32r    a13, .L\name\()_drained
-    addx4   a7, a7, a7
-    slli    a7, a7, 1
-    sub     a13, a13, a7
-    l32i    a4, a2, RUN_PIXELS
-1:  loopnez a4, 2f
+    addx4   a4, a4, a4
+    slli    a4, a4, 1
+    sub     a13, a13, a4
+1:  l32i    a4, a2, RUN_PIXELS
+    loopnez a4, 2f
     mov     a6, a14
     load_lanes 6, 12
     ee.vld.128.xp q5, a3, a10
-    ee.vld.128.xp q6, a3, a10
+    ee.vld.128.xp q6, a3, a0
     lanes_load_by \bits, 5, 3, 11, 5, 0
     lanes_load_by \bits, 6, 3, 10, 6, 1
-    lanes_load_by \bits, 5, 3, 10, 5, 2
-    lanes_load_by \bits, 6, 3, 11, 6, 3
+    lanes_load_by \bits, 5, 3, 0, 5, 2
+    lanes_load_by \bits, 6, 3, 7, 6, 3
     lanes_load \bits, 7, 6, 5, 4
     ee.vld.128.xp q5, a3, a10
     lanes_load \bits, 7, 6, 6, 7
-    ee.vld.128.xp q6, a3, a10
+    ee.vld.128.xp q6, a3, a0
     lanes_load \bits, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
-    // From here on it is masks that are loaded.
+    // From here on it is bounds that are loaded, and among them the lower limit.
     lanes_load \bits, 6, 6, 5, 7
     shifted \bits, 5, 8
-    ee.andq q5, q5, q6
-    ee.vld.128.ip q6, a6, 16
+    least_load \bits, 7, 5, 5, 6
+    greatest_load \bits, 6, 7
     jx      a13
     .rept 8
     drain_step \bits, 9, 6, 7
     .endr
 \name\()_drained:
-    limit   \bits, 6, 7
     ee.vst.128.xp q5, a5, a15
-2:  l32i    a6, a1, ROWS_LEFT
-    l32i    a0, a2, RUN_X_GAP
-    l32i    a7, a2, RUN_Y_GAP
+2:  l32i    a6, a2, RUN_X_GAP
+    l32i    a4, a2, RUN_Y_GAP
+    add     a3, a3, a6
+    l32i    a6, a1, ROWS_LEFT
+    add     a5, a5, a4
     addi    a6, a6, -1
     s32i    a6, a1, ROWS_LEFT
-    add     a3, a3, a0
-    add     a5, a5, a7
-    beqz    a6, 3f
-    j       1b
-3:  leave
+    bnez    a6, 1b
+    leave
     .endm
 
     depthwise_3x3_kernel depthwise_3x3_i8, 8

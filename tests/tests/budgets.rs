@@ -155,6 +155,98 @@ fn rows() -> Vec<Row> {
                 square(3, 1).pads(1, 1, 1, 1),
             )
         },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            ..row(
+                "conv 3x3 s2 padded",
+                I8,
+                [64, 20, 20],
+                64,
+                square(3, 2).pads(0, 0, 1, 1),
+            )
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            ..row(
+                "conv 3x3 padded",
+                I8,
+                [16, 32, 32],
+                16,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+        Row {
+            goal: Some(0.10),
+            ..row("conv 1x1", I8, [64, 20, 20], 16, square(1, 1))
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            ..row("conv 1x1", I8, [128, 10, 10], 128, square(1, 1))
+        },
+        Row {
+            goal: Some(0.10),
+            ..row("fully connected", I8, [1024, 1, 1], 128, square(1, 1))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            ..depthwise(row(
+                "depthwise 3x3 s2 padded",
+                I8,
+                [64, 24, 24],
+                64,
+                square(3, 2).pads(0, 0, 1, 1),
+            ))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [16, 48, 48],
+                16,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [256, 6, 6],
+                256,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            relu: true,
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I16,
+                [32, 24, 24],
+                32,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            relu: true,
+            ..row(
+                "first layer 3x3 s2",
+                I8,
+                [3, 96, 96],
+                16,
+                square(3, 2).pads(0, 0, 1, 1),
+            )
+        },
+        Row {
+            goal: Some(0.22),
+            ..row("fully connected", I16, [784, 1, 1], 100, square(1, 1))
+        },
     ]
 }
 

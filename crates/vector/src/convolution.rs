@@ -1,5 +1,6 @@
 //! A convolution as runs.
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::slice;
 
@@ -8,8 +9,8 @@ use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Record, VECTOR, WEIGHTS};
-use crate::segments::{Segment, Segments};
+use crate::record::{Record, VECTOR};
+use crate::segments::{Cut, Segment, Segments};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
@@ -26,6 +27,8 @@ pub(crate) fn convolve<T: Number>(
 }
 
 /// The task if its arrays are as long as its shapes say and the unit can do it.
+// By itself, and so is what `prepare` does: the compiler for the chip gives up on frames that are too large.
+#[inline(never)]
 pub(crate) fn layer<'t, T: Number>(
     task: &'t Convolution<'_, T>,
     output: &'t mut [T],
@@ -34,7 +37,7 @@ pub(crate) fn layer<'t, T: Number>(
         1 => Element::I8,
         _ => Element::I16,
     };
-    Layer {
+    let mut layer = Layer {
         element,
         width: size_of::<T>(),
         lane_bits: if element == Element::I8 { 20 } else { 40 },
@@ -52,8 +55,10 @@ pub(crate) fn layer<'t, T: Number>(
         high: task.limits.high.into(),
         depthwise: task.depthwise,
         parts: None,
-    }
-    .prepare(task.sums)
+        steps: Steps::default(),
+    };
+    layer.prepare(task.sums)?;
+    Some(layer)
 }
 
 /// The bytes of integers.
@@ -84,6 +89,26 @@ pub(crate) struct Layer<'a> {
     pub(crate) high: i16,
     depthwise: bool,
     pub(crate) parts: Option<Parts>,
+    steps: Steps,
+}
+
+/// What rectangles of pixels have in common.
+#[derive(Clone, Copy, Default)]
+struct Steps {
+    /// Bytes from one pixel of the input to the next, and from row to row.
+    pixel: usize,
+    row: usize,
+    /// From pixel to pixel of the output, and from row to row.
+    y: usize,
+    y_row: usize,
+    /// In the input: from one pixel of the output to the next, and from row to row; from tap to tap of a
+    /// row, and from row to row of taps.
+    x: i32,
+    x_row: i32,
+    tap: i32,
+    tap_row: i32,
+    /// Whether [`Kernel::Depthwise3x3`] can be.
+    is_3x3: bool,
 }
 
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
@@ -101,7 +126,8 @@ pub(crate) enum Parts {
 
 impl<'a> Layer<'a> {
     /// Chooses the parts, and checks that the arrays are as long as the shapes say.
-    fn prepare(mut self, sums: Sums) -> Option<Self> {
+    #[inline(never)]
+    fn prepare(&mut self, sums: Sums) -> Option<()> {
         let count = self.rows.end.checked_sub(self.rows.start)?;
         let pixels = |shape: Hwc| shape.h.checked_mul(shape.w);
         let asked = count.checked_mul(self.out.w)?.checked_mul(self.out.c)?;
@@ -134,7 +160,27 @@ impl<'a> Layer<'a> {
             (self.shape, self.out) = (row(self.shape.c)?, row(self.out.c)?);
             self.rows = 0..1.min(self.out.w);
         }
-        Some(self)
+        self.steps = self.find_steps();
+        Some(())
+    }
+
+    fn find_steps(&self) -> Steps {
+        let (pixel, window) = (self.pixel(), self.window);
+        let row = self.shape.w as usize * pixel;
+        let y = self.channels_out() * self.width;
+        let times = |step: usize, by: u16| (step * usize::from(by)) as i32;
+        let is_3x3 = self.depthwise && (window.kernel_h, window.kernel_w) == (3, 3);
+        Steps {
+            pixel,
+            row,
+            y,
+            y_row: self.out.w as usize * y,
+            x: times(pixel, window.stride_w),
+            x_row: times(row, window.stride_h),
+            tap: times(pixel, window.dilation_w),
+            tap_row: times(row, window.dilation_h),
+            is_3x3: is_3x3 && self.elements_aligned() && self.stores_whole(),
+        }
     }
 
     fn parts_of(&self, sums: Sums) -> Option<Option<Parts>> {
@@ -233,14 +279,13 @@ impl<'a> Layer<'a> {
     // By itself: what lies behind the record on the stack is far away, too far for some of LLVM's code.
     #[inline(never)]
     pub(crate) fn run(&self, unit: &mut impl Unit, share: &Share) -> Option<()> {
-        let mut record = Record::EMPTY;
-        self.runs(unit, share, &mut record)
+        let mut place = MaybeUninit::uninit();
+        self.runs(unit, share, Record::empty(&mut place))
     }
 
     #[inline(never)]
     fn runs(&self, unit: &mut impl Unit, share: &Share, record: &mut Record) -> Option<()> {
-        let (pixel, window) = (self.pixel(), self.window);
-        let y_step = self.channels_out() * self.width;
+        let window = self.window;
         let (part_vectors, part_pieces) = match self.parts {
             Some(Parts::Vectors(vectors)) => (vectors as u32, 1),
             Some(Parts::Rows(rows)) => (i32::MAX as u32, rows as u32),
@@ -249,10 +294,10 @@ impl<'a> Layer<'a> {
         let (start, scratch) = record.places();
         let mut run = Run {
             x: self.input.as_ptr(),
-            x_step: (usize::from(window.stride_w) * pixel) as i32,
+            x_step: 0,
             x_gap: 0,
             y: self.output,
-            y_step: y_step as i32,
+            y_step: 0,
             y_gap: 0,
             pixels: 0,
             rows: 0,
@@ -271,7 +316,7 @@ impl<'a> Layer<'a> {
             lanes: 0,
             whole: self.stores_whole().into(),
             scratch,
-            x_tap: (usize::from(window.dilation_w) * pixel) as i32,
+            x_tap: 0,
             part_vectors,
             part_pieces,
             join_shift: 0,
@@ -279,98 +324,100 @@ impl<'a> Layer<'a> {
             one: 1,
             kept: 0,
         };
-        let [blocks, ..] = share;
+        let [blocks, rows, columns] = share;
+        let cut = |line, size, range: &Range<u32>| {
+            let [at, end] = [range.start, range.end].map(|at| at as usize);
+            Cut::new(Segments::new(line, size, at, end))
+        };
+        let (h, w) = (self.shape.h as usize, self.shape.w as usize);
+        let rows = cut(Line::rows(window), h, rows);
+        let columns = cut(Line::columns(window), w, columns);
+        let block_bytes = self.block();
         for block in blocks.clone() {
             let first = block as usize * self.lanes();
-            let weights = self.weights.get(first / self.lanes() * self.block()..)?;
-            // SAFETY: any four bytes are a u32.
-            let (_, words, _) = unsafe { weights.align_to::<u32>() };
-            let last_taps = match self.is_3x3() {
-                true => words.get(5 * VECTOR / 4..)?.get(..WEIGHTS * VECTOR / 4)?,
-                false => &[],
-            };
-            record.fill(self, first, weights, last_taps)?;
-            (run.record, run.scratch) = record.places();
+            let weights = self.weights.get(block as usize * block_bytes..)?;
+            record.fill(self, first, weights)?;
             run.first_shift = record.first_shift;
             run.more_shifts = record.more_shifts;
             run.join_shift = record.join_shift;
             run.one_split = record.one_split;
             run.kept = record.kept;
             run.lanes = self.channels(first).len() as u32;
-            self.block_runs(
-                unit,
-                share,
-                &mut run,
-                first,
-                weights.as_ptr(),
-                record.splits,
-            );
+            rows.each(|rows| {
+                columns.each(|columns| {
+                    run.weights = weights.as_ptr();
+                    let kernel = self.rectangle(&mut run, first, rows, columns, record.splits);
+                    // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
+                    // windows of both segments lie inside the input; record and scratch are live.
+                    unsafe { unit.run(self.element, kernel, &run) };
+                });
+            });
         }
         Some(())
     }
 
-    /// All pixels of the block of channels that begins at `first`.
-    fn block_runs(
+    /// Fills in what a run says of a rectangle of pixels, for the block of channels that begins at
+    /// `first` and whose weights the run has; which kernel does it.
+    #[inline(never)]
+    fn rectangle(
         &self,
-        unit: &mut impl Unit,
-        share: &Share,
         run: &mut Run,
         first: usize,
-        weights: *const u8,
+        rows: &Segment,
+        columns: &Segment,
         splits: bool,
-    ) {
-        let (pixel, window) = (self.pixel(), self.window);
-        let y_step = self.channels_out() * self.width;
-        let x_step = (usize::from(window.stride_w) * pixel) as i32;
-        let x_row = (usize::from(window.stride_h) * self.shape.w as usize * pixel) as i32;
-        let y_row = (self.out.w as usize * y_step) as i32;
-        let first_row = self.rows.start as usize;
-        let [_, rows, columns] = share;
-        let [row, end_row] = [rows.start, rows.end].map(|row| row as usize);
-        let [column, end_column] = [columns.start, columns.end].map(|at| at as usize);
-        let (h, w) = (self.shape.h as usize, self.shape.w as usize);
-        for rows in Segments::new(Line::rows(window), h, row, end_row) {
-            for columns in Segments::new(Line::columns(window), w, column, end_column) {
-                run.rows = rows.count as u32;
-                run.pixels = columns.count as u32;
-                (run.x_step, run.y_step) = (x_step, y_step as i32);
-                if columns.count == 1 {
-                    // A column is taken for a row: from row to row is farther than from pixel to pixel.
-                    (run.pixels, run.rows) = (run.rows, 1);
-                    (run.x_step, run.y_step) = (x_row, y_row);
-                }
-                run.x_gap = x_row.wrapping_sub(x_step.wrapping_mul(columns.count as i32));
-                run.y_gap = y_row.wrapping_sub((columns.count * y_step) as i32);
-                let place = (rows.first - first_row) * self.out.w as usize + columns.first;
-                run.y = self
-                    .output
-                    .wrapping_add(place * y_step + first * self.width);
-                let place = rows.taps.input * w + columns.taps.input;
-                let channel = if self.depthwise { first } else { 0 };
-                run.x = (self.input.as_ptr()).wrapping_add(place * pixel + channel * self.width);
-                let tap = rows.taps.kernel * usize::from(window.kernel_w) + columns.taps.kernel;
-                run.weights = weights.wrapping_add(tap * self.products() * VECTOR);
-                let kernel = self.pieces(run, &rows, &columns, splits);
-                // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
-                // windows of both segments lie inside the input; record and scratch are live.
-                unsafe { unit.run(self.element, kernel, run) };
-            }
+    ) -> Kernel {
+        let steps = &self.steps;
+        run.rows = rows.count as u32;
+        run.pixels = columns.count as u32;
+        (run.x_step, run.y_step) = (steps.x, steps.y as i32);
+        if columns.count == 1 {
+            // A column is taken for a row: from row to row is farther than from pixel to pixel.
+            (run.pixels, run.rows) = (run.rows, 1);
+            (run.x_step, run.y_step) = (steps.x_row, steps.y_row as i32);
+        } else {
+            let pixels = columns.count as i32;
+            run.x_gap = (steps.x_row).wrapping_sub(steps.x.wrapping_mul(pixels));
+            run.y_gap = (steps.y_row as i32).wrapping_sub((steps.y as i32).wrapping_mul(pixels));
         }
+        let block = first * self.width;
+        let row = rows.first - self.rows.start as usize;
+        let place = row * steps.y_row + columns.first * steps.y;
+        run.y = self.output.wrapping_add(place + block);
+        let channel = if self.depthwise { block } else { 0 };
+        let place = rows.input * steps.row + columns.input * steps.pixel;
+        run.x = self.input.as_ptr().wrapping_add(place + channel);
+        self.pieces(run, rows, columns, splits)
     }
 
     /// Fills in what a run says of its pieces; which kernel does it.
+    #[inline(always)]
     fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment, splits: bool) -> Kernel {
-        let window = self.window;
-        let (taps_h, taps_w) = (rows.taps.count, columns.taps.count);
-        let kernel_w = usize::from(window.kernel_w);
-        let row_step = usize::from(window.dilation_h) * self.shape.w as usize * self.pixel();
+        let (steps, kernel_w) = (&self.steps, usize::from(self.window.kernel_w));
+        let (taps_h, taps_w) = (rows.taps, columns.taps);
+        let empty = taps_h == 0 || taps_w == 0;
+        let may_be_3x3 = steps.is_3x3 && !splits && !empty;
+        if may_be_3x3 && run.more_shifts <= Kernel::MOST_3X3_SHIFTS {
+            let (down, across) = (rows.inside, columns.inside);
+            // Three bits for each row.
+            run.vectors = ((down & 1) | (down & 2) << 2 | (down & 4) << 4) * across;
+            // From the first to the second, and on to the third, if it is from one inside to another.
+            let step = |inside, both, step| if inside & both == both { step } else { 0 };
+            run.x_tap = step(across, 3, steps.tap);
+            run.x_group = step(across, 6, steps.tap);
+            run.x_piece = step(down, 3, steps.tap_row);
+            run.w_gap = step(down, 6, steps.tap_row);
+            return Kernel::Depthwise3x3;
+        }
         let tap = self.products() * VECTOR;
+        let before = rows.kernel * kernel_w + columns.kernel;
+        run.weights = run.weights.wrapping_add(before * tap);
+        run.x_tap = steps.tap;
         run.groups = 1;
         run.pieces = taps_h as u32;
-        run.x_piece = row_step as i32;
+        run.x_piece = steps.tap_row;
         run.w_gap = ((kernel_w - taps_w) * tap) as i32;
         run.head = 0;
-        let empty = taps_h == 0 || taps_w == 0;
         if empty {
             run.pieces = 0;
         }
@@ -378,12 +425,6 @@ impl<'a> Layer<'a> {
             run.vectors = taps_w as u32;
             return match self.elements_aligned() {
                 _ if splits => Kernel::DepthwiseSplit,
-                true if self.is_3x3()
-                    && (taps_h, taps_w) == (3, 3)
-                    && run.more_shifts <= Kernel::MOST_3X3_SHIFTS =>
-                {
-                    Kernel::Depthwise3x3
-                }
                 true => Kernel::DepthwiseAligned,
                 false => Kernel::DepthwiseUnaligned,
             };
@@ -393,8 +434,8 @@ impl<'a> Layer<'a> {
             products = self.products();
             run.groups = taps_h as u32;
             run.pieces = taps_w as u32;
-            run.x_piece = run.x_tap;
-            run.x_group = (row_step as i32) - run.x_tap * taps_w as i32;
+            run.x_piece = steps.tap;
+            run.x_group = steps.tap_row - steps.tap * taps_w as i32;
             run.w_group = run.w_gap;
             run.w_gap = 0;
             if let Some(Parts::Rows(rows)) = self.parts {
@@ -427,12 +468,5 @@ impl<'a> Layer<'a> {
 
     fn stores_whole(&self) -> bool {
         ((self.channels_out() * self.width) | self.output.addr()).is_multiple_of(VECTOR)
-    }
-
-    fn is_3x3(&self) -> bool {
-        self.depthwise
-            && (self.window.kernel_h, self.window.kernel_w) == (3, 3)
-            && self.elements_aligned()
-            && self.stores_whole()
     }
 }

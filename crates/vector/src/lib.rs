@@ -10,7 +10,8 @@
 //!
 //! The output channels of one block (sixteen or eight, layout 1 of the image format), for a rectangle
 //! of pixels whose windows are clipped alike: a layer has one such rectangle, or nine with padding on
-//! all sides. Its products are *pieces*: elements and weights that both lie one after another in
+//! all sides. (One kernel does every rectangle of a 3x3 depthwise layer: taps that are clipped read an
+//! element that is inside, and weigh nothing.) Its products are *pieces*: elements and weights that both lie one after another in
 //! memory. For each pixel the kernel loads the lanes with the biases, adds the pieces' products, and
 //! drains the lanes.
 //!
@@ -19,8 +20,11 @@
 //! The one way from lanes to elements (`SRCMB`) shifts all lanes alike to the right, leaves the
 //! result in the lanes and saturates it to elements beside. Shifts of a block lie close together, so
 //! the lanes are shifted by the smallest of them, then again and again by one, which is exact because
-//! floor(floor(s / 2^a) / 2^b) = floor(s / 2^(a + b)); after each step a mask keeps the elements
-//! whose shift this was. Three instructions a step. A shift beyond a lane's bits is one to its sign.
+//! floor(floor(s / 2^a) / 2^b) = floor(s / 2^(a + b)). Each step has its *bounds*: the largest result in
+//! the lanes whose shift this is, and in the others the least number there is. The lesser of elements
+//! and bounds is kept if it is greater than what is kept already, and that begins with the smallest
+//! result: so each lane's element comes from its own step, and is within the limits. Three instructions
+//! a step. A shift beyond a lane's bits is one to its sign.
 //!
 //! # Sums of 8-bit products
 //!

@@ -4,7 +4,7 @@
 use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
-use crate::record::{IMAGE, MASKS, VECTOR, WEIGHTS};
+use crate::record::{BOUNDS, IMAGE, VECTOR};
 use crate::unit::{Kernel, Run, SPLIT, Unit};
 
 /// The unit in portable code.
@@ -181,8 +181,11 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
             vectors: run.part_vectors,
             pieces: run.part_pieces,
         };
+        if kernel == Kernel::Depthwise3x3 {
+            add_3x3::<T>(run, x, &mut split.sums);
+            return split.sums;
+        }
         let mut w = run.weights;
-        let mut taps = 0;
         for _ in 0..run.groups {
             for _ in 0..run.pieces {
                 if kernel.splits() {
@@ -191,19 +194,7 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
                 if kernel.is_depthwise() {
                     let mut x = x;
                     for _ in 0..run.vectors {
-                        let weights = match taps {
-                            5.. if kernel == Kernel::Depthwise3x3 => {
-                                run.record.add(IMAGE + (taps - 5) * VECTOR)
-                            }
-                            _ => w,
-                        };
-                        for lane in 0..run.lanes as usize {
-                            let x = x.cast::<T>().add(lane).read();
-                            split
-                                .sums
-                                .add(lane, x, weights.cast::<T>().add(lane).read());
-                        }
-                        taps += 1;
+                        add_tap::<T>(run, x, w, &mut split.sums);
                         x = x.wrapping_offset(run.x_tap as isize);
                         w = w.wrapping_add(VECTOR);
                     }
@@ -238,33 +229,71 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
     }
 }
 
+/// Adds the products of a depthwise run's tap.
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn add_tap<T: Lanes>(run: &Run, x: *const u8, w: *const u8, sums: &mut Sums) {
+    for lane in 0..run.lanes as usize {
+        // SAFETY: the caller's promise.
+        let (x, w) = unsafe {
+            (
+                x.cast::<T>().add(lane).read(),
+                w.cast::<T>().add(lane).read(),
+            )
+        };
+        sums.add(lane, x, w);
+    }
+}
+
+/// The taps of [`Kernel::Depthwise3x3`].
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn add_3x3<T: Lanes>(run: &Run, mut row: *const u8, sums: &mut Sums) {
+    for (at, to_row) in [0, run.x_piece, run.w_gap].into_iter().enumerate() {
+        row = row.wrapping_offset(to_row as isize);
+        let mut x = row;
+        for (column, to_tap) in [0, run.x_tap, run.x_group].into_iter().enumerate() {
+            x = x.wrapping_offset(to_tap as isize);
+            let tap = 3 * at + column;
+            let zeros = [0u64; VECTOR / 8];
+            let w = match run.vectors >> tap & 1 {
+                1 => run.weights.wrapping_add(tap * VECTOR),
+                _ => zeros.as_ptr().cast(),
+            };
+            // SAFETY: the caller's promise; zeros are whole vectors.
+            unsafe { add_tap::<T>(run, x, w, sums) };
+        }
+    }
+}
+
 /// Drains the lanes, and stores what comes out.
 ///
 /// # Safety
 ///
 /// As [`Unit`] says.
 unsafe fn store<T: Lanes>(run: &Run, mut sums: Sums, y: *mut u8) {
-    let width = size_of::<T>();
-    let masks = run.record.wrapping_add(MASKS).cast::<[u8; VECTOR]>();
-    let mut elements = [T::default(); VECTOR];
+    let bounds = run.record.wrapping_add(BOUNDS).cast::<T>();
     // SAFETY: the places that the run names are there, as its maker promises.
     unsafe {
+        let mut elements: [T; VECTOR] = [T::default(); VECTOR];
+        for (lane, element) in elements.iter_mut().enumerate().take(T::COUNT) {
+            *element = bounds.add(T::COUNT + lane).read();
+        }
         for step in 0..=run.more_shifts as usize {
             let by = if step == 0 { run.first_shift } else { 1 };
             let shifted: [T; VECTOR] = sums.shift(by);
-            let mask = masks.add(step).read();
-            for lane in 0..T::COUNT {
-                if mask[lane * width] != 0 {
-                    elements[lane] = shifted[lane];
-                }
+            let vector = if step == 0 { 0 } else { step + 1 };
+            for (lane, element) in elements.iter_mut().enumerate().take(T::COUNT) {
+                let bound = bounds.add(vector * T::COUNT + lane).read();
+                *element = shifted[lane].min(bound).max(*element);
             }
         }
-        let limits = masks.add(run.more_shifts as usize + 1).cast::<T>();
         for (lane, element) in elements.iter().enumerate().take(run.lanes as usize) {
-            let (low, high) = (limits.add(lane).read(), limits.add(T::COUNT + lane).read());
-            y.cast::<T>().add(lane).write((*element).clamp(low, high));
+            y.cast::<T>().add(lane).write(*element);
         }
     }
 }
-
-const _: () = assert!(WEIGHTS == 4, "taps 5 to 8 of a 3x3 kernel");

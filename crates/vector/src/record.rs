@@ -1,4 +1,4 @@
-//! What the runs of a block share: images of the lanes, masks, limits.
+//! What the runs of a block share: images of the lanes, bounds of the drain.
 //!
 //! An *image of the lanes* is 48 bytes: lower 128 bits of the lower half of the lanes, of the upper
 //! half, upper 32 bits of the lower half, of the upper half, 8 bytes of zeros. Each half is 160 bits,
@@ -8,9 +8,15 @@
 //! |---|---|
 //! | -48 | if lanes are split and join the long way: the image at the end, of the biases' upper bits |
 //! | 0 | the image at the start: the biases, or their lower bits |
-//! | 48 | four vectors: weights of the last taps of a 3x3 depthwise run |
-//! | 112 | the drain's masks, a vector for each step |
-//! | .. | smallest and largest result, a vector of each |
+//! | 48 | four vectors, in which a 3x3 depthwise run has the weights of its last taps |
+//! | 112 | the *bounds* of the drain's first step: the largest result in the lanes whose shift this is, and the least number in the others |
+//! | 128 | the smallest result in all lanes |
+//! | 144 | the bounds of the other steps |
+//!
+//! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
+
+use core::mem::MaybeUninit;
+use core::slice;
 
 use fixpoint_kernels::Shifts;
 use fixpoint_runtime::accelerator::Bias;
@@ -24,8 +30,8 @@ pub(crate) const VECTOR: usize = 16;
 pub(crate) const IMAGE: usize = 48;
 /// Vectors of weights within a record.
 pub(crate) const WEIGHTS: usize = 4;
-/// Where the masks begin.
-pub(crate) const MASKS: usize = IMAGE + WEIGHTS * VECTOR;
+/// Where the bounds begin.
+pub(crate) const BOUNDS: usize = IMAGE + WEIGHTS * VECTOR;
 /// Most steps of a drain; more than there are lanes, less than there are shifts.
 const STEPS: usize = 24;
 /// Most vectors for the biases' upper bits when lanes join the short way.
@@ -34,7 +40,7 @@ const BIAS_VECTORS: u32 = 8;
 const PRODUCT_BITS: u32 = 14;
 
 /// Shifts that the sums of most channels don't have.
-const FAR: u8 = 18;
+const FAR: i8 = 18;
 
 const WORD: usize = size_of::<u32>();
 
@@ -42,11 +48,14 @@ const WORD: usize = size_of::<u32>();
 #[repr(C, align(16))]
 pub(crate) struct Aligned<const N: usize>([u32; N]);
 
+/// Vectors of the bounds, with two that may be read behind the last.
+const VECTORS: usize = STEPS + 3;
+
 /// The block's part of a [`crate::Run`].
 pub(crate) struct Record {
     /// From -48 on.
-    words: Aligned<{ (IMAGE + MASKS + (STEPS + 4) * VECTOR) / WORD }>,
-    scratch: Aligned<{ SCRATCH / WORD }>,
+    words: Aligned<{ (IMAGE + BOUNDS + VECTORS * VECTOR) / WORD }>,
+    scratch: MaybeUninit<Aligned<{ SCRATCH / WORD }>>,
     pub(crate) first_shift: u32,
     pub(crate) more_shifts: u32,
     pub(crate) join_shift: u32,
@@ -57,149 +66,195 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) const EMPTY: Self = Self {
-        words: Aligned([0; _]),
-        scratch: Aligned([0; _]),
-        first_shift: 0,
-        more_shifts: 0,
-        join_shift: 0,
-        one_split: 0,
-        kept: 0,
-        splits: false,
-    };
-
-    /// Where a run's [`crate::Run::record`] and [`crate::Run::scratch`] point.
-    pub(crate) fn places(&mut self) -> (*const u8, *mut u8) {
-        let words = self.words.0.as_ptr().cast::<u8>();
-        (
-            words.wrapping_add(IMAGE),
-            self.scratch.0.as_mut_ptr().cast(),
-        )
+    /// An empty one in its place: a kilobyte isn't to be copied.
+    pub(crate) fn empty(place: &mut MaybeUninit<Self>) -> &mut Self {
+        let record = place.as_mut_ptr();
+        // SAFETY: all bytes zero are a record, and its scratch may be anything.
+        unsafe {
+            (&raw mut (*record).words).write_bytes(0, 1);
+            (&raw mut (*record).first_shift).write(0);
+            (&raw mut (*record).more_shifts).write(0);
+            (&raw mut (*record).join_shift).write(0);
+            (&raw mut (*record).one_split).write(0);
+            (&raw mut (*record).kept).write(0);
+            (&raw mut (*record).splits).write(false);
+            &mut *record
+        }
     }
 
-    /// Fills it in for the block whose channels begin at `first`; `weights` go to their place in it.
+    /// Where a run's [`crate::Run::record`] and [`crate::Run::scratch`] point.
+    pub(crate) fn places(&mut self) -> (*mut u8, *mut u8) {
+        let words = self.words.0.as_mut_ptr().cast::<u8>();
+        (words.wrapping_add(IMAGE), self.scratch.as_mut_ptr().cast())
+    }
+
+    /// Fills it in for the block whose channels begin at `first`, and with whose weights `block` begins.
     /// `None` if the block is none for the unit, or the layer has not the arrays that it asks for.
-    pub(crate) fn fill(
+    // What is seldom done, and each of the loops, is by itself: all of it fits the registers then.
+    #[inline(never)]
+    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<()> {
+        let channels = layer.channels(first);
+        let uniform;
+        let shifts = match &layer.shifts {
+            Shifts::Uniform(shift) => {
+                uniform = [*shift; VECTOR];
+                uniform.get(..channels.len())?
+            }
+            Shifts::PerChannel(all) => all.get(channels)?,
+        };
+        let (mut least, mut most) = extremes(shifts.iter());
+        // One that is negative is for the portable kernel.
+        (least >= 0).then_some(())?;
+        let mut constants = None;
+        if layer.parts.is_some() && most >= FAR {
+            let found = Constants::find(layer, first, shifts, block)?;
+            (least, most) = found.extremes_of_others(shifts);
+            constants = Some(found);
+        }
+        let [least, most] = [least, most].map(|shift| u32::from(shift.unsigned_abs()));
+        // By how much sums are shifted when the drain begins.
+        let above = match layer.lane_bits {
+            40 => self.set_wide_biases(layer, first)?,
+            _ => self.set_biases(layer, first, least, constants.as_ref())?,
+        };
+        // A shift beyond a lane's bits is one to its sign.
+        let last = above + layer.lane_bits - 1;
+        let [least, most] = [least, most].map(|shift| shift.min(last));
+        self.first_shift = least - above;
+        self.more_shifts = most - least;
+        // Too many steps are none for the record.
+        (self.more_shifts < STEPS as u32).then_some(())?;
+        self.set_limits(layer)?;
+        self.set_bounds(shifts, [least, most], layer.width, layer.high);
+        if let Some(constants) = constants {
+            self.set_constants(layer, &constants);
+        }
+        Some(())
+    }
+
+    #[inline(never)]
+    fn set_wide_biases(&mut self, layer: &Layer<'_>, first: usize) -> Option<u32> {
+        let mut lanes = [0; 8];
+        for (place, channel) in lanes.iter_mut().zip(layer.channels(first)) {
+            *place = layer.bias.get(channel)? as u64 & ((1 << 40) - 1);
+        }
+        write_image(self.image(IMAGE)?, &lanes);
+        Some(0)
+    }
+
+    /// The image at the start, and how lanes join if they are split; by how much they are shifted then.
+    #[inline(never)]
+    fn set_biases(
         &mut self,
         layer: &Layer<'_>,
         first: usize,
-        block: &[u8],
-        weights: &[u32],
-    ) -> Option<()> {
-        let channels = layer.channels(first);
-        let mut shifts = [0; VECTOR];
-        match &layer.shifts {
-            Shifts::Uniform(shift) => shifts = [u8::try_from(*shift).ok()?; VECTOR],
-            Shifts::PerChannel(all) => {
-                for (place, shift) in shifts.iter_mut().zip(all.get(channels.clone())?) {
-                    *place = u8::try_from(*shift).ok()?;
-                }
-            }
-        }
-        let lanes = channels.len();
-        let (mut least, mut most) = extremes(shifts.iter().take(lanes));
-        let mut constant = Constants::NONE;
-        if layer.parts.is_some() && most >= FAR {
-            constant = Constants::find(layer, first, &shifts, block)?;
-            let others = shifts.iter().take(lanes).enumerate();
-            let others = others.filter(|(lane, _)| constant.of(*lane).is_none());
-            (least, most) = extremes(others.map(|(_, shift)| shift));
-        }
-        let (least, most) = (u32::from(least), u32::from(most));
-        // By how much sums are shifted when the drain begins.
-        let mut above = 0;
-        if layer.lane_bits == 40 {
-            let mut bias = [0; 8];
-            let mask = (1 << 40) - 1;
-            match layer.bias {
-                Bias::Narrow(all) => {
-                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
-                        *place = i64::from(*bias) as u64 & mask;
-                    }
-                }
-                Bias::Wide(all) => {
-                    for (place, bias) in bias.iter_mut().zip(all.get(channels)?) {
-                        *place = *bias as u64 & mask;
-                    }
-                }
-            }
-            write_image(self.image(IMAGE)?, &bias);
-        } else {
-            let mut narrowed = [0; VECTOR];
-            let bias = match layer.bias {
-                // Arrays are padded to whole blocks.
-                Bias::Narrow(all) => all.get(first..)?.first_chunk()?,
-                Bias::Wide(all) => {
-                    for (place, bias) in narrowed.iter_mut().zip(all.get(channels)?) {
-                        *place = i32::try_from(*bias).ok()?;
-                    }
-                    &narrowed
-                }
-            };
-            let mut others = [0; VECTOR];
-            let bias = if constant.lanes == 0 {
-                bias
-            } else {
-                for (lane, (place, bias)) in others.iter_mut().zip(bias).enumerate() {
-                    if constant.of(lane).is_none() {
-                        *place = *bias;
+        least: u32,
+        constants: Option<&Constants>,
+    ) -> Option<u32> {
+        let mut others;
+        let bias = match (layer.bias, constants) {
+            // Arrays are padded to whole blocks.
+            (Bias::Narrow(all), None) => all.get(first..)?.first_chunk()?,
+            _ => {
+                others = [0; VECTOR];
+                for (lane, channel) in layer.channels(first).enumerate() {
+                    let constant = constants.and_then(|constants| constants.of(lane));
+                    if constant.is_none() {
+                        *others.get_mut(lane)? = layer.bias.get(channel)?.try_into().ok()?;
                     }
                 }
                 &others
-            };
-            let mut bits = 20;
-            self.splits = false;
-            if let Some(splits) = layer.splits()
-                && !fits_a_lane(layer, bias, lanes)
-            {
-                self.splits = true;
-                bits = SPLIT;
-                above = least.min(SPLIT);
-                self.join(layer, above, splits, bias, lanes)?;
             }
-            write_pairs(self.image(IMAGE)?, bias, bits);
-        }
-        // A shift beyond a lane's bits is one to its sign.
-        let of = |shift: u32| (shift - above).min(layer.lane_bits - 1);
-        self.first_shift = of(least);
-        self.more_shifts = of(most) - self.first_shift;
-
-        let words = self.words.0.get_mut(2 * IMAGE / WORD..)?;
-        let (places, words) = words.split_at_mut_checked(WEIGHTS * VECTOR / WORD)?;
-        places.get_mut(..weights.len())?.copy_from_slice(weights);
-        // Masks of too many steps are none for the record.
-        let masks = (self.more_shifts as usize + 1) * VECTOR / WORD;
-        (self.more_shifts < STEPS as u32).then_some(())?;
-        let (masks, limits) = words.split_at_mut_checked(masks)?;
-        let steps = Steps {
-            first: least.min(above + layer.lane_bits - 1),
-            last: above + layer.lane_bits - 1,
         };
-        steps.set_masks(masks, shifts.get(..lanes)?, layer.width, &constant);
-        for (vector, limit) in limits
-            .chunks_exact_mut(VECTOR / WORD)
-            .zip([layer.low, layer.high])
-        {
-            let [low, high] = limit.to_le_bytes();
-            let bytes = if layer.width == 1 {
-                [low; WORD]
-            } else {
-                [low, high, low, high]
-            };
-            vector.fill(u32::from_ne_bytes(bytes));
-            for lane in (0..lanes).filter(|_| constant.lanes != 0) {
-                // What is masked is zero, and then both limits are what it is to be.
-                if let Some(value) = constant.of(lane) {
-                    // Not `clamp`, whose panic for limits in the wrong order takes a kilobyte.
-                    let value = value.max(layer.low).min(layer.high) as u8;
-                    let word = vector.get_mut(lane / WORD)?;
-                    let shift = lane % WORD * 8;
-                    let others = u32::from_le(*word) & !(0xff << shift);
-                    *word = (others | u32::from(value) << shift).to_le();
+        let lanes = layer.channels(first).len();
+        self.splits = layer.parts.is_some() && !fits_a_lane(layer, bias, lanes);
+        let (mut bits, mut above) = (20, 0);
+        if self.splits {
+            (bits, above) = (SPLIT, least.min(SPLIT));
+            self.join(layer, above, layer.splits()?, bias, lanes)?;
+        }
+        write_pairs(self.image(IMAGE)?, bias, bits);
+        Some(above)
+    }
+
+    /// The bounds of as many steps as there are, for no lanes yet, and the smallest result.
+    #[inline(never)]
+    fn set_limits(&mut self, layer: &Layer<'_>) -> Option<()> {
+        let [low, low_high] = layer.low.to_le_bytes();
+        let (none, low) = match layer.width {
+            1 => ([0x80; WORD], [low; WORD]),
+            _ => ([0, 0x80, 0, 0x80], [low, low_high, low, low_high]),
+        };
+        let [none, low] = [none, low].map(u32::from_ne_bytes);
+        let words = self.words.0.get_mut((IMAGE + BOUNDS) / WORD..)?;
+        let (first, words) = words.split_first_chunk_mut()?;
+        *first = [none; VECTOR / WORD];
+        let (lower, words) = words.split_first_chunk_mut()?;
+        *lower = [low; VECTOR / WORD];
+        let more = self.more_shifts as usize * (VECTOR / WORD);
+        words.get_mut(..more)?.fill(none);
+        Some(())
+    }
+
+    /// Each lane's bound, in the vector of its step. `ends` are the first and the last step's shifts.
+    #[inline(never)]
+    fn set_bounds(&mut self, shifts: &[i8], ends: [u32; 2], width: usize, high: i16) {
+        let bytes = self.bounds();
+        let [least, most] = ends;
+        let [low_byte, high_byte] = high.to_le_bytes();
+        let mut lane = 0;
+        for shift in shifts {
+            let shift = u32::from(shift.unsigned_abs()).min(most);
+            let step = shift.saturating_sub(least);
+            // The second vector is no bounds.
+            let vector = step + step.min(1);
+            let at = vector as usize * VECTOR + lane;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = low_byte;
+            }
+            if width == 2
+                && let Some(byte) = bytes.get_mut(at + 1)
+            {
+                *byte = high_byte;
+            }
+            lane += width;
+        }
+    }
+
+    /// What is constant is the lower limit, and no step's.
+    #[inline(never)]
+    fn set_constants(&mut self, layer: &Layer<'_>, constants: &Constants) {
+        let (low, high) = (layer.low, layer.high);
+        for (lane, value) in constants.values.iter().enumerate() {
+            if constants.of(lane).is_none() {
+                continue;
+            }
+            // Not `clamp`, whose panic for limits in the wrong order takes a kilobyte.
+            let value = value.max(&low).min(&high);
+            for (at, vector) in self.bounds().chunks_exact_mut(VECTOR).enumerate() {
+                if let Some(byte) = vector.get_mut(lane) {
+                    *byte = if at == 1 { *value as u8 } else { 0x80 };
                 }
             }
         }
-        Some(())
+    }
+
+    /// The first vectors of the scratch's list, zeros.
+    fn list(&mut self, vectors: usize) -> &mut [u32] {
+        let place = self.scratch.as_mut_ptr().cast::<u32>();
+        let words = vectors.min(LIST) * (VECTOR / WORD);
+        // SAFETY: the scratch has so many words behind an image, and they are written first.
+        unsafe {
+            let list = place.add(IMAGE / WORD);
+            list.write_bytes(0, words);
+            slice::from_raw_parts_mut(list, words)
+        }
+    }
+
+    fn bounds(&mut self) -> &mut [u8; VECTORS * VECTOR] {
+        let place = self.words.0.as_mut_ptr().cast::<u8>();
+        // SAFETY: the words end with so many bytes.
+        unsafe { &mut *place.add(IMAGE + BOUNDS).cast() }
     }
 
     /// How `lanes` lanes join that are split up to `splits` times, and then are shifted by `above`.
@@ -230,9 +285,7 @@ impl Record {
         if vectors <= BIAS_VECTORS && vectors as usize + splits <= LIST {
             self.join_shift = above;
             self.kept = vectors;
-            let list = self.scratch.0.get_mut(IMAGE / WORD..)?;
-            let (list, _) = list.split_at_mut_checked(vectors as usize * (VECTOR / WORD))?;
-            list.fill(0);
+            let list = self.list(vectors as usize);
             for (lane, bias) in bias.iter().enumerate().take(lanes) {
                 let (mut left, mut at) = (bias >> SPLIT, lane / WORD);
                 while left != 0 {
@@ -258,13 +311,13 @@ impl Record {
 }
 
 /// The smallest and the largest of `shifts`; where there are none, one that is as good as any.
-fn extremes<'s>(shifts: impl Iterator<Item = &'s u8>) -> (u8, u8) {
-    let (mut least, mut most) = (u8::MAX, 0);
+fn extremes<'s>(shifts: impl Iterator<Item = &'s i8>) -> (i8, i8) {
+    let (mut least, mut most) = (i8::MAX, i8::MIN);
     for shift in shifts {
         (least, most) = (least.min(*shift), most.max(*shift));
     }
     if least > most {
-        return (SPLIT as u8, SPLIT as u8);
+        return (SPLIT as i8, SPLIT as i8);
     }
     (least, most)
 }
@@ -298,7 +351,8 @@ impl Constants {
     };
 
     /// Of shifts beyond what sums of others have. `block` begins with the block's weights.
-    fn find(layer: &Layer<'_>, first: usize, shifts: &[u8; VECTOR], block: &[u8]) -> Option<Self> {
+    #[inline(never)]
+    fn find(layer: &Layer<'_>, first: usize, shifts: &[i8], block: &[u8]) -> Option<Self> {
         let mut found = Self::NONE;
         for (lane, channel) in layer.channels(first).enumerate() {
             let shift = *shifts.get(lane)?;
@@ -327,34 +381,15 @@ impl Constants {
         Some(found)
     }
 
+    #[inline(never)]
+    fn extremes_of_others(&self, shifts: &[i8]) -> (i8, i8) {
+        let others = shifts.iter().enumerate();
+        let others = others.filter(|(lane, _)| self.of(*lane).is_none());
+        extremes(others.map(|(_, shift)| shift))
+    }
+
     fn of(&self, lane: usize) -> Option<i16> {
         (self.lanes >> lane & 1 == 1).then(|| self.values.get(lane).copied())?
-    }
-}
-
-/// The shifts of a drain.
-struct Steps {
-    first: u32,
-    last: u32,
-}
-
-impl Steps {
-    /// Sets the elements of `width` bytes in the masks of their steps.
-    // By itself, as all of it fits the registers then.
-    #[inline(never)]
-    fn set_masks(&self, masks: &mut [u32], shifts: &[u8], width: usize, constant: &Constants) {
-        masks.fill(0);
-        let ones = if width == 1 { 0xff } else { 0xffff };
-        for (lane, shift) in shifts.iter().enumerate() {
-            if constant.lanes >> lane & 1 == 1 {
-                continue;
-            }
-            let step = u32::from(*shift).min(self.last) - self.first;
-            let at = lane * width;
-            if let Some(mask) = masks.get_mut(step as usize * (VECTOR / WORD) + at / WORD) {
-                *mask |= u32::to_le(ones << (at % WORD * 8));
-            }
-        }
     }
 }
 

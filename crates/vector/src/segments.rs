@@ -2,15 +2,71 @@
 
 use core::ops::Range;
 
-use fixpoint_kernels::linear::{Line, Taps};
+use fixpoint_kernels::linear::Line;
+
+impl Segment {
+    const NONE: Self = Self {
+        first: 0,
+        count: 0,
+        kernel: 0,
+        input: 0,
+        taps: 0,
+        inside: 0,
+    };
+}
 
 /// Neighbouring output positions whose windows have the same taps inside the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) first: usize,
     pub(crate) count: usize,
-    /// Of the first position.
-    pub(crate) taps: Taps,
+    /// The first of the kernel's taps that is inside.
+    pub(crate) kernel: usize,
+    /// Where the first position has it.
+    pub(crate) input: usize,
+    /// How many are inside.
+    pub(crate) taps: usize,
+    /// A bit for each of the kernel's first 32 taps that is inside, the first in the lowest.
+    pub(crate) inside: u32,
+}
+
+/// Segments that are kept: what most windows need.
+const KEPT: usize = 5;
+
+/// All segments of some output positions, to be gone through again and again.
+pub(crate) struct Cut {
+    kept: [Segment; KEPT],
+    count: usize,
+    rest: Segments,
+}
+
+impl Cut {
+    #[inline(never)]
+    pub(crate) fn new(mut segments: Segments) -> Self {
+        let mut kept = [Segment::NONE; KEPT];
+        let mut count = 0;
+        for (place, segment) in kept.iter_mut().zip(&mut segments) {
+            *place = segment;
+            count += 1;
+        }
+        Self {
+            kept,
+            count,
+            rest: segments,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn each(&self, mut call: impl FnMut(&Segment)) {
+        for segment in self.kept.iter().take(self.count) {
+            call(segment);
+        }
+        if self.rest.at < self.rest.end {
+            for segment in self.rest.clone() {
+                call(&segment);
+            }
+        }
+    }
 }
 
 /// The segments of some output positions, one after another.
@@ -39,6 +95,19 @@ impl Segments {
             whole: line.pad.div_ceil(line.stride)..whole_end.min(end),
         }
     }
+
+    /// The one from `first` to where this is now.
+    fn segment(&self, first: usize, kernel: usize, input: usize, taps: usize) -> Segment {
+        let bits = (1u64 << taps.min(32)) - 1;
+        Segment {
+            first,
+            count: self.at - first,
+            kernel,
+            input,
+            taps,
+            inside: (bits << kernel.min(32)) as u32,
+        }
+    }
 }
 
 impl Iterator for Segments {
@@ -49,31 +118,20 @@ impl Iterator for Segments {
         if first >= self.end {
             return None;
         }
-        let taps = if self.whole.contains(&first) {
+        if self.whole.contains(&first) {
             self.at = self.whole.end;
-            Taps {
-                kernel: 0,
-                kernel_step: 1,
-                input: first * self.line.stride - self.line.pad,
-                input_step: self.line.dilation as isize,
-                count: self.line.kernel,
-            }
-        } else {
-            let taps = self.line.taps(first, self.size);
-            let same = |at: usize| {
-                let other = self.line.taps(at, self.size);
-                (other.kernel, other.count) == (taps.kernel, taps.count)
-            };
-            // Where no tap is inside, each position is by itself.
-            let alike = |at: &usize| taps.count > 0 && *at != self.whole.start && same(*at);
-            self.at = first + 1 + (first + 1..self.end).take_while(alike).count();
-            taps
+            let input = first * self.line.stride - self.line.pad;
+            return Some(self.segment(first, 0, input, self.line.kernel));
+        }
+        let taps = self.line.taps(first, self.size);
+        let same = |at: usize| {
+            let other = self.line.taps(at, self.size);
+            (other.kernel, other.count) == (taps.kernel, taps.count)
         };
-        Some(Segment {
-            first,
-            count: self.at - first,
-            taps,
-        })
+        // Where no tap is inside, each position is by itself.
+        let alike = |at: &usize| taps.count > 0 && *at != self.whole.start && same(*at);
+        self.at = first + 1 + (first + 1..self.end).take_while(alike).count();
+        Some(self.segment(first, taps.kernel, taps.input, taps.count))
     }
 }
 
@@ -98,7 +156,14 @@ mod tests {
             pad,
         };
         let segments = Segments::new(line, size, 0, end);
-        segments.map(|s| (s.count, s.taps.count)).collect()
+        let cut: Vec<_> = segments.clone().map(|s| (s.count, s.taps)).collect();
+        let kept = Cut::new(segments);
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            kept.each(|s| found.push((s.count, s.taps)));
+            assert_eq!(found, cut);
+        }
+        cut
     }
 
     #[test]
@@ -107,6 +172,9 @@ mod tests {
         assert_eq!(cut(3, 2, 1, 0, 9, 4), [(4, 3)]);
         assert_eq!(cut(3, 2, 1, 0, 8, 4), [(3, 3), (1, 2)]);
         assert_eq!(cut(5, 1, 1, 2, 4, 4), [(1, 3), (1, 4), (1, 4), (1, 3)]);
+        // More than are kept.
+        let seven = [(1, 4), (1, 5), (1, 6), (1, 7), (1, 6), (1, 5), (1, 4)];
+        assert_eq!(cut(7, 1, 1, 3, 7, 7), seven);
         // The middle two see as many rows, through different taps.
         let line = Line {
             kernel: 5,
@@ -114,9 +182,7 @@ mod tests {
             dilation: 1,
             pad: 2,
         };
-        let first: Vec<usize> = Segments::new(line, 4, 0, 4)
-            .map(|s| s.taps.kernel)
-            .collect();
+        let first: Vec<usize> = Segments::new(line, 4, 0, 4).map(|s| s.kernel).collect();
         assert_eq!(first, [2, 1, 0, 0]);
     }
 }

@@ -49,7 +49,7 @@ pub struct Run {
     /// 64
     pub w_group: i32,
     /// 68: see [`crate::record`].
-    pub record: *const u8,
+    pub record: *mut u8,
     /// 72: the first shift of the drain.
     pub first_shift: u32,
     /// 76: how many shifts by one follow.
@@ -97,8 +97,11 @@ pub enum Kernel {
     AlignedSplit,
     /// As `Unaligned`, of 8 bits, lanes are split.
     UnalignedSplit,
-    /// 3x3 taps of which each is inside, elements at multiples of 16, whole vectors stored, at most
-    /// [`Kernel::MOST_3X3_SHIFTS`] shifts by one.
+    /// 3x3 taps, elements at multiples of 16, whole vectors stored, at most
+    /// [`Kernel::MOST_3X3_SHIFTS`] shifts by one. [`Run::vectors`] has a bit for each tap that is inside,
+    /// the first in the lowest; the elements of the others are read, but count as zero. The steps from tap
+    /// to tap of a row are [`Run::x_tap`] and [`Run::x_group`], from row to row [`Run::x_piece`] and
+    /// [`Run::w_gap`]; the weights are those of all taps, and [`Run::record`] is written to.
     Depthwise3x3,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
     /// padding.
