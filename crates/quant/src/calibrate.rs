@@ -103,10 +103,10 @@ impl Observed {
     /// The range of a tensor as the image of `arithmetic` has it.
     pub(crate) fn range(&self, name: &str, arithmetic: Arithmetic) -> Option<Range> {
         let scaled = match arithmetic {
-            Arithmetic::Fixpoint => self.scales.ranges().get(name),
+            Arithmetic::Fixpoint => self.scales.range(name),
             Arithmetic::Espdl => None,
         };
-        scaled.or_else(|| self.ranges.get(name)).copied()
+        scaled.or_else(|| self.ranges.get(name).copied())
     }
 
     fn chosen(&self, name: &str, arithmetic: Arithmetic) -> Option<&Result<i32, String>> {
@@ -160,13 +160,13 @@ pub(crate) fn observe(
         ranges.insert(name.to_owned(), joined);
         search.take(name, values);
     })?;
-    let scales = search.scales(graph);
+    let scales = search.scales();
     let counters = |ranges: &BTreeMap<String, Range>| -> BTreeMap<String, Counts> {
         (ranges.iter())
             .filter_map(|(name, range)| Some((name.clone(), Counts::new(*range, options)?)))
             .collect()
     };
-    let (mut counts, mut recounts) = (counters(&ranges), counters(scales.ranges()));
+    let (mut counts, mut recounts) = (counters(&ranges), counters(&scales.ranges()));
     if options.method != Method::MinMax {
         each_run(&mut |name, values| {
             if let Some(counts) = counts.get_mut(name) {

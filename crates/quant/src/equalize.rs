@@ -15,11 +15,17 @@ use std::collections::BTreeMap;
 use crate::calibrate::Range;
 use crate::exponent::pow2;
 use crate::graph::{Constant, Data, Graph, Node};
+use crate::linear;
 use crate::options::{Arithmetic, Granularity, Method, Options};
 
 /// The largest power of two by which a channel is raised. More has brought nothing, and a channel
 /// that was quiet in calibration keeps some room.
 const MOST: i32 = 4;
+
+/// The least shift of a raised channel. An input's last place times a weight of half the range is 2^6:
+/// with a smaller shift the output would show more than the input holds, and the sums of a block
+/// would be too wide for the chip's vector unit.
+const LEAST_SHIFT: i32 = 6;
 
 /// A tensor between a convolution and the depthwise ones that read it.
 struct Site {
@@ -72,36 +78,15 @@ impl Search {
     }
 
     /// What follows from the values seen.
-    pub(crate) fn scales(&self, graph: &Graph) -> Scales {
-        let mut scales = Scales::default();
-        for site in &self.sites {
-            let ranges = site.tensors.last().and_then(|t| self.channels.get(t));
-            let Some(powers) = ranges.map(|r| powers(r)) else {
-                continue;
-            };
-            if powers.iter().all(|k| *k == 0) {
-                continue;
-            }
-            let producer = &graph.nodes[site.producer];
-            for name in [producer.input(1), producer.input(2)].into_iter().flatten() {
-                scales.multiply(name, &powers, 1);
-            }
-            for consumer in &site.consumers {
-                if let Some(weights) = graph.nodes[*consumer].input(1) {
-                    scales.multiply(weights, &powers, -1);
-                }
-            }
-            for name in &site.tensors {
-                if let Some(ranges) = self.channels.get(name) {
-                    let range = (ranges.iter().zip(&powers))
-                        .map(|(r, k)| r.scaled(pow2(*k) as f32))
-                        .fold(Range::NOTHING, Range::join);
-                    scales.ranges.insert(name.clone(), range);
-                }
-                scales.tensors.insert(name.clone(), powers.clone());
-            }
-        }
-        scales
+    pub(crate) fn scales(self) -> Scales {
+        let Search { sites, channels } = self;
+        let raised = (sites.into_iter())
+            .filter_map(|site| {
+                let powers = powers(channels.get(site.tensors.last()?)?);
+                (powers.iter().any(|k| *k != 0)).then_some(Raised { site, powers })
+            })
+            .collect();
+        Scales { raised, channels }
     }
 }
 
@@ -164,46 +149,50 @@ fn owns(graph: &Graph, node: &Node, k: usize) -> bool {
     (node.input(k)).is_some_and(|name| graph.floats(name).is_some() && graph.is_read_once(name))
 }
 
-/// Powers of two by which channels were multiplied.
+/// A site with the power of two by which each channel is multiplied.
+struct Raised {
+    site: Site,
+    powers: Vec<i32>,
+}
+
+/// Powers of two by which channels are multiplied.
 #[derive(Default)]
 pub(crate) struct Scales {
-    /// By tensor: one power for every channel.
-    tensors: BTreeMap<String, Vec<i32>>,
-    /// The same tensors' ranges afterwards.
-    ranges: BTreeMap<String, Range>,
-    /// By constant: one power for every part of equal size.
-    constants: BTreeMap<String, Vec<i32>>,
+    /// In execution order.
+    raised: Vec<Raised>,
+    /// By tensor: the range of every channel in the model.
+    channels: BTreeMap<String, Vec<Range>>,
 }
 
 impl Scales {
-    fn multiply(&mut self, constant: &str, powers: &[i32], sign: i32) {
-        let all = (self.constants)
-            .entry(constant.to_owned())
-            .or_insert_with(|| vec![0; powers.len()]);
-        // A depthwise convolution of several outputs for each channel has its channels' outputs
-        // next to each other.
-        let (fine, coarse) = (all.len().max(powers.len()), all.len().min(powers.len()));
-        let each = fine / coarse;
-        let at = |v: &[i32], i: usize| v[i / (fine / v.len())];
-        debug_assert!(each * coarse == fine, "channels divide outputs");
-        *all = (0..fine)
-            .map(|i| at(all, i) + sign * at(powers, i))
-            .collect();
-    }
-
-    /// No channel was multiplied.
+    /// No channel is multiplied.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tensors.is_empty()
+        self.raised.is_empty()
     }
 
     /// The powers of a tensor's channels, if they are not all 0.
     pub(crate) fn of(&self, tensor: &str) -> Option<&[i32]> {
-        self.tensors.get(tensor).map(Vec::as_slice)
+        (self.raised.iter())
+            .find(|r| r.site.tensors.iter().any(|t| t == tensor))
+            .map(|r| &r.powers[..])
     }
 
-    /// Ranges of the multiplied tensors.
-    pub(crate) fn ranges(&self) -> &BTreeMap<String, Range> {
-        &self.ranges
+    /// The range of a multiplied tensor.
+    pub(crate) fn range(&self, tensor: &str) -> Option<Range> {
+        let channels = self.channels.get(tensor)?.iter();
+        let scaled = channels.zip(self.of(tensor)?);
+        Some(
+            scaled
+                .map(|(range, k)| range.scaled(pow2(*k) as f32))
+                .fold(Range::NOTHING, Range::join),
+        )
+    }
+
+    /// The ranges of all multiplied tensors.
+    pub(crate) fn ranges(&self) -> BTreeMap<String, Range> {
+        (self.raised.iter().flat_map(|r| &r.site.tensors))
+            .filter_map(|name| Some((name.clone(), self.range(name)?)))
+            .collect()
     }
 
     /// What a sample's values of a tensor become; None where they stay as they are.
@@ -211,16 +200,63 @@ impl Scales {
         Some(multiplied(values, self.of(tensor)?))
     }
 
+    /// Takes back what raises a channel so far that its sums would be shifted by less than
+    /// [`LEAST_SHIFT`].
+    pub(crate) fn limit(
+        &mut self,
+        graph: &Graph,
+        exponents: &BTreeMap<String, i32>,
+        options: &Options,
+    ) {
+        for at in 0..self.raised.len() {
+            let site = &self.raised[at].site;
+            let producer = &graph.nodes[site.producer];
+            let exponent = |name: Option<&str>| name.and_then(|n| exponents.get(n)).copied();
+            let (Some(input), Some(output), Some(weights)) = (
+                exponent(producer.input(0)),
+                exponent(site.tensors.last().map(String::as_str)),
+                producer.input(1).and_then(|w| graph.floats(w)),
+            ) else {
+                continue;
+            };
+            let before = producer.input(0).and_then(|name| self.of(name));
+            let outputs = self.raised[at].powers.len();
+            let most: Vec<i32> = (weights.chunks(weights.len() / outputs).enumerate())
+                .map(|(c, row)| {
+                    let divided = before.map_or(0, |b| b[c / (outputs / b.len())]);
+                    let own = linear::best_exponent(row, options);
+                    own.map_or(0, |e| output - input - (e - divided) - LEAST_SHIFT)
+                })
+                .collect();
+            for (k, most) in self.raised[at].powers.iter_mut().zip(most) {
+                *k = (*k).min(most).max(0);
+            }
+        }
+        self.raised.retain(|r| r.powers.iter().any(|k| *k != 0));
+    }
+
     /// The graph that computes the multiplied tensors, with the same outputs.
     pub(crate) fn applied(&self, graph: &Graph) -> Graph {
         let mut graph = graph.clone();
-        for (name, powers) in &self.constants {
-            if let Some(Constant {
-                data: Data::Float(values),
-                ..
-            }) = graph.constants.get_mut(name)
+        for Raised { site, powers } in &self.raised {
+            let node = &graph.nodes[site.producer];
+            let raise: Vec<String> = ([1, 2].iter())
+                .filter_map(|k| node.input(*k).map(str::to_owned))
+                .collect();
+            let lower: Vec<String> = (site.consumers.iter())
+                .filter_map(|c| graph.nodes[*c].input(1).map(str::to_owned))
+                .collect();
+            let inverse: Vec<i32> = powers.iter().map(|k| -k).collect();
+            for (name, powers) in
+                (raise.iter().map(|n| (n, powers))).chain(lower.iter().map(|n| (n, &inverse)))
             {
-                *values = multiplied(values, powers);
+                if let Some(Constant {
+                    data: Data::Float(values),
+                    ..
+                }) = graph.constants.get_mut(name)
+                {
+                    *values = multiplied(values, powers);
+                }
             }
         }
         graph

@@ -74,7 +74,7 @@ fn whole_exponent(weights: &[f32], options: &Options) -> i32 {
 }
 
 /// None for zeros. Only mse chooses anything but the exponent that clips nothing.
-fn best_exponent(weights: &[f32], options: &Options) -> Option<i32> {
+pub(crate) fn best_exponent(weights: &[f32], options: &Options) -> Option<i32> {
     match options.method {
         Method::Mse => squares::of_values(weights, options.bits),
         Method::MinMax | Method::Entropy | Method::Percentile => {

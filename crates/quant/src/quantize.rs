@@ -108,7 +108,7 @@ pub fn quantize(
     };
     let graph = &model.graph;
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let observed = match model.is_given() && calibration.is_empty() {
+    let mut observed = match model.is_given() && calibration.is_empty() {
         true => unobserved(graph, options)?,
         false => calibrate::observe(
             graph,
@@ -126,6 +126,7 @@ pub fn quantize(
     };
     let exponents = calibrate::exponents(graph, &observed, options);
     check_given(graph, &exponents, options)?;
+    (observed.scales).limit(graph, &exponents.by_name, options);
     progress(Progress {
         stage: Stage::Convert,
         done: 0,
