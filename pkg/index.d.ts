@@ -326,8 +326,10 @@ export interface Firmware {
 /** What one run will take on a chip: the emulator's estimates. */
 export interface Prediction {
   cpuHz: number;
-  /** Bytes for tensors. */
+  /** Bytes for tensors in internal memory. */
   arenaAvailable: number;
+  /** The tensors are in PSRAM: slower, and only on a board that has some. */
+  needsPsram: boolean;
   cycles: number;
   layerCycles: number[];
 }
@@ -496,6 +498,7 @@ export interface BoardInfo {
   virtualBoard: boolean;
   cpuHz: number;
   flashBytes: number;
+  /** Bytes for tensors in internal memory. */
   arenaAvailable: number;
   /** First four bytes of the SHA-256 at the end of the runtime's image, little-endian; 0 when unknown. */
   runtimeId: number;
@@ -503,6 +506,10 @@ export interface BoardInfo {
   modelRoom: number;
   /** CPU cores that run the model; 0 when unknown. */
   cores: number;
+  /** PSRAM in the package; 0 when there is none, or unknown. */
+  psramBytes: number;
+  /** Bytes of it for the tensors of models that need more than internal memory; 0 when it does not answer. */
+  psramAvailable: number;
   model: {
     id: number;
     name: string;

@@ -41,12 +41,23 @@ impl Firmware {
     /// # Errors
     /// When it has no place in flash.
     pub fn plan(&self, model: &[u8]) -> Result<plan::FlashPlan, PlanError> {
-        let prebuilt = Prebuilt {
+        plan::standard(&self.images(), Some(model))
+    }
+
+    /// The same without a model.
+    ///
+    /// # Errors
+    /// When the images don't fit each other.
+    pub fn plan_without_model(&self) -> Result<plan::FlashPlan, PlanError> {
+        plan::standard(&self.images(), None)
+    }
+
+    fn images(&self) -> Prebuilt<'_> {
+        Prebuilt {
             bootloader: &self.bootloader,
             table: &self.table,
             runtime: &self.runtime,
-        };
-        plan::standard(&prebuilt, Some(model))
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::io::Write;
 
+use fixpoint_board::{Fault, Options, VirtualBoard};
+use fixpoint_flash::manifest;
 use fixpoint_protocol::ErrorCode;
 use fixpoint_quant::{Bits, Request, Simulator, quantize};
 use fixpoint_tests::models::{self, Network};
@@ -24,8 +26,12 @@ enum End {
     NoMemory,
 }
 
-/// Quantizes, flashes, and compares on the first `runs` samples.
+/// Quantizes, flashes a board as most are, and compares on the first `runs` samples.
 fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
+    on_a_board(network, bits, runs, Options::default())
+}
+
+fn on_a_board(network: &Network, bits: Bits, runs: usize, kind: Options) -> End {
     let name = format!("{} {}", network.name, bits.name());
     let request = Request {
         bits: Some(bits),
@@ -49,10 +55,19 @@ fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
     // An image beyond its place in flash is refused here: see `plan` in `fixpoint-flash`.
     let plan = firmware.plan(&made.image);
     let plan = plan.unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut bench = Bench::flashed(plan).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (psram, dead) = (kind.psram_bytes, kind.faults.contains(&Fault::PsramDead));
+    let bench = Bench::flashed_on(kind, plan);
+    let mut bench = bench.unwrap_or_else(|error| panic!("{name}: {error}"));
     let board = bench
         .connect()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
+    if board.psram_bytes == 0 && psram > 0 {
+        note(&format!("{name}: a firmware of before PSRAM"));
+    } else {
+        let answers = if dead { 0 } else { psram.min(15 << 20) };
+        let found = (board.psram_bytes, board.psram_available);
+        assert_eq!(found, (psram, answers), "{name}");
+    }
     let model = match board.model {
         Ok(model) => model,
         Err(problem) if problem.code == ErrorCode::ArenaTooSmall => {
@@ -63,7 +78,17 @@ fn on_the_board(network: &Network, bits: Bits, runs: usize) -> End {
                 "{name}: {needed} of {room}"
             );
             note(&format!("{name}: {problem}"));
-            return End::NoMemory;
+            let text = problem.to_string();
+            match (board.psram_bytes, dead) {
+                (0, _) => assert!(text.contains("and no PSRAM"), "{text}"),
+                (_, true) => assert!(text.contains("does not answer"), "{text}"),
+                _ => assert!(needed > 15 << 20, "{text}"),
+            }
+            return match psram {
+                // What a firmware of before PSRAM can't do.
+                0.. if board.psram_bytes == 0 && psram > 0 => End::Equal,
+                _ => End::NoMemory,
+            };
         }
         Err(problem) => panic!("{name}: {problem}"),
     };
@@ -119,6 +144,57 @@ fn public(name: &str, ends: [End; 2]) {
     }
 }
 
+/// What a board without a model says when it starts.
+fn boot_text(kind: Options) -> String {
+    let firmware = Firmware::prebuilt().expect("firmware/prebuilt");
+    let plan = firmware.plan_without_model().expect("a plan");
+    let flash = manifest::merged(&manifest::parts(&plan)).expect("one image");
+    let mut board = VirtualBoard::new(Some(flash), kind);
+    (0..50).for_each(|_| board.tick(10));
+    String::from_utf8_lossy(&board.read()).into_owned()
+}
+
+/// Boards with other PSRAM, or none, or one that is dead: what needs none runs everywhere.
+#[test]
+fn other_memory() {
+    let sample = &models::samples_of_the_page().expect("web/public/samples")[0];
+    let large = models::public_names().map(|_| models::public("ulf_slim_320").expect("a model"));
+    if large.is_none() {
+        println!("skipped: shared/data/models not there, so no model that needs PSRAM is run");
+    }
+    let kinds = [
+        (2, false, End::Equal),
+        (16, false, End::Equal),
+        (0, false, End::NoMemory),
+        (8, true, End::NoMemory),
+        (2, true, End::NoMemory),
+    ];
+    for (megabytes, dead, end) in kinds {
+        let kind = || Options {
+            psram_bytes: megabytes << 20,
+            faults: if dead {
+                vec![Fault::PsramDead]
+            } else {
+                Vec::new()
+            },
+            ..Options::default()
+        };
+        assert_eq!(on_a_board(sample, Bits::I8, 1, kind()), End::Equal);
+        let text = boot_text(kind());
+        assert!(text.contains("Fixpoint runtime"), "{text}");
+        if text.contains(" PSRAM ") {
+            assert_eq!(text.contains("PSRAM does not answer"), dead, "{text}");
+        }
+        if let Some(large) = &large {
+            assert_eq!(
+                on_a_board(large, Bits::I8, 1, kind()),
+                end,
+                "{megabytes} MiB"
+            );
+        }
+    }
+}
+
 macro_rules! networks {
     ($($test:ident $name:literal $int8:ident $int16:ident;)*) => {
         $(
@@ -148,5 +224,5 @@ networks! {
     visual_wake_words "mlperf_vww_mobilenet" Equal Equal;
     visual_wake_words_as_exported "mlperf_vww_mobilenet/raw" Equal Equal;
     text_direction "pp_ocr_cls" Equal Equal;
-    face_detector "ulf_slim_320" NoMemory NoMemory;
+    face_detector "ulf_slim_320" Equal Equal;
 }

@@ -35,7 +35,8 @@ impl Application {
         let options = Options {
             usb_host: personality == Personality::UsbSerialJtag,
             core_1_broken: board.faults.contains(&Fault::SecondCoreDead),
-            ..Options::default()
+            psram_bytes: board.psram_bytes,
+            psram_broken: board.faults.contains(&Fault::PsramDead),
         };
         let machine = Machine::new(nor.bytes(), application, options);
         let machine = machine.map_err(|segment| {

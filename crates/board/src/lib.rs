@@ -93,6 +93,8 @@ pub enum Fault {
     StubDoesNotStart,
     /// Core 1 never starts.
     SecondCoreDead,
+    /// The PSRAM that the eFuses tell of never answers.
+    PsramDead,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +113,8 @@ pub struct Options {
     pub security_flags: u32,
     /// eFuse counter; an odd number of set bits means flash encryption is on.
     pub flash_crypt_cnt: u8,
+    /// Bytes of PSRAM in the package: 2 or 4 MiB (quad), 8 or 16 MiB (octal), or none.
+    pub psram_bytes: u32,
 }
 
 impl Default for Options {
@@ -125,6 +129,8 @@ impl Default for Options {
             chip_id: 9,
             security_flags: 0,
             flash_crypt_cnt: 0,
+            // As on common modules.
+            psram_bytes: 8 << 20,
         }
     }
 }

@@ -14,8 +14,10 @@ use crate::{Options, Personality, VirtualBoard};
 pub struct Prediction {
     /// The chip's clock in Hz, which the cycles are of.
     pub cpu_hz: u32,
-    /// Bytes that a model may use for its tensors there.
+    /// Bytes of internal memory that a model may use for its tensors there.
     pub arena_available: u32,
+    /// Bytes that this one uses.
+    pub arena_needed: u32,
     /// The model's layers.
     pub layers: Vec<Layer>,
     /// Outputs, and estimated cycles in all and of each layer.
@@ -23,6 +25,11 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Whether the tensors are in PSRAM, so that the model needs a board that has one.
+    pub fn needs_psram(&self) -> bool {
+        self.arena_needed > self.arena_available
+    }
+
     /// The estimated time of one run in milliseconds.
     pub fn milliseconds(&self) -> f64 {
         self.inference.cycles as f64 * 1000.0 / f64::from(self.cpu_hz.max(1))
@@ -70,11 +77,9 @@ pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, Predi
     talk.client.connect();
     talk.finish()?;
     let board = talk.client.board().cloned();
-    let (cpu_hz, arena_available, model) = match board {
-        Some(board) => (board.cpu_hz, board.arena_available, board.model),
-        None => return Err(PredictError::Link(host::LinkError::NotConnected)),
-    };
-    model.map_err(PredictError::Problem)?;
+    let board = board.ok_or(PredictError::Link(host::LinkError::NotConnected))?;
+    let (cpu_hz, arena_available) = (board.cpu_hz, board.arena_available);
+    let model = board.model.map_err(PredictError::Problem)?;
     talk.client.describe_layers();
     let layers = match talk.finish()? {
         Some(Event::Layers(layers)) => layers,
@@ -85,6 +90,7 @@ pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, Predi
         Some(Event::Inference(inference)) => Ok(Prediction {
             cpu_hz,
             arena_available,
+            arena_needed: model.arena_needed,
             layers,
             inference,
         }),

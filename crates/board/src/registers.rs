@@ -8,6 +8,7 @@ const EFUSE_MAC_LOW: u32 = 0x6000_7044;
 const EFUSE_MAC_HIGH: u32 = 0x6000_7048;
 const EFUSE_WORD_3: u32 = 0x6000_7050;
 const EFUSE_WORD_4: u32 = 0x6000_7054;
+const EFUSE_WORD_5: u32 = 0x6000_7058;
 const SPI_CMD: u32 = 0x6000_2000;
 const SPI_USR: u32 = 0x6000_2018;
 const SPI_USR2: u32 = 0x6000_2020;
@@ -37,13 +38,22 @@ impl Registers {
             9 => 9,
             _ => 0x6921_506F,
         };
+        // PSRAM_CAP.
+        let psram = match options.psram_bytes >> 20 {
+            8 => 1,
+            2 => 2,
+            16 => 3,
+            4 => 4,
+            _ => 0,
+        };
         let words = [
             (MAGIC, magic),
             (EFUSE_MAC_LOW, u32::from_be_bytes([c, d, e, f])),
             (EFUSE_MAC_HIGH, u32::from_be_bytes([0, 0, a, b])),
-            // Revision v0.2 with 8 MiB of PSRAM, as on common modules.
+            // Revision v0.2, as on common modules.
             (EFUSE_WORD_3, 2 << 18),
-            (EFUSE_WORD_4, 1 << 3),
+            (EFUSE_WORD_4, (psram & 3) << 3),
+            (EFUSE_WORD_5, (psram >> 2) << 19),
             (
                 UART_BUFFER_NUMBER,
                 if options.personality == Personality::UsbOtg {

@@ -221,8 +221,13 @@ pub(crate) fn describe(board: &Board) -> String {
         1 => ", one core only".to_owned(),
         cores => format!(", {cores} cores"),
     };
+    let psram = match (board.psram_bytes >> 20, board.psram_available) {
+        (0, _) => String::new(),
+        (megabytes, 0) => format!(", {megabytes} MB of PSRAM that does not answer"),
+        (megabytes, _) => format!(", {megabytes} MB of PSRAM"),
+    };
     let mut text = format!(
-        "{} at {} MHz{cores}, firmware {}{place}",
+        "{} at {} MHz{cores}{psram}, firmware {}{place}",
         board.chip_name(),
         board.cpu_hz / 1_000_000,
         board.firmware
@@ -233,9 +238,13 @@ pub(crate) fn describe(board: &Board) -> String {
         } else {
             &model.name
         };
+        let (memory, place) = match model.arena_needed > board.arena_available {
+            true => (board.psram_available, " in PSRAM"),
+            false => (board.arena_available, ""),
+        };
         text += &format!(
-            "\nmodel {name} ({:08x}): {} layers, {} bytes, {} of {} bytes of tensor memory",
-            model.id, model.layers, model.bytes, model.arena_needed, board.arena_available
+            "\nmodel {name} ({:08x}): {} layers, {} bytes, {} of {memory} bytes of tensor memory{place}",
+            model.id, model.layers, model.bytes, model.arena_needed
         );
     }
     text
@@ -348,11 +357,15 @@ impl Display {
                 Event::Phase { .. } | Event::Text { .. } => continue,
                 Event::Note { text } => text,
                 Event::Chip(chip) => format!(
-                    "{} {}, MAC {}, {} MB of flash",
+                    "{} {}, MAC {}, {} MB of flash, {}",
                     chip.chip,
                     chip.revision,
                     chip.mac,
-                    chip.flash_bytes >> 20
+                    chip.flash_bytes >> 20,
+                    match chip.psram_bytes >> 20 {
+                        0 => "no PSRAM".to_owned(),
+                        megabytes => format!("{megabytes} MB of PSRAM"),
+                    }
                 ),
                 Event::SegmentSkipped { name, .. } => format!("{name}: there already"),
                 Event::SegmentStarted {

@@ -42,19 +42,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             layer.name
         );
     }
-    println!("{}", summary(&prediction, simulator.arena_bytes()));
+    println!("{}", summary(&prediction));
     Ok(())
 }
 
 /// A line about the whole.
-pub(crate) fn summary(prediction: &Prediction, arena: usize) -> String {
+pub(crate) fn summary(prediction: &Prediction) -> String {
+    let (needed, internal) = (prediction.arena_needed, prediction.arena_available);
+    let fits = match prediction.needs_psram() {
+        false => format!("fits: {needed} of {internal} bytes for tensors"),
+        true => format!(
+            "runs from PSRAM, slower, and needs a board that has one: {needed} bytes for tensors, \
+             {internal} are internal"
+        ),
+    };
     format!(
-        "on an ESP32-S3 at {} MHz about {:.2} ms ({} cycles, the emulator's estimate); fits: {arena} of \
-         {} bytes for tensors",
+        "on an ESP32-S3 at {} MHz about {:.2} ms ({} cycles, the emulator's estimate); {fits}",
         prediction.cpu_hz / 1_000_000,
         prediction.milliseconds(),
         prediction.inference.cycles,
-        prediction.arena_available
     )
 }
 

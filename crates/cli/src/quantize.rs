@@ -237,7 +237,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if quantized.report.options.arithmetic == Arithmetic::Fixpoint {
         match predict::predict(&quantized.image, &Firmware::load(None)?) {
-            Ok(prediction) => note(&predict::summary(&prediction, quantized.report.arena_bytes)),
+            Ok(prediction) => note(&predict::summary(&prediction)),
             Err(problem) => note(&format!("before it is flashed: {problem}")),
         }
     }

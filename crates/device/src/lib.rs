@@ -27,5 +27,5 @@ mod text;
 pub use choice::{Choice, choose};
 pub use fixpoint_protocol::{ErrorCode, Sink, Version, slot};
 pub use run::Clock;
-pub use server::{Board, LINES, PROFILED_LAYERS, Server};
+pub use server::{Arenas, Board, LINES, PROFILED_LAYERS, Server};
 pub use store::ModelStore;

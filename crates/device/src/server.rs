@@ -37,6 +37,27 @@ pub struct Board {
     pub runtime_id: u32,
     /// Cores that run the model; 0 when unknown.
     pub cores: u8,
+    /// PSRAM in the package in bytes, whether or not it answers.
+    pub psram_bytes: u32,
+}
+
+/// Memory for tensors. A model that fits the internal memory has all of it there, any other all of it in
+/// the external, which is larger and slower.
+#[derive(Debug, Default)]
+pub struct Arenas<'a> {
+    /// On the chip.
+    pub internal: &'a mut [Block16],
+    /// Behind a cache; empty where there is none.
+    pub external: &'a mut [Block16],
+}
+
+impl<'a> From<&'a mut [Block16]> for Arenas<'a> {
+    fn from(internal: &'a mut [Block16]) -> Self {
+        Self {
+            internal,
+            external: &mut [],
+        }
+    }
 }
 
 /// Why there is no model to run.
@@ -66,7 +87,10 @@ struct Station<'a, C> {
     board: Board,
     model: Option<Model<'a>>,
     problem: Option<Problem>,
+    /// The one that the model fits, else the larger one.
     arena: &'a mut [Block16],
+    /// Bytes of both.
+    arena_bytes: [u32; 2],
     clock: C,
     store: Option<&'a mut dyn ModelStore>,
     incoming: Option<Incoming>,
@@ -105,16 +129,18 @@ impl<'a, C: Clock> Server<'a, C> {
     /// A server for the model in `image` (16-byte aligned, may be longer than the model), or for a board that has none, for the
     /// reason given: the link works all the same and says so.
     ///
-    /// `arena` is the memory for tensors; a model that needs more is refused.
+    /// `arenas` is the memory for tensors; a model that needs more is refused.
     pub fn new(
         board: Board,
         image: Result<&'a [u8], ErrorCode>,
-        arena: &'a mut [Block16],
+        arenas: impl Into<Arenas<'a>>,
         clock: C,
     ) -> Self {
+        let Arenas { internal, external } = arenas.into();
+        let sizes = [arena_bytes(internal), arena_bytes(external)];
         let (model, problem) = match image.map(Model::parse) {
             Ok(Ok(model)) => {
-                let problem = objection(&model, arena_bytes(arena)).map(|error| Problem {
+                let problem = objection(&model, sizes).map(|error| Problem {
                     code: match error {
                         RunError::ArenaTooSmall { .. } => ErrorCode::ArenaTooSmall,
                         _ => ErrorCode::ModelRefused,
@@ -133,6 +159,12 @@ impl<'a, C: Clock> Server<'a, C> {
             ),
             Err(code) => (None, Some(Problem::new(code, Text::EMPTY))),
         };
+        let needed = model.as_ref().map_or(0, Model::arena_bytes);
+        let arena = if needed > sizes[0] && sizes[1] > sizes[0] {
+            external
+        } else {
+            internal
+        };
         Server {
             lines: core::array::from_fn(|_| Decoder::fixed()),
             station: Station {
@@ -140,6 +172,7 @@ impl<'a, C: Clock> Server<'a, C> {
                 model,
                 problem,
                 arena,
+                arena_bytes: sizes,
                 clock,
                 store: None,
                 incoming: None,
@@ -290,7 +323,7 @@ impl<'a, C: Clock> Station<'a, C> {
             virtual_board: self.board.virtual_board,
             cpu_hz: self.board.cpu_hz,
             flash_bytes: self.board.flash_bytes,
-            arena_available: arena_bytes(self.arena),
+            arena_available: self.arena_bytes[0],
             frames_dropped: dropped,
             ..Info::default()
         };
@@ -305,6 +338,8 @@ impl<'a, C: Clock> Station<'a, C> {
         }
         info.runtime_id = self.board.runtime_id;
         info.cores = u32::from(self.board.cores);
+        info.psram_bytes = self.board.psram_bytes;
+        info.psram_available = self.arena_bytes[1];
         info.model_room = self.store.as_deref().map_or(0, store::room);
         if let Some(problem) = &self.problem {
             info.problem = Some(problem.code);
@@ -324,10 +359,10 @@ impl<'a, C: Clock> Station<'a, C> {
 }
 
 /// Why a model that can be read can't run here.
-fn objection(model: &Model<'_>, arena: u32) -> Option<RunError> {
-    let need = model.arena_bytes();
-    if need > arena {
-        return Some(RunError::ArenaTooSmall { have: arena, need });
+fn objection(model: &Model<'_>, [internal, external]: [u32; 2]) -> Option<RunError> {
+    let (need, have) = (model.arena_bytes(), internal.max(external));
+    if need > have {
+        return Some(RunError::ArenaTooSmall { have, need });
     }
     // Also where the runtime was built with it, as on hosts: a virtual board shows what a board does.
     (model.arithmetic() != Arithmetic::Fixpoint).then_some(RunError::ArithmeticNotBuilt)

@@ -32,6 +32,7 @@ fn board() -> Board {
         flash_bytes: 4 << 20,
         runtime_id: 0,
         cores: 2,
+        psram_bytes: 8 << 20,
     }
 }
 
@@ -51,7 +52,12 @@ impl Setup {
     fn server(&mut self) -> Server<'_, Ticks> {
         // Near the wrap, so that every test crosses it.
         let clock = Ticks(u32::MAX - 2500);
-        Server::new(board(), Ok(self.image.as_ref()), &mut self.arena, clock)
+        Server::new(
+            board(),
+            Ok(self.image.as_ref()),
+            self.arena.as_mut_slice(),
+            clock,
+        )
     }
 }
 

@@ -120,7 +120,7 @@ fn talk(client: &mut LinkClient, flash: &Flash, line: &mut Line) -> Result<Vec<E
             cpu_hz: 240_000_000,
             ..Board::default()
         };
-        let mut server = Server::new(board, choice.image, &mut arena, || 0);
+        let mut server = Server::new(board, choice.image, arena.as_mut_slice(), || 0);
         if let Some(store) = &mut store {
             server = server.with_store(store);
         }

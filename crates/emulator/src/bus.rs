@@ -16,6 +16,11 @@ pub trait Bus {
     /// a peripheral has something to tell.
     fn event(&self) -> bool;
 
+    /// Cycles that the core has waited for memory since the machine let it go on.
+    fn waited(&self) -> u64 {
+        0
+    }
+
     /// # Errors
     /// As all loads and stores: when nothing is modelled at `address`, or the access is an exception.
     fn load8(&mut self, address: u32) -> Result<u8, Trap>;

@@ -80,6 +80,7 @@ impl Core {
     /// is that instruction's.
     pub fn run<B: Bus>(&mut self, bus: &mut B, budget: u64) -> Result<Pause, Stop> {
         let end = self.executed.saturating_add(budget);
+        let mut waited = bus.waited();
         while self.executed < end {
             if self.cpu.intenable != 0 && self.cpu.take_interrupt() {
                 self.cpu.waiting = false;
@@ -87,7 +88,10 @@ impl Core {
             if self.cpu.waiting {
                 return Ok(Pause::Waiting);
             }
-            match self.block(bus) {
+            let done = self.block(bus);
+            let waited_before = std::mem::replace(&mut waited, bus.waited());
+            self.cpu.cycles += waited - waited_before;
+            match done {
                 Ok(false) => {}
                 Ok(true) => return Ok(Pause::Polling),
                 Err((pc, trap)) => {

@@ -1,5 +1,6 @@
-//! Estimated cycles: a simple model of the core's five-stage pipeline, with every access to memory a
-//! hit. Flash behind its cache, and two cores at one memory, cost more on the chip. Each core has its own
+//! Estimated cycles: a simple model of the core's five-stage pipeline. What it waits for flash and PSRAM
+//! behind the data cache is added (`s3/cache.rs`); code in flash behind its own cache, and two cores at one
+//! internal memory, cost more on the chip. Each core has its own
 //! count, and the one that is behind goes on (`s3.rs`): what both do together takes the slower one's time.
 //!
 //! | what | cycles |

@@ -2,8 +2,10 @@
 //! the application. Sans-io: bytes of both serial lines go in and come out by calls, and time passes
 //! only as instructions are executed or [`Machine::skip`] says so.
 
+mod cache;
 mod memory;
 mod peripherals;
+mod psram;
 mod second;
 mod soc;
 mod spi;
@@ -20,6 +22,7 @@ use crate::{Core, Pause, Stop};
 use memory::Memory;
 use peripherals::Peripherals;
 pub use peripherals::Reset;
+use psram::Psram;
 use second::Second;
 use soc::Soc;
 
@@ -39,8 +42,11 @@ const POLLING: u64 = 100;
 /// What is chosen about a chip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes of PSRAM behind the MMU, up to 32 MiB.
+    /// Bytes of PSRAM in the package, which its eFuses tell: 2 or 4 MiB, quad, or 8 or 16 MiB, octal;
+    /// anything else is a package without.
     pub psram_bytes: u32,
+    /// The PSRAM never answers, whatever the eFuses tell.
+    pub psram_broken: bool,
     /// Whether a host takes what the USB Serial/JTAG controller sends.
     pub usb_host: bool,
     /// Core 1 never leaves its ROM, as if it were broken.
@@ -108,6 +114,8 @@ impl Machine {
         cpu.a[1] = BOOTLOADER_STACK;
         cpu.ps.write(BOOTLOADER_PS);
         let mut memory = Memory::new(flash, options.psram_bytes);
+        let psram = Psram::new(options.psram_bytes, options.psram_broken);
+        memory.set_wiring(psram.wiring());
         for (index, segment) in application.segments.iter().enumerate() {
             let done = match segment.start() {
                 Start::Mapped(entries) => entries
@@ -128,7 +136,11 @@ impl Machine {
             core_1: Activity::Held,
             soc: Soc {
                 memory,
-                peripherals: Peripherals::new(options.usb_host, Second::new(options.core_1_broken)),
+                peripherals: Peripherals::new(
+                    options.usb_host,
+                    Second::new(options.core_1_broken),
+                    psram,
+                ),
                 called: false,
             },
             counted_cycles: 0,
@@ -226,6 +238,7 @@ impl Machine {
 
     fn core(&mut self, number: usize, budget: u64) -> Result<Pause, Outcome> {
         self.soc.memory.turn_to(number);
+        self.soc.memory.cache.start(self.cores[number].cpu.cycles);
         let pause = self.cores[number].run(&mut self.soc, budget);
         if self.soc.memory.code_changed {
             self.soc.memory.forget_code();
@@ -312,6 +325,6 @@ impl Machine {
 
     /// `N` bytes of memory as a core sees them.
     pub fn memory<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
-        self.soc.memory.load(address).ok()?
+        self.soc.memory.peek(address).ok()?
     }
 }

@@ -40,7 +40,7 @@ impl core::fmt::Display for Version {
 /// | 38..40 | `layers` u16 | |
 /// | 40..44 | `frames_dropped` u32 | |
 /// | 44.. | `model_name`, `problem_text` | each: length u8, UTF-8 |
-/// | then | `runtime_id` u32, `model_room` u32, `cores` u32 | absent from old firmware: 0 |
+/// | then | `runtime_id` u32, `model_room` u32, `cores` u32, `psram_bytes` u32, `psram_available` u32 | absent from old firmware: 0 |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info<'a> {
     /// Version of the protocol the firmware speaks.
@@ -55,7 +55,7 @@ pub struct Info<'a> {
     pub cpu_hz: u32,
     /// Size of the flash chip in bytes; 0 when unknown.
     pub flash_bytes: u32,
-    /// Bytes of memory a model may use for its tensors.
+    /// Bytes of internal memory a model may use for its tensors.
     pub arena_available: u32,
     /// Bytes the model uses; 0 without a readable model.
     pub arena_needed: u32,
@@ -83,6 +83,10 @@ pub struct Info<'a> {
     pub model_room: u32,
     /// CPU cores that run the model; 0 when unknown.
     pub cores: u32,
+    /// PSRAM in the chip's package in bytes; 0 when there is none, or unknown.
+    pub psram_bytes: u32,
+    /// Bytes of it that a model may use for its tensors when they don't fit internal memory; 0 when it does not answer.
+    pub psram_available: u32,
 }
 
 impl<'a> Info<'a> {
@@ -115,6 +119,8 @@ impl<'a> Info<'a> {
             runtime_id: fields.appended_u32(),
             model_room: fields.appended_u32(),
             cores: fields.appended_u32(),
+            psram_bytes: fields.appended_u32(),
+            psram_available: fields.appended_u32(),
         })
     }
 
@@ -147,6 +153,8 @@ impl<'a> Info<'a> {
         frame.u32(self.runtime_id);
         frame.u32(self.model_room);
         frame.u32(self.cores);
+        frame.u32(self.psram_bytes);
+        frame.u32(self.psram_available);
     }
 }
 

@@ -148,6 +148,8 @@ struct Board {
     runtime_id: u32,
     model_room: u32,
     cores: u32,
+    psram_bytes: u32,
+    psram_available: u32,
     model: Option<Model>,
     /// Why there is no model.
     problem: Option<String>,
@@ -223,6 +225,8 @@ fn board_of(board: host::Board) -> Board {
         runtime_id: board.runtime_id,
         model_room: board.model_room,
         cores: board.cores,
+        psram_bytes: board.psram_bytes,
+        psram_available: board.psram_available,
         model,
         problem,
     }

@@ -18,6 +18,7 @@ use crate::plain::to_js;
 struct Prediction {
     cpu_hz: u32,
     arena_available: u32,
+    needs_psram: bool,
     cycles: u64,
     layer_cycles: Vec<u32>,
 }
@@ -41,6 +42,7 @@ pub fn predict(firmware: &JsValue, image: &[u8]) -> Result<JsValue, JsValue> {
     to_js(&Prediction {
         cpu_hz: found.cpu_hz,
         arena_available: found.arena_available,
+        needs_psram: found.needs_psram(),
         cycles: found.inference.cycles,
         layer_cycles: found.inference.layer_cycles,
     })

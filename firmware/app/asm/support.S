@@ -102,6 +102,39 @@ map_flash:
 8:  memw
     ret
 
+    // play(steps: *mut Step, count: u32)
+    //
+    // Each step is three words: a register, a mask and a value; the register's bits of the mask get the value.
+    // Behind each, the transaction of SPI1 that it may have started is waited for. In internal RAM, as the steps
+    // are, because the controllers that read flash are among what is changed.
+    .section .text.iram.play,"ax"
+    .literal .Lspi1_cmd, 0x60002000
+    .literal .Lplay_patience, 0x10000
+    .global play
+    .p2align 2
+play:
+    beqz    a3, 3f
+    l32i    a4, a2, 0
+    l32i    a5, a2, 4
+    l32i    a6, a2, 8
+    memw
+    l32i    a7, a4, 0
+    or      a7, a7, a5
+    xor     a7, a7, a5
+    or      a7, a7, a6
+    s32i    a7, a4, 0
+    memw
+    l32r    a4, .Lspi1_cmd
+    l32r    a5, .Lplay_patience
+1:  l32i    a7, a4, 0          // CMD
+    bbci    a7, 18, 2f
+    addi    a5, a5, -1
+    bnez    a5, 1b
+2:  addi    a2, a2, 12
+    addi    a3, a3, -1
+    j       play
+3:  ret
+
     // flash_write(command: u32, address: u32, data: *const u32, bytes: u32) -> u32
     //
     // Write enable, then `command` (erase or program) with 24 bits of address and up to 64 bytes of

@@ -1,4 +1,4 @@
-//! The flash: read as the data cache shows it, written through SPI1.
+//! The flash: read as the data cache shows it, written through SPI1. And where PSRAM is shown.
 //!
 //! The flash MMU has 512 entries of 64 KiB each for data at 0x3C000000 and code at 0x42000000
 //! (ESP-IDF, `soc/ext_mem_defs.h`). The app itself uses the first few. Those used here lie beyond
@@ -8,18 +8,22 @@
 //! (`fixpoint_device::slot`).
 
 use fixpoint_device::{ErrorCode, ModelStore};
+use fixpoint_runtime::Block16;
 
-use crate::regs::MMU_ENTRY_0;
+use crate::regs::{DCACHE_SYNC_ADDR, DCACHE_SYNC_CTRL, DCACHE_SYNC_SIZE, MMU_ENTRY_0};
 
 const PAGE: u32 = 0x1_0000;
 const SECTOR: u32 = 0x1000;
 const DROM: u32 = 0x3C00_0000;
+/// PSRAM lies between the app and [`TABLE_ENTRY`].
+const PSRAM_ENTRY: u32 = 0x10;
 const TABLE_ENTRY: u32 = 0x100;
 const APP_ENTRY: u32 = 0x104;
 const MODEL_ENTRY: u32 = 0x120;
 const MAX_ENTRIES: u32 = 0x200;
-/// Flag of an MMU entry that shows nothing.
+/// Flags of an MMU entry that shows nothing, and of one that shows PSRAM.
 const UNMAPPED: u32 = 1 << 14;
+const PSRAM: u32 = 1 << 15;
 
 const TABLE_OFFSET: u32 = 0x8000;
 const TABLE_BYTES: u32 = 0xC00;
@@ -134,6 +138,33 @@ fn window(entry: u32, offset: u32, length: u32) -> &'static [u8] {
     let address = DROM + entry * PAGE + start;
     // SAFETY: mapped just now, read-only, and any bytes are valid `u8`s.
     unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) }
+}
+
+/// Shows the first `bytes` of PSRAM, as much as there is room for, read anew if they were shown before:
+/// the address, and how many blocks.
+pub(crate) fn show_psram(bytes: u32) -> (u32, u32) {
+    let pages = (bytes / PAGE).min(TABLE_ENTRY - PSRAM_ENTRY);
+    // SAFETY: nothing else uses these entries.
+    unsafe { map_flash(PSRAM_ENTRY, PSRAM, pages) };
+    (
+        DROM + PSRAM_ENTRY * PAGE,
+        pages * (PAGE / size_of::<Block16>() as u32),
+    )
+}
+
+/// Puts `bytes` from `address` on, where PSRAM is shown, from the data cache into it.
+pub(crate) fn write_back(address: u32, bytes: u32) {
+    const WRITE_BACK: u32 = 1 << 1;
+    const DONE: u32 = 1 << 3;
+    DCACHE_SYNC_ADDR.write(address);
+    // In lines of at least 16 bytes. Lines behind these hold nothing that is newer than what they show.
+    DCACHE_SYNC_SIZE.write(bytes / 16);
+    DCACHE_SYNC_CTRL.modify(WRITE_BACK, WRITE_BACK);
+    // Bounded like the waits of `map_flash`.
+    let mut patience = 0x1_0000;
+    while DCACHE_SYNC_CTRL.read() & DONE == 0 && patience > 0 {
+        patience -= 1;
+    }
 }
 
 /// The model slot that does not run.

@@ -8,13 +8,14 @@ mod console;
 mod descriptor;
 mod fault;
 mod flash;
+mod psram;
 mod regs;
 mod second;
 mod soc;
 
 use core::fmt::Write;
 
-use fixpoint_device::{Board, LINES, Server, Version};
+use fixpoint_device::{Arenas, Board, LINES, Server, Version};
 use fixpoint_runtime::Block16;
 use fixpoint_unit::Pie;
 use fixpoint_vector::{Cores, LEAST, TwoVectors};
@@ -37,6 +38,7 @@ const BOARD: Board = Board {
     flash_bytes: 0,
     runtime_id: 0,
     cores: 0,
+    psram_bytes: 0,
 };
 
 const _: () = assert!(Line::ALL.len() == LINES);
@@ -74,23 +76,30 @@ extern "C" fn main() -> ! {
 
     let mut console = Console::new();
     // SAFETY: the only call.
-    let arena = unsafe { arena() };
+    let internal = unsafe { arena() };
     let board = Board {
         cores: 1 + u8::from(cores.are_two()),
+        psram_bytes: psram::in_package(),
         ..BOARD
     };
+    let external = psram::start(board.psram_bytes);
     let _ = writeln!(
         console,
-        "\nFixpoint runtime {VERSION}, arena {} bytes, {} cores",
-        size_of_val(arena),
+        "\nFixpoint runtime {VERSION}, arena {} bytes, PSRAM {} bytes, {} cores",
+        size_of_val(internal),
+        size_of_val(external),
         board.cores
     );
+    if external.is_empty() && board.psram_bytes > 0 {
+        let _ = writeln!(console, "Fixpoint: PSRAM does not answer");
+    }
     let mut models = flash::find_models();
     let board = Board {
         runtime_id: flash::runtime_id(),
         ..board
     };
-    let mut server = Server::new(board, models.image, arena, regs::cycles);
+    let arenas = Arenas { internal, external };
+    let mut server = Server::new(board, models.image, arenas, regs::cycles);
     if let Some(spare) = &mut models.spare {
         server = server.with_store(spare);
     }

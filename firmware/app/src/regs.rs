@@ -13,6 +13,15 @@ unsafe extern "C" {
 pub(crate) struct Reg(u32);
 
 impl Reg {
+    pub(crate) const fn address(self) -> u32 {
+        self.0
+    }
+
+    /// The register so many words behind this one.
+    pub(crate) const fn behind(self, words: u32) -> Self {
+        Self(self.0 + 4 * words)
+    }
+
     pub(crate) fn read(self) -> u32 {
         // SAFETY: every `Reg` is a constant of this file, a readable word of a peripheral.
         unsafe { reg_read(self.0) }
@@ -42,6 +51,35 @@ pub(crate) const UART0_STATUS: Reg = Reg(0x6000_001C);
 pub(crate) const UART0_CLK_CONF: Reg = Reg(0x6000_0078);
 pub(crate) const UART0_ID: Reg = Reg(0x6000_0080);
 
+// The controllers of flash and PSRAM, which the manual doesn't describe: 1 sends commands, 0 serves the caches.
+pub(crate) const SPI1_CMD: Reg = Reg(0x6000_2000);
+pub(crate) const SPI1_ADDR: Reg = Reg(0x6000_2004);
+pub(crate) const SPI1_CTRL: Reg = Reg(0x6000_2008);
+pub(crate) const SPI1_CLOCK: Reg = Reg(0x6000_2014);
+pub(crate) const SPI1_USER: Reg = Reg(0x6000_2018);
+pub(crate) const SPI1_USER1: Reg = Reg(0x6000_201C);
+pub(crate) const SPI1_USER2: Reg = Reg(0x6000_2020);
+pub(crate) const SPI1_MOSI_DLEN: Reg = Reg(0x6000_2024);
+pub(crate) const SPI1_MISC: Reg = Reg(0x6000_2034);
+pub(crate) const SPI1_CACHE_FCTRL: Reg = Reg(0x6000_203C);
+pub(crate) const SPI1_W0: Reg = Reg(0x6000_2058);
+pub(crate) const SPI1_DDR: Reg = Reg(0x6000_20E0);
+pub(crate) const SPI0_MISC: Reg = Reg(0x6000_3034);
+pub(crate) const SPI0_CACHE_SCTRL: Reg = Reg(0x6000_3040);
+pub(crate) const SPI0_SRAM_CMD: Reg = Reg(0x6000_3044);
+pub(crate) const SPI0_SRAM_DRD_CMD: Reg = Reg(0x6000_3048);
+pub(crate) const SPI0_SRAM_DWR_CMD: Reg = Reg(0x6000_304C);
+pub(crate) const SPI0_SRAM_CLK: Reg = Reg(0x6000_3050);
+pub(crate) const SPI0_SMEM_AC: Reg = Reg(0x6000_30DC);
+pub(crate) const SPI0_SMEM_DDR: Reg = Reg(0x6000_30E4);
+
+// [eFuse Controller], BLOCK1
+pub(crate) const EFUSE_BLOCK1_4: Reg = Reg(0x6000_7054);
+pub(crate) const EFUSE_BLOCK1_5: Reg = Reg(0x6000_7058);
+
+// [IO MUX and GPIO Matrix]
+pub(crate) const IO_MUX_GPIO0: Reg = Reg(0x6000_9004);
+
 // [USB Serial/JTAG Controller]
 pub(crate) const USB_EP1: Reg = Reg(0x6003_8000);
 pub(crate) const USB_EP1_CONF: Reg = Reg(0x6003_8004);
@@ -65,6 +103,11 @@ pub(crate) const SYSTEM_CORE_1_CONTROL_0: Reg = Reg(0x600C_0000);
 pub(crate) const SYSTEM_CORE_1_CONTROL_1: Reg = Reg(0x600C_0004);
 pub(crate) const SYSTEM_CPU_PER_CONF: Reg = Reg(0x600C_0010);
 pub(crate) const SYSTEM_SYSCLK_CONF: Reg = Reg(0x600C_0060);
+
+// [External Memory], what is to be done with lines of the data cache: bits of CTRL, first address, number.
+pub(crate) const DCACHE_SYNC_CTRL: Reg = Reg(0x600C_4028);
+pub(crate) const DCACHE_SYNC_ADDR: Reg = Reg(0x600C_402C);
+pub(crate) const DCACHE_SYNC_SIZE: Reg = Reg(0x600C_4030);
 
 // [External Memory], which cores have a bus to the data cache and to the instruction cache.
 pub(crate) const DCACHE_CTRL1: Reg = Reg(0x600C_4004);

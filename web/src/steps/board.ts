@@ -236,14 +236,24 @@ export class BoardStep extends PlainElement {
           ? html`<div>
               <dt>Chip</dt>
               <dd>${virtual ? "virtual " : ""}${chip.chip}</dd>
-              <dd>revision ${chip.revision}, ${bytes(chip.flashBytes)} flash</dd>
+              <dd>
+                revision ${chip.revision}, ${bytes(chip.flashBytes)} flash,
+                ${chip.psramBytes > 0 ? bytes(chip.psramBytes) : "no"} PSRAM
+              </dd>
             </div>`
           : nothing}
         ${info
           ? html`<div>
               <dt>Runtime</dt>
               <dd>${info.firmware}</dd>
-              <dd>${bytes(info.arenaAvailable)} for tensors</dd>
+              <dd>
+                ${bytes(info.arenaAvailable)} for
+                tensors${info.psramAvailable > 0
+                  ? `, ${bytes(info.psramAvailable)} in PSRAM`
+                  : info.psramBytes > 0
+                    ? "; the PSRAM does not answer"
+                    : nothing}
+              </dd>
             </div>`
           : nothing}
         ${model

@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Options } from "fixpoint";
 
+import { board } from "../board.ts";
 import { KeepsFocus } from "../elements/focus.ts";
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
@@ -11,8 +12,11 @@ import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
 import { layerView } from "./layers.ts";
 
-/** What the firmware leaves for activations at least (a test asks a board), and the size of a model slot. */
-const chip = { arena: 336 * 1024, modelPartition: 0x180000 } as const;
+/**
+ * What the firmware leaves for activations at least (a test asks a board), what it can use of PSRAM, and the size of
+ * a model slot.
+ */
+const chip = { arena: 336 * 1024, psram: 15 << 20, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [
@@ -39,6 +43,7 @@ export class QuantizeStep extends PlainElement {
     super();
     new Watch(this);
     new KeepsFocus(this, ".actions");
+    board.addEventListener("change", () => this.requestUpdate());
   }
 
   override render(): TemplateResult {
@@ -170,7 +175,7 @@ function radios(key: "bits" | "granularity" | "arithmetic", legend: string, choi
 
 function results(outcome: Outcome, stale: boolean): TemplateResult {
   const { report, accuracy, calibrated, image } = outcome;
-  const fits = image.length <= chip.modelPartition && report.arena_bytes <= chip.arena;
+  const fits = image.length <= chip.modelPartition && report.arena_bytes <= chip.psram;
   const { bits, granularity, arithmetic } = report.options;
   return html`
     <div class="stack" id="results" data-run=${outcome.run}>
@@ -194,7 +199,7 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
         <div>
           <dt>Working memory</dt>
           <dd id="arena-bytes">${bytes(report.arena_bytes)}</dd>
-          <dd>${fit(report.arena_bytes, chip.arena, "arena in internal memory")}</dd>
+          <dd id="arena-place">${memory(report.arena_bytes)}</dd>
         </div>
         <div><dt>Multiply-adds</dt><dd>${count(report.macs)}</dd><dd>for one image</dd></div>
         ${arithmetic === "fixpoint" ? latency(outcome.forecast) : nothing}
@@ -240,6 +245,15 @@ const latency = (forecast: Forecast | undefined): TemplateResult => html`
     <dd>the emulator's estimate, ESP32-S3 at 240 MHz</dd>
   </div>
 `;
+
+/** Where the tensors go, and whether the board that was looked at last has that. */
+function memory(need: number): string {
+  if (need <= chip.arena || need > chip.psram) return fit(need, chip.arena, "arena in internal memory");
+  const { chip: seen, info } = board;
+  const there = info?.psramBytes || seen?.psramBytes;
+  const yours = there ? `; yours has ${bytes(there)}` : seen ? "; yours has none" : "";
+  return `runs from PSRAM, slower: needs a board with PSRAM${yours}`;
+}
 
 const fit = (need: number, room: number, what: string): string =>
   need <= room ? `fits the ${what}, ${bytes(room)}` : `✗ too big for the ${what}, ${bytes(room)}`;

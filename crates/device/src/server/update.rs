@@ -24,7 +24,7 @@ impl<C> Station<'_, C> {
     }
 
     pub(super) fn verify_model(&mut self, why: &mut Text) -> Result<u32, Refusal> {
-        let arena = super::arena_bytes(self.arena);
+        let arena = self.arena_bytes;
         match (&mut self.incoming, self.store.as_deref_mut()) {
             (Some(incoming), Some(store)) => {
                 incoming.verify(store, |model| objection(model, arena), why)

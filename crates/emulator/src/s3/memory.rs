@@ -14,6 +14,8 @@
 
 use std::collections::BTreeSet;
 
+use super::cache::Cache;
+use super::psram::Wiring;
 use super::spi::SECTOR;
 use crate::{Access, Cause, Trap};
 
@@ -57,6 +59,10 @@ const STORE: u32 = 2;
 const FETCH: u32 = 4;
 /// On the instruction bus: data only as aligned words.
 const WORDS: u32 = 8;
+/// Behind the data cache, which has to fetch it.
+const CACHED: u32 = 16;
+/// Beside [`CACHED`]: it is PSRAM.
+const IN_PSRAM: u32 = 32;
 
 /// Memory is watched for changes in pieces of this size.
 const CODE_PAGE: usize = 4096;
@@ -104,6 +110,9 @@ pub(super) struct Memory {
     pub(super) polled_written: bool,
     /// Sectors of flash, by their offset, that were written and not yet told of.
     written: BTreeSet<u32>,
+    /// What becomes of accesses to PSRAM.
+    wiring: Wiring,
+    pub(super) cache: Cache,
 }
 
 impl Memory {
@@ -132,6 +141,8 @@ impl Memory {
             mmu: [MMU_INVALID; MMU_ENTRIES],
             code_changed: false,
             written: BTreeSet::new(),
+            wiring: Wiring::Nothing,
+            cache: Cache::new(flash),
         };
         memory.show(
             0x4037_0000,
@@ -215,6 +226,7 @@ impl Memory {
     pub(super) fn set_mmu_entry(&mut self, index: usize, value: u32) -> Option<()> {
         *self.mmu.get_mut(index)? = value;
         self.map_entry(index, [0, 1]);
+        self.cache.forget();
         self.code_changed = true;
         Some(())
     }
@@ -223,16 +235,23 @@ impl Memory {
     fn map_entry<const N: usize>(&mut self, index: usize, cores: [usize; N]) {
         let value = self.mmu[index];
         let offset = u64::from(value & MMU_PAGE_NUMBER) * u64::from(MMU_PAGE);
-        let (start, size, flags) = match value & MMU_PSRAM {
-            0 => (FLASH, self.flash_bytes, LOAD),
-            _ => (FLASH + self.flash_bytes, self.psram_bytes, LOAD | STORE),
+        let (start, size, flags) = match (value & MMU_PSRAM, self.wiring) {
+            (0, _) => (FLASH, self.flash_bytes, LOAD),
+            (_, Wiring::Answers(_)) => {
+                let start = FLASH + self.flash_bytes;
+                (start, self.psram_bytes, LOAD | STORE | IN_PSRAM)
+            }
+            _ => (0, 0, 0),
         };
         let valid = value & MMU_INVALID == 0 && offset < u64::from(size);
         let (place, flags) = match valid {
             true => (start + offset as u32, flags),
             false => (0, 0),
         };
-        let code = if valid { flags | FETCH | WORDS } else { 0 };
+        let (code, flags) = match valid {
+            true => (flags & (LOAD | STORE) | FETCH | WORDS, flags | CACHED),
+            false => (0, 0),
+        };
         let address = index as u32 * MMU_PAGE;
         for core in cores {
             let Buses { data, code: fetch } = self.buses[core];
@@ -282,13 +301,68 @@ impl Memory {
         Ok(Some(at))
     }
 
-    /// `N` bytes at `address`, if memory is there.
+    /// `N` bytes at `address`, if memory is there, as a core loads them.
     #[inline(always)]
-    pub(super) fn load<const N: usize>(&self, address: u32) -> Result<Option<[u8; N]>, Trap> {
+    pub(super) fn load<const N: usize>(&mut self, address: u32) -> Result<Option<[u8; N]>, Trap> {
+        self.pass_cache(address, LOAD);
+        self.peek(address)
+    }
+
+    /// The same without the core's waiting for it.
+    #[inline(always)]
+    pub(super) fn peek<const N: usize>(&self, address: u32) -> Result<Option<[u8; N]>, Trap> {
         if let Some(at) = self.find(address, LOAD, N as u32)? {
             return Ok(self.bytes.get(at..at + N).and_then(|b| b.try_into().ok()));
         }
         self.load_slowly(address)
+    }
+
+    /// What is behind the data cache takes time if it isn't in it.
+    #[inline(always)]
+    fn pass_cache(&mut self, address: u32, access: u32) {
+        let page = address.wrapping_sub(MAP_START) >> PAGE_BITS;
+        if let Some(&entry) = self.map.get(page as usize)
+            && entry & CACHED != 0
+        {
+            self.cache
+                .access(address, entry & IN_PSRAM != 0, access & STORE != 0);
+        }
+    }
+
+    /// Says what becomes of accesses to PSRAM from now on.
+    pub(super) fn set_wiring(&mut self, wiring: Wiring) {
+        if self.wiring == wiring {
+            return;
+        }
+        self.wiring = wiring;
+        if let Wiring::Answers(times) = wiring {
+            self.cache.set_psram(times);
+        }
+        for index in 0..MMU_ENTRIES {
+            if self.mmu[index] & (MMU_PSRAM | MMU_INVALID) == MMU_PSRAM {
+                self.map_entry(index, [0, 1]);
+            }
+        }
+        self.code_changed = true;
+    }
+
+    /// Whether `address` is shown to be in PSRAM, where none answers: then nothing takes what is stored,
+    /// and the lines are read as nobody drives them.
+    ///
+    /// # Errors
+    /// When PSRAM is there and the controllers aren't set up for it: what is wrong.
+    fn floats(&self, access: Access, address: u32) -> Result<bool, Trap> {
+        let index = (address.wrapping_sub(DATA_CACHE) / MMU_PAGE) as usize;
+        let entry = self.mmu.get(index).copied().unwrap_or(MMU_INVALID);
+        match (entry & (MMU_PSRAM | MMU_INVALID), self.wiring) {
+            (MMU_PSRAM, Wiring::Nothing) => Ok(true),
+            (MMU_PSRAM, Wiring::Wrong(what)) => Err(Trap::Unmodelled {
+                access,
+                address,
+                what,
+            }),
+            _ => Ok(false),
+        }
     }
 
     #[cold]
@@ -296,13 +370,16 @@ impl Memory {
         if let Some(at) = rtc(address, N as u32) {
             return Ok(self.bytes.get(at..at + N).and_then(|b| b.try_into().ok()));
         }
+        if self.floats(Access::Load, address)? {
+            return Ok(Some([0xFF; N]));
+        }
         let mut value = [0; N];
         if N == 1 {
             return Ok(None);
         }
         // Bytes in two pages.
         for (at, byte) in (address..).zip(&mut value) {
-            match self.load::<1>(at)? {
+            match self.peek::<1>(at)? {
                 Some([found]) => *byte = found,
                 None => return Ok(None),
             }
@@ -320,6 +397,7 @@ impl Memory {
         let Some(at) = self.find(address, STORE, N as u32)? else {
             return self.store_slowly(address, value);
         };
+        self.pass_cache(address, STORE);
         Ok(self.put(at, value))
     }
 
@@ -367,6 +445,9 @@ impl Memory {
     ) -> Result<Option<()>, Trap> {
         if let Some(at) = rtc(address, N as u32) {
             return Ok(self.put(at, value));
+        }
+        if self.floats(Access::Store, address)? {
+            return Ok(Some(()));
         }
         if N == 1 {
             return match self.find(address, LOAD, 1)? {

@@ -2,6 +2,7 @@
 //! Reference Manual and, where that is silent, ESP-IDF's register headers.
 
 use super::memory::{Buses, MMU_ENTRIES, Memory};
+use super::psram::Psram;
 use super::second::{self, Second};
 use super::spi::Spi;
 use super::uart::Uart;
@@ -10,6 +11,9 @@ use super::watchdog::{SuperWatchdog, Watchdog};
 
 const UART0: u32 = 0x6000_0000;
 const SPI1: u32 = 0x6000_2000;
+const SPI0: u32 = 0x6000_3000;
+const EFUSE: u32 = 0x6000_7000;
+const IO_MUX: u32 = 0x6000_9000;
 const RTC_CNTL: u32 = 0x6000_8000;
 const TIMG0: u32 = 0x6001_F000;
 const TIMG1: u32 = 0x6002_0000;
@@ -92,7 +96,8 @@ pub(super) enum Poll {
 pub(super) struct Peripherals {
     pub(super) uart: Uart,
     pub(super) usb: Usb,
-    spi: Spi,
+    pub(super) spi: Spi,
+    psram: Psram,
     rtc_watchdog: Watchdog,
     timer_groups: [Watchdog; 2],
     super_watchdog: SuperWatchdog,
@@ -114,11 +119,12 @@ pub(super) struct Peripherals {
 
 impl Peripherals {
     /// As the bootloader leaves them.
-    pub(super) fn new(usb_host: bool, second: Second) -> Self {
+    pub(super) fn new(usb_host: bool, second: Second, psram: Psram) -> Self {
         Self {
             uart: Uart::new(),
             usb: Usb::new(usb_host),
-            spi: Spi::default(),
+            spi: Spi::new(),
+            psram,
             rtc_watchdog: Watchdog::rtc(),
             timer_groups: [Watchdog::timer_group(), Watchdog::timer_group()],
             super_watchdog: SuperWatchdog::new(),
@@ -170,6 +176,9 @@ impl Peripherals {
             UART0 => self.uart.read(offset),
             USB => self.usb.read(offset),
             SPI1 => self.spi.read(offset),
+            SPI0 => self.psram.read(offset),
+            EFUSE => self.psram.efuse(offset),
+            IO_MUX => self.psram.read_pin(offset),
             RTC_CNTL => match offset {
                 RTC_OPTIONS0 => Some(self.options0),
                 RTC_WDT_CONFIG0..=RTC_WDT_WPROTECT => {
@@ -218,7 +227,15 @@ impl Peripherals {
         match block {
             UART0 => return self.uart.write(offset, value),
             USB => return self.usb.write(offset, value),
-            SPI1 => return self.spi.write(offset, value, memory),
+            SPI0 | SPI1 | IO_MUX => {
+                let written = match block {
+                    SPI0 => self.psram.write(offset, value),
+                    SPI1 => self.spi.write(offset, value, memory, &mut self.psram),
+                    _ => self.psram.write_pin(offset, value),
+                };
+                memory.set_wiring(self.psram.wiring());
+                return written;
+            }
             RTC_CNTL => match offset {
                 RTC_OPTIONS0 => {
                     self.options0 = value & !SW_SYS_RST;

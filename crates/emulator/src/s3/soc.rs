@@ -82,7 +82,15 @@ impl Soc {
         }
         let written = self.peripherals.write(address, value, &mut self.memory);
         self.called |= self.peripherals.reset.is_some() || self.peripherals.second.touched;
-        written.ok_or(Trap::Unmapped { access, address })
+        let objection = self.peripherals.spi.objection.take();
+        written.ok_or(match objection {
+            Some(what) => Trap::Unmodelled {
+                access,
+                address,
+                what,
+            },
+            None => Trap::Unmapped { access, address },
+        })
     }
 }
 
@@ -99,6 +107,11 @@ impl Bus for Soc {
     #[inline(always)]
     fn event(&self) -> bool {
         self.called | self.memory.code_changed | self.memory.polled_written
+    }
+
+    #[inline(always)]
+    fn waited(&self) -> u64 {
+        self.memory.cache.waited()
     }
 
     #[inline(always)]

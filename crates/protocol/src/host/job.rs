@@ -18,7 +18,7 @@ pub struct Board {
     pub cpu_hz: u32,
     /// Size of the flash chip in bytes; 0 when unknown.
     pub flash_bytes: u32,
-    /// Bytes of memory a model may use for its tensors.
+    /// Bytes of internal memory a model may use for its tensors.
     pub arena_available: u32,
     /// Broken frames the board has received since its start.
     pub frames_dropped: u32,
@@ -28,6 +28,10 @@ pub struct Board {
     pub model_room: u32,
     /// CPU cores that run the model; 0 when unknown.
     pub cores: u32,
+    /// PSRAM in the package in bytes; 0 when there is none, or unknown.
+    pub psram_bytes: u32,
+    /// Bytes of it for the tensors of models that need more than internal memory; 0 when it does not answer.
+    pub psram_available: u32,
     /// The model it runs, or why there is none.
     pub model: Result<Model, Problem>,
 }
@@ -133,8 +137,10 @@ pub struct Problem {
     pub text: String,
     /// Bytes of memory the model needs, when it could be read.
     pub arena_needed: u32,
-    /// Bytes of memory there are.
+    /// Bytes of memory there are for them: internal, or in PSRAM where that has more.
     pub arena_available: u32,
+    /// PSRAM in the package in bytes, whether or not it answers.
+    pub psram_bytes: u32,
 }
 
 impl Problem {
@@ -143,7 +149,8 @@ impl Problem {
             code,
             text: info.problem_text.into(),
             arena_needed: info.arena_needed,
-            arena_available: info.arena_available,
+            arena_available: info.arena_available.max(info.psram_available),
+            psram_bytes: info.psram_bytes,
         })
     }
 }
@@ -164,8 +171,15 @@ impl core::fmt::Display for Problem {
             ),
             ErrorCode::ArenaTooSmall => write!(
                 f,
-                "The model needs {} bytes of memory for its tensors and the board has {}: use a smaller model or input.",
-                self.arena_needed, self.arena_available
+                "The model needs {} bytes of memory for its tensors and the board has {}{}: use a smaller model or input{}.",
+                self.arena_needed,
+                self.arena_available,
+                match self.psram_bytes {
+                    0 => " and no PSRAM",
+                    bytes if bytes > self.arena_available => ", as its PSRAM does not answer",
+                    _ => "",
+                },
+                if self.psram_bytes == 0 { ", or a board with PSRAM" } else { "" }
             ),
             ErrorCode::ModelUnmapped => f.write_str(
                 "The board could not map the model's flash into memory: flash the firmware and the model again.",

@@ -455,6 +455,8 @@ fn board(info: &Info<'_>) -> Board {
         runtime_id: info.runtime_id,
         model_room: info.model_room,
         cores: info.cores,
+        psram_bytes: info.psram_bytes,
+        psram_available: info.psram_available,
         model: match Problem::of(info) {
             Some(problem) => Err(problem),
             None => Ok(Model {
