@@ -9,7 +9,7 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Column, Combine, ElementUnit, Kernel, Model, Run, Stretch, Unit, Vector, Windowed,
+    Bounds, Column, Combine, ElementUnit, Kernel, Model, Run, Stretch, Unit, Vector, Windowed,
 };
 
 /// The model, counting its kernels by element and how split lanes join.
@@ -28,6 +28,11 @@ impl Unit for Counting {
         *self.0.entry(key).or_default() += 1;
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
+    }
+
+    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
+        // SAFETY: the caller's promise.
+        unsafe { Model.bounds(element, bounds) }
     }
 }
 

@@ -336,7 +336,10 @@ impl<'a> Layer<'a> {
         for block in blocks.clone() {
             let first = block as usize * self.lanes();
             let weights = self.weights.get(block as usize * block_bytes..)?;
-            record.fill(self, first, weights)?;
+            let bounds = record.fill(self, first, weights)?;
+            // SAFETY: the record has room for as many, and the layer shifts for whole blocks.
+            unsafe { unit.bounds(self.element, &bounds) };
+            record.end(self);
             run.first_shift = record.first_shift;
             run.more_shifts = record.more_shifts;
             run.join_shift = record.join_shift;

@@ -5,7 +5,7 @@ use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::record::{BOUNDS, IMAGE, VECTOR};
-use crate::unit::{Kernel, Run, SPLIT, Unit};
+use crate::unit::{Bounds, Kernel, Run, SPLIT, Unit};
 
 /// The unit in portable code.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,43 @@ impl Unit for Model {
             match element {
                 Element::I8 => run_elements::<i8>(kernel, run),
                 Element::I16 => run_elements::<i16>(kernel, run),
+            }
+        }
+    }
+
+    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match element {
+                Element::I8 => bounds_of::<i8>(bounds),
+                Element::I16 => bounds_of::<i16>(bounds),
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn bounds_of<T: Lanes>(bounds: &Bounds) {
+    let [none, low, high] = [bounds.none, bounds.low, bounds.high].map(|value| {
+        // What doesn't fit a byte is one without a sign.
+        T::saturate(match T::COUNT {
+            8 => value.into(),
+            _ => (value as i8).into(),
+        })
+    });
+    let place =
+        |vector: usize, lane: usize| bounds.to.cast::<T>().wrapping_add(vector * T::COUNT + lane);
+    for lane in 0..T::COUNT {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let shift = i16::from(bounds.shifts.add(lane).read()).min(bounds.most);
+            place(1, lane).write(low);
+            for step in 0..=bounds.more as usize {
+                let is_his = shift == bounds.least + step as i16;
+                let vector = if step == 0 { 0 } else { step + 1 };
+                place(vector, lane).write(if is_his { high } else { none });
             }
         }
     }

@@ -22,7 +22,7 @@ use fixpoint_kernels::Shifts;
 use fixpoint_runtime::accelerator::Bias;
 
 use crate::convolution::Layer;
-use crate::unit::{LIST, SCRATCH, SPLIT};
+use crate::unit::{Bounds, LIST, SCRATCH, SPLIT};
 
 /// Bytes of a vector register.
 pub(crate) const VECTOR: usize = 16;
@@ -63,6 +63,9 @@ pub(crate) struct Record {
     pub(crate) kept: u32,
     /// Whether lanes are split.
     pub(crate) splits: bool,
+    /// A shift that all lanes have.
+    uniform: Aligned<{ VECTOR / WORD }>,
+    constants: Option<Constants>,
 }
 
 impl Record {
@@ -78,6 +81,8 @@ impl Record {
             (&raw mut (*record).one_split).write(0);
             (&raw mut (*record).kept).write(0);
             (&raw mut (*record).splits).write(false);
+            (&raw mut (*record).uniform).write(Aligned([0; _]));
+            (&raw mut (*record).constants).write(None);
             &mut *record
         }
     }
@@ -88,34 +93,36 @@ impl Record {
         (words.wrapping_add(IMAGE), self.scratch.as_mut_ptr().cast())
     }
 
-    /// Fills it in for the block whose channels begin at `first`, and with whose weights `block` begins.
+    /// Fills it in for the block whose channels begin at `first`, and with whose weights `block` begins,
+    /// but for the bounds, which the unit is to make, and [`Self::end`].
     /// `None` if the block is none for the unit, or the layer has not the arrays that it asks for.
     // What is seldom done, and each of the loops, is by itself: all of it fits the registers then.
     #[inline(never)]
-    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<()> {
+    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<Bounds> {
         let channels = layer.channels(first);
-        let uniform;
         let shifts = match &layer.shifts {
             Shifts::Uniform(shift) => {
-                uniform = [*shift; VECTOR];
-                uniform.get(..channels.len())?
+                self.uniform = Aligned([u32::from_ne_bytes([*shift as u8; WORD]); _]);
+                slice::from_ref(shift)
             }
             Shifts::PerChannel(all) => all.get(channels)?,
         };
         let (mut least, mut most) = extremes(shifts.iter());
         // One that is negative is for the portable kernel.
         (least >= 0).then_some(())?;
-        let mut constants = None;
+        self.constants = None;
         if layer.parts.is_some() && most >= FAR {
-            let found = Constants::find(layer, first, shifts, block)?;
-            (least, most) = found.extremes_of_others(shifts);
-            constants = Some(found);
+            let found = Constants::find(layer, first, block)?;
+            if let Shifts::PerChannel(_) = layer.shifts {
+                (least, most) = found.extremes_of_others(shifts);
+            }
+            self.constants = Some(found);
         }
         let [least, most] = [least, most].map(|shift| u32::from(shift.unsigned_abs()));
         // By how much sums are shifted when the drain begins.
         let above = match layer.lane_bits {
             40 => self.set_wide_biases(layer, first)?,
-            _ => self.set_biases(layer, first, least, constants.as_ref())?,
+            _ => self.set_biases(layer, first, least)?,
         };
         // A shift beyond a lane's bits is one to its sign.
         let last = above + layer.lane_bits - 1;
@@ -124,12 +131,28 @@ impl Record {
         self.more_shifts = most - least;
         // Too many steps are none for the record.
         (self.more_shifts < STEPS as u32).then_some(())?;
-        self.set_limits(layer)?;
-        self.set_bounds(shifts, [least, most], layer.width, layer.high);
-        if let Some(constants) = constants {
-            self.set_constants(layer, &constants);
+        let none = if layer.width == 1 { 0x80 } else { i16::MIN };
+        Some(Bounds {
+            to: self.bounds().as_mut_ptr(),
+            shifts: match layer.shifts {
+                Shifts::Uniform(_) => self.uniform.0.as_ptr().cast(),
+                Shifts::PerChannel(_) => shifts.as_ptr(),
+            },
+            more: self.more_shifts,
+            least: least as i16,
+            one: 1,
+            most: most as i16,
+            low: layer.low,
+            high: layer.high,
+            none,
+        })
+    }
+
+    /// What is to be done when there are bounds.
+    pub(crate) fn end(&mut self, layer: &Layer<'_>) {
+        if self.constants.is_some() {
+            self.set_constants(layer);
         }
-        Some(())
     }
 
     #[inline(never)]
@@ -144,21 +167,15 @@ impl Record {
 
     /// The image at the start, and how lanes join if they are split; by how much they are shifted then.
     #[inline(never)]
-    fn set_biases(
-        &mut self,
-        layer: &Layer<'_>,
-        first: usize,
-        least: u32,
-        constants: Option<&Constants>,
-    ) -> Option<u32> {
+    fn set_biases(&mut self, layer: &Layer<'_>, first: usize, least: u32) -> Option<u32> {
         let mut others;
-        let bias = match (layer.bias, constants) {
+        let bias = match (layer.bias, &self.constants) {
             // Arrays are padded to whole blocks.
             (Bias::Narrow(all), None) => all.get(first..)?.first_chunk()?,
-            _ => {
+            (_, constants) => {
                 others = [0; VECTOR];
                 for (lane, channel) in layer.channels(first).enumerate() {
-                    let constant = constants.and_then(|constants| constants.of(lane));
+                    let constant = constants.as_ref().and_then(|constants| constants.of(lane));
                     if constant.is_none() {
                         *others.get_mut(lane)? = layer.bias.get(channel)?.try_into().ok()?;
                     }
@@ -166,64 +183,26 @@ impl Record {
                 &others
             }
         };
-        let lanes = layer.channels(first).len();
-        self.splits = layer.parts.is_some() && !fits_a_lane(layer, bias, lanes);
-        let (mut bits, mut above) = (20, 0);
-        if self.splits {
-            (bits, above) = (SPLIT, least.min(SPLIT));
-            self.join(layer, above, layer.splits()?, bias, lanes)?;
+        self.splits = false;
+        let (mut mask, mut above) = ((1 << 20) - 1, 0);
+        if layer.parts.is_some() {
+            let lanes = layer.channels(first).len();
+            let biases = bias.iter().take(lanes);
+            let most = biases.map(|bias| bias.unsigned_abs()).max()?;
+            self.splits = !fits_a_lane(layer, most);
+            if self.splits {
+                (mask, above) = ((1 << SPLIT) - 1, least.min(SPLIT));
+                self.join(layer, above, most, bias)?;
+            }
         }
-        write_pairs(self.image(IMAGE)?, bias, bits);
+        write_pairs(self.image(IMAGE)?, bias, mask);
         Some(above)
-    }
-
-    /// The bounds of as many steps as there are, for no lanes yet, and the smallest result.
-    #[inline(never)]
-    fn set_limits(&mut self, layer: &Layer<'_>) -> Option<()> {
-        let [low, low_high] = layer.low.to_le_bytes();
-        let (none, low) = match layer.width {
-            1 => ([0x80; WORD], [low; WORD]),
-            _ => ([0, 0x80, 0, 0x80], [low, low_high, low, low_high]),
-        };
-        let [none, low] = [none, low].map(u32::from_ne_bytes);
-        let words = self.words.0.get_mut((IMAGE + BOUNDS) / WORD..)?;
-        let (first, words) = words.split_first_chunk_mut()?;
-        *first = [none; VECTOR / WORD];
-        let (lower, words) = words.split_first_chunk_mut()?;
-        *lower = [low; VECTOR / WORD];
-        let more = self.more_shifts as usize * (VECTOR / WORD);
-        words.get_mut(..more)?.fill(none);
-        Some(())
-    }
-
-    /// Each lane's bound, in the vector of its step. `ends` are the first and the last step's shifts.
-    #[inline(never)]
-    fn set_bounds(&mut self, shifts: &[i8], ends: [u32; 2], width: usize, high: i16) {
-        let bytes = self.bounds();
-        let [least, most] = ends;
-        let [low_byte, high_byte] = high.to_le_bytes();
-        let mut lane = 0;
-        for shift in shifts {
-            let shift = u32::from(shift.unsigned_abs()).min(most);
-            let step = shift.saturating_sub(least);
-            // The second vector is no bounds.
-            let vector = step + step.min(1);
-            let at = vector as usize * VECTOR + lane;
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte = low_byte;
-            }
-            if width == 2
-                && let Some(byte) = bytes.get_mut(at + 1)
-            {
-                *byte = high_byte;
-            }
-            lane += width;
-        }
     }
 
     /// What is constant is the lower limit, and no step's.
     #[inline(never)]
-    fn set_constants(&mut self, layer: &Layer<'_>, constants: &Constants) {
+    fn set_constants(&mut self, layer: &Layer<'_>) -> Option<()> {
+        let constants = self.constants.take()?;
         let (low, high) = (layer.low, layer.high);
         for (lane, value) in constants.values.iter().enumerate() {
             if constants.of(lane).is_none() {
@@ -231,12 +210,13 @@ impl Record {
             }
             // Not `clamp`, whose panic for limits in the wrong order takes a kilobyte.
             let value = value.max(&low).min(&high);
-            for (at, vector) in self.bounds().chunks_exact_mut(VECTOR).enumerate() {
-                if let Some(byte) = vector.get_mut(lane) {
-                    *byte = if at == 1 { *value as u8 } else { 0x80 };
-                }
+            let vectors = self.more_shifts as usize + 2;
+            let bounds = self.bounds().chunks_exact_mut(VECTOR).take(vectors);
+            for (at, vector) in bounds.enumerate() {
+                *vector.get_mut(lane)? = if at == 1 { *value as u8 } else { 0x80 };
             }
         }
+        Some(())
     }
 
     /// The first vectors of the scratch's list, zeros.
@@ -257,56 +237,69 @@ impl Record {
         unsafe { &mut *place.add(IMAGE + BOUNDS).cast() }
     }
 
-    /// How `lanes` lanes join that are split up to `splits` times, and then are shifted by `above`.
+    /// How lanes join that are split, and then are shifted by `above`; no bias is beyond ±`most`.
     #[inline(never)]
     fn join(
         &mut self,
         layer: &Layer<'_>,
         above: u32,
-        splits: usize,
+        most: u32,
         bias: &[i32; VECTOR],
-        lanes: usize,
     ) -> Option<()> {
         // So that a 1 above the split, and a rest, are elements after the shift.
         (SPLIT - above < 7).then_some(())?;
         self.one_split = 1 << (SPLIT - above);
         // The largest sum there can be, whatever the weights, and a lane must fit the lanes.
-        let most = bias
-            .iter()
-            .take(lanes)
-            .map(|bias| bias.unsigned_abs())
-            .max()?;
         let most_sum = u64::from(most)
             .checked_add((layer.sum_products() as u64) << PRODUCT_BITS)?
             .checked_add(1 << 20)?;
         (most_sum < ((1 << 19) - 1) << above).then_some(())?;
 
         let vectors = (most >> SPLIT) / i8::MAX.unsigned_abs() as u32 + 1;
-        if vectors <= BIAS_VECTORS && vectors as usize + splits <= LIST {
+        if vectors <= BIAS_VECTORS && vectors as usize + layer.splits()? <= LIST {
             self.join_shift = above;
             self.kept = vectors;
             let list = self.list(vectors as usize);
-            for (lane, bias) in bias.iter().enumerate().take(lanes) {
-                let (mut left, mut at) = (bias >> SPLIT, lane / WORD);
-                while left != 0 {
-                    let some = left.clamp(i8::MIN.into(), i8::MAX.into());
-                    *list.get_mut(at)? |= u32::to_le(u32::from(some as u8) << (lane % WORD * 8));
-                    left -= some;
-                    at += VECTOR / WORD;
-                }
+            let (first, list) = list.split_first_chunk_mut::<{ VECTOR / WORD }>()?;
+            for (word, [a, b, c, d]) in first.iter_mut().zip(bias.as_chunks::<WORD>().0) {
+                let of = |bias: &i32| saturated(bias >> SPLIT);
+                *word = u32::from_ne_bytes([of(a), of(b), of(c), of(d)]);
+            }
+            if vectors > 1 {
+                list_rest(list, bias);
             }
             return Some(());
         }
         self.join_shift = if above < SPLIT { above } else { 0 };
         self.kept = 0;
         let upper = bias.map(|bias| bias >> SPLIT << (SPLIT - above));
-        write_pairs(self.image(0)?, &upper, 20);
+        write_pairs(self.image(0)?, &upper, (1 << 20) - 1);
         Some(())
     }
 
     /// The place of the image that begins at byte `at`.
     fn image(&mut self, at: usize) -> Option<&mut [u32; IMAGE / WORD]> {
         self.words.0.get_mut(at / WORD..)?.first_chunk_mut()
+    }
+}
+
+/// The element that is nearest, as a byte.
+#[inline(always)]
+fn saturated(value: i32) -> u8 {
+    value.clamp(i8::MIN.into(), i8::MAX.into()) as u8
+}
+
+/// What of the biases' upper bits the list's first vector doesn't hold, vector by vector.
+#[inline(never)]
+fn list_rest(list: &mut [u32], bias: &[i32; VECTOR]) {
+    let mut left = bias.map(|bias| bias >> SPLIT);
+    for vector in list.chunks_exact_mut(VECTOR / WORD) {
+        for (word, left) in vector.iter_mut().zip(left.as_chunks_mut::<WORD>().0) {
+            for left in left.iter_mut() {
+                *left -= i32::from(saturated(*left) as i8);
+            }
+            *word = u32::from_ne_bytes(left.map(saturated));
+        }
     }
 }
 
@@ -322,18 +315,10 @@ fn extremes<'s>(shifts: impl Iterator<Item = &'s i8>) -> (i8, i8) {
     (least, most)
 }
 
-/// Whether a lane holds every sum of a block, whatever the weights.
-fn fits_a_lane(layer: &Layer<'_>, bias: &[i32; VECTOR], lanes: usize) -> bool {
-    let products = (layer.sum_products() as u64) << PRODUCT_BITS;
-    if products >= 1 << 19 {
-        return false;
-    }
-    let most = bias
-        .iter()
-        .take(lanes)
-        .map(|bias| bias.unsigned_abs())
-        .max();
-    u64::from(most.unwrap_or(0)) + products < 1 << 19
+/// Whether a lane holds every sum of a block, whatever the weights, if no bias is beyond ±`most`.
+fn fits_a_lane(layer: &Layer<'_>, most: u32) -> bool {
+    let products = layer.sum_products();
+    products < 32 && (products << PRODUCT_BITS) as u64 + u64::from(most) < 1 << 19
 }
 
 /// Lanes whose results don't depend on the input: the bias is so large, and with it the shift, that
@@ -352,10 +337,13 @@ impl Constants {
 
     /// Of shifts beyond what sums of others have. `block` begins with the block's weights.
     #[inline(never)]
-    fn find(layer: &Layer<'_>, first: usize, shifts: &[i8], block: &[u8]) -> Option<Self> {
+    fn find(layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<Self> {
         let mut found = Self::NONE;
         for (lane, channel) in layer.channels(first).enumerate() {
-            let shift = *shifts.get(lane)?;
+            let shift = match layer.shifts {
+                Shifts::Uniform(shift) => shift,
+                Shifts::PerChannel(all) => *all.get(channel)?,
+            };
             if !(FAR..=40).contains(&shift) {
                 continue;
             }
@@ -393,16 +381,26 @@ impl Constants {
     }
 }
 
-/// The image of lanes of 20 bits that hold so many bits of `values`.
+/// The image of lanes of 20 bits that hold the bits of `values` in `mask`.
 #[inline(never)]
-fn write_pairs(image: &mut [u32; IMAGE / WORD], values: &[i32; VECTOR], bits: u32) {
-    let lane = |lane: usize| values[lane] as u32 & ((1 << bits) - 1);
-    write_image(
-        image,
-        &core::array::from_fn(|pair| {
-            u64::from(lane(2 * pair)) | u64::from(lane(2 * pair + 1)) << 20
-        }),
-    );
+fn write_pairs(image: &mut [u32; IMAGE / WORD], values: &[i32; VECTOR], mask: u32) {
+    let (low, high) = image.split_at_mut(8);
+    let halves = values.as_chunks::<8>().0.iter();
+    let places = low.as_chunks_mut::<4>().0.iter_mut().zip(high);
+    for (values, (low, high)) in halves.zip(places) {
+        // One by one: `map` would copy them.
+        let [a, b, c, d, e, f, g, h] = values;
+        let of = |value: &i32| *value as u32 & mask;
+        let [a, b, c, d] = [of(a), of(b), of(c), of(d)];
+        let [e, f, g, h] = [of(e), of(f), of(g), of(h)];
+        *low = [
+            (a | b << 20).to_le(),
+            (b >> 12 | c << 8 | d << 28).to_le(),
+            (d >> 4 | e << 16).to_le(),
+            (e >> 16 | f << 4 | g << 24).to_le(),
+        ];
+        *high = (g >> 8 | h << 12).to_le();
+    }
 }
 
 /// The image of lanes of 40 bits.

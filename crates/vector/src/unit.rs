@@ -77,6 +77,31 @@ pub struct Run {
     pub kept: u32,
 }
 
+/// The bounds of a drain (see [`crate::record`]) that are to be made: for each step a vector, and behind
+/// the first one of the lower limit. Offsets are part of the contract here, too.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Bounds {
+    /// 0: at a multiple of 16.
+    pub to: *mut u8,
+    /// 4: each lane's, at a multiple of as many bytes as there are lanes; none is negative.
+    pub shifts: *const i8,
+    /// 8: steps behind the first.
+    pub more: u32,
+    /// 12: the shift of the first step; of the others it is one more each.
+    pub least: i16,
+    /// 14: 1
+    pub one: i16,
+    /// 16: the shift that greater ones stand for.
+    pub most: i16,
+    /// 18: the limits.
+    pub low: i16,
+    /// 20
+    pub high: i16,
+    /// 22: the least element.
+    pub none: i16,
+}
+
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
 pub const SCRATCH: usize = 48 + 16 * LIST + 48;
 /// Vectors in the list of what splits keep.
@@ -146,4 +171,11 @@ pub trait Unit {
     /// and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
     /// past the end of the weights and the record.
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run);
+
+    /// Makes bounds.
+    ///
+    /// # Safety
+    ///
+    /// There is room for all of them, and there are shifts.
+    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds);
 }

@@ -4,7 +4,7 @@
 mod elements;
 
 use fixpoint_runtime::format::Element;
-use fixpoint_vector::{Kernel, Run, Unit, Vector};
+use fixpoint_vector::{Bounds, Kernel, Run, Unit, Vector};
 
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
 unsafe extern "C" {
@@ -24,6 +24,8 @@ unsafe extern "C" {
     fn fixpoint_depthwise_unaligned_i8(run: *const Run);
     fn fixpoint_depthwise_unaligned_i16(run: *const Run);
     fn fixpoint_depthwise_split(run: *const Run);
+    fn fixpoint_bounds_i8(bounds: *const Bounds);
+    fn fixpoint_bounds_i16(bounds: *const Bounds);
 }
 
 /// The unit, switched on.
@@ -66,5 +68,15 @@ impl Unit for Pie {
         };
         // SAFETY: the caller's promise.
         unsafe { call(run) }
+    }
+
+    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match element {
+                Element::I8 => fixpoint_bounds_i8(bounds),
+                Element::I16 => fixpoint_bounds_i16(bounds),
+            }
+        }
     }
 }
