@@ -356,29 +356,96 @@ unaligned_i\bits\()_headed:
 
     // ---- lanes that are split ----
 
-    // a0 groups left, a7 pieces before the next split, a9 pieces left, a12 gap of the weights, or
-    // where the head's products begin, a13 end of the list, a14 vectors left, a15 gap of the elements, or
-    // elements of the piece; a10 elements, a11 weights.
-    .macro split_kernel name, aligned
-    .section .text.iram.\name,"ax"
-    .literal .L\name\()_rest, fixpoint_rest_masks
-    .if \aligned == 0
-    .literal .L\name\()_headed, \name\()_headed
-    .endif
-    .global fixpoint_\name
+    // Parts go on from piece to piece, unless RUN_PART_PIECES is 0. a0 groups left, a7 vectors of a piece,
+    // a9 pieces left, a12 gap of the weights, a13 end of the list, a14 vectors left of the part, a15 gap of
+    // the elements; a10 elements, a11 weights, of which two vectors are loaded ahead. A part that has no
+    // vectors left is split off before the next vector.
+    .section .text.iram.aligned_split,"ax"
+    .literal .Laligned_split_rest, fixpoint_rest_masks
+    .global fixpoint_aligned_split
     .p2align 2
-fixpoint_\name:
+fixpoint_aligned_split:
     enter
-    enter_splits \name
-    .if \aligned
-    l32i    a10, a2, RUN_WEIGHTS
+    enter_splits aligned_split
     l32i    a12, a2, RUN_W_GAP
-    s32i    a10, a1, WEIGHTS
-    beqz    a12, 1f
+    l32i    a10, a2, RUN_PART_PIECES
+    l32i    a7, a2, RUN_VECTORS
+    l32i    a15, a2, RUN_X_PIECE
+    slli    a8, a7, 4
+    sub     a15, a15, a8
+    // None if there is nothing to do between pieces.
+    addi    a10, a10, 1
+    or      a10, a10, a12
+    beqz    a10, 1f
     addi    a12, a12, -32
-1:
-    .else
-    enter_heads \name, 12
+1:  l32i    a4, a2, RUN_PIXELS
+2:  start_lanes 0
+    l32i    a13, a1, LIST_BEGIN
+    l32i    a14, a2, RUN_PART_VECTORS
+    l32i    a11, a2, RUN_WEIGHTS
+    l32i    a0, a2, RUN_GROUPS
+    mov     a10, a3
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+3:  l32i    a9, a2, RUN_PIECES
+4:  bltu    a14, a7, 7f
+    sub     a14, a14, a7
+    mov     a8, a7
+5:  loopnez a8, 6f
+    ee.vld.128.ip q2, a10, 16
+    products 8, 2, 11
+6:  addi    a9, a9, -1
+    add     a10, a10, a15
+    beqz    a9, 10f
+    beqz    a12, 4b
+    l32i    a8, a2, RUN_PART_PIECES
+    add     a11, a11, a12
+    and     a14, a14, a8
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    j       4b
+    // The part ends before this piece or within it.
+7:  mov     a8, a7
+8:  sub     a6, a8, a14
+    s32i    a6, a1, PIECE_REST
+    loopnez a14, 9f
+    ee.vld.128.ip q2, a10, 16
+    products 8, 2, 11
+9:  split_lanes 1
+    l32i    a8, a1, PIECE_REST
+    l32i    a14, a2, RUN_PART_VECTORS
+    bgeu    a14, a8, 91f
+    j       8b
+91: sub     a14, a14, a8
+    j       5b
+10: addi    a0, a0, -1
+    bnez    a0, 11f
+    join_lanes
+    drain   8
+    store_and_next 8, 2b, 2b
+    long_join
+11: l32i    a8, a2, RUN_W_GROUP
+    l32i    a6, a2, RUN_X_GROUP
+    add     a11, a11, a8
+    l32i    a8, a2, RUN_PART_PIECES
+    add     a10, a10, a6
+    addi    a11, a11, -32
+    and     a14, a14, a8
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    j       3b
+
+    // a0 groups left, a7 pieces before the next split, a9 pieces left, a12 where the head's products
+    // begin, a13 end of the list, a14 vectors left, a15 elements of the piece; a10 elements, a11 weights.
+    .section .text.iram.unaligned_split,"ax"
+    .literal .Lunaligned_split_rest, fixpoint_rest_masks
+    .literal .Lunaligned_split_headed, unaligned_split_headed
+    .global fixpoint_unaligned_split
+    .p2align 2
+fixpoint_unaligned_split:
+    enter
+    enter_splits unaligned_split
+    enter_heads unaligned_split, 12
     // As above.
     l32i    a10, a2, RUN_WEIGHTS
     l32i    a11, a2, RUN_W_GAP
@@ -389,42 +456,23 @@ fixpoint_\name:
     add     a11, a11, a6
     s32i    a10, a1, WEIGHTS
     s32i    a11, a1, W_GAP
-    .endif
     // A piece's first part, and what is left of it.
     l32i    a8, a2, RUN_PART_VECTORS
     l32i    a10, a2, RUN_VECTORS
-    .if \aligned == 0
     addi    a8, a8, -1
-    .endif
     minu    a8, a8, a10
     sub     a10, a10, a8
     s32i    a8, a1, PART_FIRST
-    s32i    a10, a1, PART_REST
-    .if \aligned
-    l32i    a8, a2, RUN_VECTORS
-    l32i    a15, a2, RUN_X_PIECE
-    slli    a8, a8, 4
-    sub     a15, a15, a8
-    .endif
+    s32i    a10, a1, PIECE_REST
     l32i    a4, a2, RUN_PIXELS
 1:  start_lanes 0
     start_splits
     l32i    a11, a1, WEIGHTS
     l32i    a0, a2, RUN_GROUPS
-    .if \aligned
-    mov     a10, a3
-    ee.vld.128.ip q0, a11, 16
-    ee.vld.128.ip q1, a11, 16
-    .else
     mov     a15, a3
-    .endif
 2:  l32i    a9, a2, RUN_PIECES
 3:  beqz    a7, 7f
 4:  addi    a7, a7, -1
-    .if \aligned
-    l32i    a8, a1, PART_FIRST
-    l32i    a14, a1, PART_REST
-    .else
     mov     a10, a15
     l32i    a14, a2, RUN_HEAD
     l32i    a8, a1, PART_FIRST
@@ -436,74 +484,45 @@ fixpoint_\name:
     ee.vld.128.ip q1, a11, 32
 42: ee.ld.128.usar.ip q2, a10, 16
     ee.vld.128.ip q3, a10, 16
-    l32i    a14, a1, PART_REST
+    l32i    a14, a1, PIECE_REST
     ee.src.q.qup q4, q2, q3
     jx      a12
     products 8, 4, 11
-    .endif
-\name\()_headed:
+unaligned_split_headed:
     loopnez a8, 5f
-    .if \aligned
-    ee.vld.128.ip q2, a10, 16
-    products 8, 2, 11
-    .else
     ee.vld.128.ip q3, a10, 16
     ee.src.q.qup q4, q2, q3
     products 8, 4, 11
-    .endif
 5:  beqz    a14, 6f
     // Within the piece.
-    split_lanes \aligned
-    .if \aligned == 0
+    split_lanes 0
     addi    a11, a11, -32
     addi    a10, a10, -16
     ee.vld.128.ip q0, a11, 16
     ee.ld.128.usar.ip q2, a10, 16
     ee.vld.128.ip q1, a11, 16
-    .endif
     l32i    a8, a2, RUN_PART_VECTORS
     minu    a8, a8, a14
     sub     a14, a14, a8
-    j       \name\()_headed
+    j       unaligned_split_headed
 6:  addi    a9, a9, -1
-    .if \aligned
-    add     a10, a10, a15
-    beqz    a9, 61f
-    beqz    a12, 3b
-    add     a11, a11, a12
-    ee.vld.128.ip q0, a11, 16
-    ee.vld.128.ip q1, a11, 16
-    j       3b
-    .else
     l32i    a8, a2, RUN_X_PIECE
     l32i    a10, a1, W_GAP
     add     a15, a15, a8
     add     a11, a11, a10
     bnez    a9, 3b
-    .endif
-61: addi    a0, a0, -1
+    addi    a0, a0, -1
     bnez    a0, 8f
     join_lanes
     drain   8
     store_and_next 8, 1b, 1b
     long_join
     // Before a piece.
-7:  split_lanes \aligned
+7:  split_lanes 0
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 8:  l32i    a8, a2, RUN_W_GROUP
     add     a11, a11, a8
     l32i    a8, a2, RUN_X_GROUP
-    .if \aligned == 0
     add     a15, a15, a8
-    .else
-    add     a10, a10, a8
-    addi    a11, a11, -32
-    ee.vld.128.ip q0, a11, 16
-    ee.vld.128.ip q1, a11, 16
-    .endif
     j       2b
-    .endm
-
-    split_kernel aligned_split, 1
-    split_kernel unaligned_split, 0

@@ -128,7 +128,9 @@ pub enum Sums {
     Whole,
     /// Products of so many consecutive rows of the kernel do, split off to one another.
     Rows(u8),
-    /// So many times 16 consecutive products within a row of the kernel do, split off likewise.
+    /// So many times 16 consecutive products within a row of the kernel do, split off likewise. If that is
+    /// at least a row, the kernel's products are so many each, from the first on, and as many whole rows
+    /// as they are at least, which ever these be.
     Vectors(u8),
 }
 

@@ -122,6 +122,8 @@ pub(crate) enum Parts {
     Rows(usize),
     /// Vectors within a row.
     Vectors(usize),
+    /// Vectors, from the first of all on; where a window is clipped, as many rows as they are at least.
+    Across(usize),
 }
 
 impl<'a> Layer<'a> {
@@ -192,7 +194,11 @@ impl<'a> Layer<'a> {
             Sums::Whole => return Some(None),
             Sums::Rows(rows) if rows > 0 => Parts::Rows(rows.into()),
             Sums::Vectors(vectors) if vectors > 0 && !self.depthwise => {
-                Parts::Vectors(vectors.into())
+                let vectors = usize::from(vectors);
+                match row.is_multiple_of(VECTOR) && vectors >= row / VECTOR {
+                    true => Parts::Across(vectors),
+                    false => Parts::Vectors(vectors),
+                }
             }
             _ if row <= SAFE_PRODUCTS => Parts::Rows(SAFE_PRODUCTS / row),
             _ if self.depthwise => return None,
@@ -242,10 +248,12 @@ impl<'a> Layer<'a> {
     /// How often the lanes are split, at most; `None` if they are not.
     pub(crate) fn splits(&self) -> Option<usize> {
         let kernel_h = usize::from(self.window.kernel_h);
+        let row = usize::from(self.window.kernel_w) * self.products();
         let parts = match self.parts? {
             Parts::Rows(rows) => kernel_h.div_ceil(rows),
+            // There are no fewer rows in as many.
+            Parts::Across(vectors) => kernel_h.div_ceil(vectors / (row / VECTOR)),
             Parts::Vectors(vectors) => {
-                let row = usize::from(self.window.kernel_w) * self.products();
                 let (pieces, piece) = match self.pieces_apart() {
                     true => (self.window.kernel_w.into(), self.products()),
                     false => (1, row),
@@ -286,11 +294,6 @@ impl<'a> Layer<'a> {
     #[inline(never)]
     fn runs(&self, unit: &mut impl Unit, share: &Share, record: &mut Record) -> Option<()> {
         let window = self.window;
-        let (part_vectors, part_pieces) = match self.parts {
-            Some(Parts::Vectors(vectors)) => (vectors as u32, 1),
-            Some(Parts::Rows(rows)) => (i32::MAX as u32, rows as u32),
-            None => (0, 0),
-        };
         let (start, scratch) = record.places();
         let mut run = Run {
             x: self.input.as_ptr(),
@@ -317,8 +320,8 @@ impl<'a> Layer<'a> {
             whole: self.stores_whole().into(),
             scratch,
             x_tap: 0,
-            part_vectors,
-            part_pieces,
+            part_vectors: 0,
+            part_pieces: 0,
             join_shift: 0,
             one_split: 1,
             one: 1,
@@ -424,6 +427,17 @@ impl<'a> Layer<'a> {
         if empty {
             run.pieces = 0;
         }
+        let whole = taps_h == usize::from(self.window.kernel_h) && taps_w == kernel_w;
+        // Rows or vectors.
+        let row_vectors = kernel_w * self.products() / VECTOR;
+        let (part_rows, part_vectors) = match self.parts {
+            Some(Parts::Rows(rows)) => (rows, 0),
+            Some(Parts::Across(vectors)) if whole && self.elements_aligned() => (0, vectors),
+            Some(Parts::Across(vectors)) => (vectors / row_vectors, 0),
+            Some(Parts::Vectors(vectors)) => (0, vectors),
+            None => (0, 0),
+        };
+        run.part_pieces = part_rows.max(1) as u32;
         if self.depthwise || empty {
             run.vectors = taps_w as u32;
             return match self.elements_aligned() {
@@ -441,13 +455,19 @@ impl<'a> Layer<'a> {
             run.x_group = steps.tap_row - steps.tap * taps_w as i32;
             run.w_group = run.w_gap;
             run.w_gap = 0;
-            if let Some(Parts::Rows(rows)) = self.parts {
-                run.part_pieces = (rows * taps_w) as u32;
+            if part_rows > 0 {
+                run.part_pieces *= taps_w as u32;
             }
         }
         let lanes = self.lanes();
         if self.elements_aligned() {
             run.vectors = (products / lanes) as u32;
+            run.part_vectors = match part_rows {
+                0 => part_vectors as u32,
+                _ => run.part_pieces * run.vectors,
+            };
+            let within = matches!(self.parts, Some(Parts::Vectors(_)));
+            run.part_pieces = if within { 0 } else { u32::MAX };
             let one = run.groups == 1 && run.pieces == 1 && run.whole == 1;
             return match (splits, one) {
                 (true, _) => Kernel::AlignedSplit,
@@ -455,6 +475,11 @@ impl<'a> Layer<'a> {
                 (false, false) => Kernel::Aligned,
             };
         }
+        run.part_vectors = if part_rows > 0 {
+            i32::MAX as u32
+        } else {
+            part_vectors as u32
+        };
         run.vectors = ((products - 1) / lanes) as u32;
         let head = (products - 1) % lanes + 1;
         run.head = head as u32;

@@ -35,7 +35,8 @@
 //! out. [`prove`] finds the largest part of a channel's products that is safe:
 //!
 //! - all of them: bias - N and bias + P fit a lane ([`Sums::Whole`]);
-//! - else a *part*, `Rows` or `Vectors`: after each part the lanes are *split*. With a = [`SPLIT`] the
+//! - else a *part*, rows of the kernel or vectors of products (within a row, or, where no tap is clipped,
+//!   whichever row they belong to): after each part the lanes are *split*. With a = [`SPLIT`] the
 //!   lanes give `t = floor(s / 2^a)`, which is kept, and go on from the rest `s mod 2^a`. A part is
 //!   safe if `P <= 127 * 2^a` and `N < 2^(a+7)` for it, as then `t` is an 8-bit element and the shift
 //!   gives it without saturation. The sum starts with bias mod 2^a.

@@ -135,7 +135,10 @@ impl Split {
     }
 
     /// Before a piece.
-    fn piece<T: Lanes>(&mut self, run: &Run) {
+    fn piece<T: Lanes>(&mut self, kernel: Kernel, run: &Run) {
+        if kernel == Kernel::AlignedSplit {
+            return;
+        }
         if self.pieces == 0 {
             self.split::<T>(run);
             self.pieces = run.part_pieces;
@@ -226,7 +229,7 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
         for _ in 0..run.groups {
             for _ in 0..run.pieces {
                 if kernel.splits() {
-                    split.piece::<T>(run);
+                    split.piece::<T>(kernel, run);
                 }
                 if kernel.is_depthwise() {
                     let mut x = x;
@@ -252,6 +255,9 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
                         }
                         w = w.wrapping_add(VECTOR);
                     }
+                }
+                if kernel == Kernel::AlignedSplit {
+                    split.vectors &= run.part_pieces;
                 }
                 x = x.wrapping_offset(run.x_piece as isize);
                 w = w.wrapping_offset(run.w_gap as isize);

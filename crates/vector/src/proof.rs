@@ -109,7 +109,23 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwis
     let row = channels.first().map_or(0, |channel| channel.weights.len()) / rows;
     let row = row.max(1);
     if let Some(most) = largest(rows.min(255), |some| safe(1, some * row, row)) {
-        return Sums::Rows(most);
+        if depthwise || !row.is_multiple_of(16) {
+            return Sums::Rows(most);
+        }
+        // Fewer parts, where they may end within a row.
+        let vectors = rows * row / 16;
+        let across = (2..rows.div_ceil(most.into())).find_map(|parts| {
+            let each = vectors.div_ceil(parts);
+            let chunks = channels
+                .iter()
+                .flat_map(|channel| channel.weights.chunks(16 * each));
+            let safe = 16 * each / row <= usize::from(most)
+                && chunks
+                    .map(|part| Span::of(part, least_input))
+                    .all(part_fits);
+            u8::try_from(each).ok().filter(|_| safe)
+        });
+        return across.map_or(Sums::Rows(most), Sums::Vectors);
     }
     if depthwise {
         return Sums::Unproved;
@@ -169,6 +185,20 @@ mod tests {
         assert_eq!(one(&[1; 4], 1, 0, -1, false), Sums::Unproved);
         assert_eq!(one(&[1; 4], 1, 1 << 31, 0, false), Sums::Unproved);
         assert_eq!(one(&[1; 4], 1, 1 << 30, 0, false), Sums::Rows(1));
+    }
+
+    #[test]
+    fn parts_go_across_rows_where_they_are_fewer() {
+        // 48 times 85 * 127 = 518160; 96 of the 144 are too many.
+        let three_rows = |weight| one(&[weight; 96], 3, 0, 12, true);
+        assert_eq!(three_rows(127), Sums::Rows(1));
+        assert_eq!(three_rows(85), Sums::Vectors(3));
+        assert_eq!(one(&[64; 96], 3, 0, 12, true), Sums::Rows(2));
+        // The second half is too much for one, and so are two of the rows.
+        let mut weights = [60; 96];
+        weights[60..].fill(127);
+        assert_eq!(one(&weights, 3, 0, 12, true), Sums::Rows(1));
+        assert_eq!(one(&[85; 90], 3, 0, 12, true), Sums::Rows(1));
     }
 
     #[test]

@@ -62,9 +62,11 @@ pub struct Run {
     pub scratch: *mut u8,
     /// 92: from one tap to the next of a depthwise run's row.
     pub x_tap: i32,
-    /// 96: most vectors, the head one of them, between two splits of a piece.
+    /// 96: most vectors, the head one of them, between two splits of a piece; in an aligned run between
+    /// any two.
     pub part_vectors: u32,
-    /// 100: pieces between two splits.
+    /// 100: pieces between two splits; in an aligned run 0 if there is one between any two pieces, or all
+    /// bits.
     pub part_pieces: u32,
     /// 104: by how much lanes are shifted when they join; if [`Self::kept`] is 0, it is the rest that
     /// is shifted, or 0: the rest is left out.
