@@ -134,6 +134,7 @@ fixpoint_join:
     mov     a11, a0
     keep_above
     l32i    a0, a2, RUN_JOIN_SHIFT
+    extui   a0, a0, 0, 5
     beqz    a0, 1f
     load_rest
     shifted 8, 3, 0
@@ -418,22 +419,22 @@ fixpoint_aligned_split:
     j       8b
 91: sub     a14, a14, a8
     j       5b
-10: addi    a0, a0, -1
-    bnez    a0, 11f
-    join_lanes
-    drain   8
-    store_and_next 8, 2b, 2b
-    long_join
-11: l32i    a8, a2, RUN_W_GROUP
+10: beqi    a0, 1, 11f
+    l32i    a8, a2, RUN_W_GROUP
     l32i    a6, a2, RUN_X_GROUP
     add     a11, a11, a8
     l32i    a8, a2, RUN_PART_PIECES
     add     a10, a10, a6
     addi    a11, a11, -32
+    addi    a0, a0, -1
     and     a14, a14, a8
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
     j       3b
+11: join_lanes
+    drain   8, 0
+    store_and_next 8, 2b, 2b
+    long_join
 
     // a0 groups left, a7 pieces before the next split, a9 pieces left, a12 where the head's products
     // begin, a13 end of the list, a14 vectors left, a15 elements of the piece; a10 elements, a11 weights.
@@ -511,18 +512,18 @@ unaligned_split_headed:
     add     a15, a15, a8
     add     a11, a11, a10
     bnez    a9, 3b
+    beqi    a0, 1, 8f
+    l32i    a8, a2, RUN_W_GROUP
     addi    a0, a0, -1
-    bnez    a0, 8f
-    join_lanes
-    drain   8
-    store_and_next 8, 1b, 1b
-    long_join
-    // Before a piece.
-7:  split_lanes 0
-    l32i    a7, a2, RUN_PART_PIECES
-    j       4b
-8:  l32i    a8, a2, RUN_W_GROUP
     add     a11, a11, a8
     l32i    a8, a2, RUN_X_GROUP
     add     a15, a15, a8
     j       2b
+    // Before a piece.
+7:  split_lanes 0
+    l32i    a7, a2, RUN_PART_PIECES
+    j       4b
+8:  join_lanes
+    drain   8, 0
+    store_and_next 8, 1b, 1b
+    long_join

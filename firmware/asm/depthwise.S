@@ -85,7 +85,8 @@ fixpoint_depthwise_split:
     add     a11, a11, a8
     bnez    a9, 2b
 5:  join_lanes
-    drain   8
+    movi    a0, 1
+    drain   8, 0
     store_and_next 8, 1b, 1b
     long_join
 6:  split_lanes 0

@@ -1,4 +1,4 @@
-// What compilers call to copy and to fill memory: smaller than compiler_builtins', and loops without
+// What compilers call to copy and to fill memory, and to multiply: smaller than compiler_builtins', and loops without
 // branches. call0 ABI. Only whole words at multiples of four are touched but for the ends, as not every
 // memory and machine has others.
 
@@ -43,18 +43,27 @@ memcpy:
     addi    a3, a3, 1
     s8i     a5, a6, 0
     addi    a6, a6, 1
-1:  srli    a7, a4, 2
-    extui   a4, a4, 0, 2
-    extui   a5, a3, 0, 2
+1:  extui   a5, a3, 0, 2
+    srli    a7, a4, 3
     bnez    a5, 3f
     loopnez a7, 2f
+    l32i    a5, a3, 0
+    l32i    a8, a3, 4
+    addi    a3, a3, 8
+    s32i    a5, a6, 0
+    s32i    a8, a6, 4
+    addi    a6, a6, 8
+2:  bbci    a4, 2, 21f
     l32i    a5, a3, 0
     addi    a3, a3, 4
     s32i    a5, a6, 0
     addi    a6, a6, 4
-2:  j       4f
+21: extui   a4, a4, 0, 2
+    j       4f
     // Each from two words of the source.
-3:  ssa8l   a3
+3:  srli    a7, a4, 2
+    extui   a4, a4, 0, 2
+    ssa8l   a3
     sub     a3, a3, a5
     l32i    a8, a3, 0
     loopnez a7, 31f
@@ -99,3 +108,37 @@ memset:
     s8i     a3, a6, 0
     addi    a6, a6, 1
 3:  ret
+
+    // __muldi3(a, b), of 64 bits each: for machines that have no upper half of a product, with short ways
+    // for factors that fit sixteen bits.
+    .section .text.__muldi3,"ax"
+    .global __muldi3
+    .p2align 2
+__muldi3:
+    mull    a5, a5, a2
+    mull    a3, a3, a4
+    extui   a6, a2, 16, 16
+    extui   a7, a4, 16, 16
+    add     a3, a3, a5
+    or      a5, a6, a7
+    bnez    a5, 1f
+    mull    a2, a2, a4
+    ret
+    // (a6 2^16 + a8) (a7 2^16 + a9)
+1:  extui   a8, a2, 0, 16
+    extui   a9, a4, 0, 16
+    mull    a2, a2, a4
+    mull    a5, a6, a7
+    mull    a6, a6, a9
+    mull    a7, a7, a8
+    mull    a8, a8, a9
+    add     a3, a3, a5
+    extui   a8, a8, 16, 16
+    add     a6, a6, a8
+    extui   a8, a6, 16, 16
+    extui   a6, a6, 0, 16
+    add     a3, a3, a8
+    add     a7, a7, a6
+    extui   a7, a7, 16, 16
+    add     a3, a3, a7
+    ret

@@ -9,7 +9,7 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Bounds, Column, Combine, ElementUnit, Kernel, Model, Run, Stretch, Unit, Vector, Windowed,
+    Bounds, Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Stretch, Unit, Vector, Windowed,
 };
 
 /// The model, counting its kernels by element and how split lanes join.
@@ -20,7 +20,7 @@ impl Unit for Counting {
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
         let join = match (run.kept, run.join_shift) {
             _ if !kernel.splits() => "",
-            (0, 0) => " long",
+            (0, LONG) => " long",
             (0, _) => " long, with a rest",
             _ => " short",
         };

@@ -112,44 +112,60 @@ fn memory_is_copied_and_filled_as_it_is_to_be() {
     let mut sim = Sim::load(MEMORY_BYTES, &elf).expect("segments in the memory");
     // As the start-up code leaves it: loops don't go round in an exception.
     sim.core.cpu.ps.set_excm(false);
-    let mut call = |name: &str, before: &[u8], arguments: [u32; 3]| {
+    let mut call = |name: &str, before: &[u8], arguments: &[u32]| {
         let symbol = elf.symbols.iter().find(|symbol| symbol.name == name);
         sim.memory.place(JOB_ADDRESS, before).expect("room");
-        // It returns to a simcall whose number, what it returns, is none.
-        let simcall = 0x5100_u32.to_le_bytes();
-        sim.memory.place(WISHES_ADDRESS, &simcall).expect("room");
+        // It returns to `mov.n a4, a2`, `movi.n a2, 90` and a simcall, of which none has that number.
+        let stop = [0x4D, 0x02, 0x5C, 0xA2, 0x00, 0x51, 0x00];
+        sim.memory.place(WISHES_ADDRESS, &stop).expect("room");
         sim.core.cpu.pc = symbol.expect(name).address;
         sim.core.cpu.a[0] = WISHES_ADDRESS;
-        sim.core.cpu.a[2..5].copy_from_slice(&arguments);
+        sim.core.cpu.a[2..2 + arguments.len()].copy_from_slice(arguments);
         let end = sim.run(100_000);
         assert!(
             matches!(end, End::Stopped(_)),
             "{name} {arguments:?}: {end}"
         );
-        assert_eq!(sim.core.cpu.pc, WISHES_ADDRESS, "{name} {arguments:?}");
-        assert_eq!(sim.core.cpu.a[2], arguments[0], "{name} {arguments:?}");
+        assert_eq!(sim.core.cpu.pc, WISHES_ADDRESS + 4, "{name} {arguments:?}");
         let after = sim.memory.get(JOB_ADDRESS, before.len());
-        after.expect("still there").to_vec()
+        let after = after.expect("still there").to_vec();
+        (sim.core.cpu.a[4], sim.core.cpu.a[3], after)
     };
+    let words = |value: u64| [value as u32, (value >> 32) as u32];
+    let factors = [
+        0,
+        1,
+        3,
+        0xffff,
+        0x1_0000,
+        0xfffe_ffff,
+        0x1234_5678_9abc_def0,
+        u64::MAX,
+    ];
+    for (a, b) in factors.iter().flat_map(|a| factors.map(|b| (*a, b))) {
+        let arguments = [words(a), words(b)].concat();
+        let (low, high, _) = call("__muldi3", &[], &arguments);
+        assert_eq!([low, high], words(a.wrapping_mul(b)), "{a:#x} {b:#x}");
+    }
     let before: Vec<u8> = (0..96u8).map(|at| at.wrapping_mul(37)).collect();
     for count in [0, 1, 3, 4, 7, 8, 9, 11, 15, 16, 17, 31, 40] {
         for (from, to) in (0..4).flat_map(|from| (0..4).map(move |to| (from, 48 + to))) {
             let [x, y] = [from, to].map(|at| JOB_ADDRESS + at as u32);
             let mut copied = before.clone();
             copied.copy_within(from..from + count, to);
-            let found = call("memcpy", &before, [y, x, count as u32]);
-            assert_eq!(found, copied, "{count} from {from} to {to}");
+            let (start, _, found) = call("memcpy", &before, &[y, x, count as u32]);
+            assert_eq!((start, found), (y, copied), "{count} from {from} to {to}");
             let mut filled = before.clone();
             filled[to..to + count].fill(0xa5);
-            let found = call("memset", &before, [y, 0x1a5, count as u32]);
-            assert_eq!(found, filled, "{count} at {to}");
+            let (start, _, found) = call("memset", &before, &[y, 0x1a5, count as u32]);
+            assert_eq!((start, found), (y, filled), "{count} at {to}");
         }
         for (from, to) in (0..12).flat_map(|from| (0..12).map(move |to| (from, to))) {
             let [x, y] = [from, to].map(|at| JOB_ADDRESS + at as u32);
             let mut moved = before.clone();
             moved.copy_within(from..from + count, to);
-            let found = call("memmove", &before, [y, x, count as u32]);
-            assert_eq!(found, moved, "{count} from {from} to {to}");
+            let (start, _, found) = call("memmove", &before, &[y, x, count as u32]);
+            assert_eq!((start, found), (y, moved), "{count} from {from} to {to}");
         }
     }
 }

@@ -9,8 +9,8 @@ use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Record, VECTOR};
-use crate::segments::{Cut, Segment, Segments};
+use crate::record::{Record, Space, VECTOR};
+use crate::segments::{Cut, Segment};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
@@ -22,7 +22,8 @@ pub(crate) fn convolve<T: Number>(
     task: &Convolution<'_, T>,
     output: &mut [T],
 ) -> Option<()> {
-    let layer = layer(task, output)?;
+    let mut place = MaybeUninit::uninit();
+    let layer = layer(task, output, &mut place)?;
     layer.run(unit, &layer.whole())
 }
 
@@ -32,12 +33,13 @@ pub(crate) fn convolve<T: Number>(
 pub(crate) fn layer<'t, T: Number>(
     task: &'t Convolution<'_, T>,
     output: &'t mut [T],
-) -> Option<Layer<'t>> {
+    place: &'t mut MaybeUninit<Layer<'t>>,
+) -> Option<&'t Layer<'t>> {
     let element = match size_of::<T>() {
         1 => Element::I8,
         _ => Element::I16,
     };
-    let mut layer = Layer {
+    let layer = place.write(Layer {
         element,
         width: size_of::<T>(),
         lane_bits: if element == Element::I8 { 20 } else { 40 },
@@ -56,7 +58,7 @@ pub(crate) fn layer<'t, T: Number>(
         depthwise: task.depthwise,
         parts: None,
         steps: Steps::default(),
-    };
+    });
     layer.prepare(task.sums)?;
     Some(layer)
 }
@@ -107,6 +109,8 @@ struct Steps {
     x_row: i32,
     tap: i32,
     tap_row: i32,
+    /// Whether whole vectors can be stored.
+    stores_whole: bool,
     /// Whether [`Kernel::Depthwise3x3`] can be.
     is_3x3: bool,
 }
@@ -181,6 +185,7 @@ impl<'a> Layer<'a> {
             x_row: times(row, window.stride_h),
             tap: times(pixel, window.dilation_w),
             tap_row: times(row, window.dilation_h),
+            stores_whole: self.stores_whole(),
             is_3x3: is_3x3 && self.elements_aligned() && self.stores_whole(),
         }
     }
@@ -287,12 +292,17 @@ impl<'a> Layer<'a> {
     // By itself: what lies behind the record on the stack is far away, too far for some of LLVM's code.
     #[inline(never)]
     pub(crate) fn run(&self, unit: &mut impl Unit, share: &Share) -> Option<()> {
-        let mut place = MaybeUninit::uninit();
-        self.runs(unit, share, Record::empty(&mut place))
+        self.runs(unit, share, &mut MaybeUninit::uninit())
     }
 
     #[inline(never)]
-    fn runs(&self, unit: &mut impl Unit, share: &Share, record: &mut Record) -> Option<()> {
+    fn runs(
+        &self,
+        unit: &mut impl Unit,
+        share: &Share,
+        space: &mut MaybeUninit<Space>,
+    ) -> Option<()> {
+        let mut record = Record::new(space);
         let window = self.window;
         let (start, scratch) = record.places();
         let mut run = Run {
@@ -317,7 +327,7 @@ impl<'a> Layer<'a> {
             first_shift: 0,
             more_shifts: 0,
             lanes: 0,
-            whole: self.stores_whole().into(),
+            whole: 0,
             scratch,
             x_tap: 0,
             part_vectors: 0,
@@ -328,20 +338,19 @@ impl<'a> Layer<'a> {
             kept: 0,
         };
         let [blocks, rows, columns] = share;
-        let cut = |line, size, range: &Range<u32>| {
-            let [at, end] = [range.start, range.end].map(|at| at as usize);
-            Cut::new(Segments::new(line, size, at, end))
-        };
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
-        let rows = cut(Line::rows(window), h, rows);
-        let columns = cut(Line::columns(window), w, columns);
+        let mut cut = [Cut::NONE, Cut::NONE];
+        let [rows_cut, columns_cut] = &mut cut;
+        rows_cut.set(Line::rows(window), h, rows);
+        columns_cut.set(Line::columns(window), w, columns);
+        let [rows, columns] = &cut;
         let block_bytes = self.block();
         for block in blocks.clone() {
             let first = block as usize * self.lanes();
             let weights = self.weights.get(block as usize * block_bytes..)?;
-            let bounds = record.fill(self, first, weights)?;
+            record.fill(self, first, weights)?;
             // SAFETY: the record has room for as many, and the layer shifts for whole blocks.
-            unsafe { unit.bounds(self.element, &bounds) };
+            unsafe { unit.bounds(self.element, &record.asked) };
             record.end(self);
             run.first_shift = record.first_shift;
             run.more_shifts = record.more_shifts;
@@ -386,6 +395,7 @@ impl<'a> Layer<'a> {
             run.x_gap = (steps.x_row).wrapping_sub(steps.x.wrapping_mul(pixels));
             run.y_gap = (steps.y_row as i32).wrapping_sub((steps.y as i32).wrapping_mul(pixels));
         }
+        run.whole = if steps.stores_whole { run.y_step } else { 0 };
         let block = first * self.width;
         let row = rows.first - self.rows.start as usize;
         let place = row * steps.y_row + columns.first * steps.y;
@@ -468,7 +478,7 @@ impl<'a> Layer<'a> {
             };
             let within = matches!(self.parts, Some(Parts::Vectors(_)));
             run.part_pieces = if within { 0 } else { u32::MAX };
-            let one = run.groups == 1 && run.pieces == 1 && run.whole == 1;
+            let one = run.groups == 1 && run.pieces == 1 && run.whole != 0;
             return match (splits, one) {
                 (true, _) => Kernel::AlignedSplit,
                 (false, true) => Kernel::Point,

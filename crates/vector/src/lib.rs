@@ -91,7 +91,7 @@ pub use model::Model;
 pub use pixels::{Column, Windowed};
 pub use proof::{Channel, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
-pub use unit::{Bounds, Kernel, LIST, Run, SCRATCH, SPLIT, Unit};
+pub use unit::{Bounds, Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,7 @@ use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::record::{BOUNDS, IMAGE, VECTOR};
-use crate::unit::{Bounds, Kernel, Run, SPLIT, Unit};
+use crate::unit::{Bounds, Kernel, LONG, Run, SPLIT, Unit};
 
 /// The unit in portable code.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,8 +165,8 @@ impl Split {
             return self.sums;
         }
         self.split::<T>(run);
-        if run.join_shift > 0 {
-            let rest = self.sums.shift::<T>(run.join_shift);
+        if run.join_shift > LONG {
+            let rest = self.sums.shift::<T>(run.join_shift - LONG);
             for (lane, rest) in rest.into_iter().enumerate().take(T::COUNT) {
                 self.above.add(lane, rest, T::saturate(1));
             }

@@ -15,14 +15,14 @@
 //!
 //! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
 
-use core::mem::MaybeUninit;
-use core::slice;
+use core::mem::{MaybeUninit, offset_of};
+use core::{ptr, slice};
 
 use fixpoint_kernels::Shifts;
 use fixpoint_runtime::accelerator::Bias;
 
 use crate::convolution::Layer;
-use crate::unit::{Bounds, LIST, SCRATCH, SPLIT};
+use crate::unit::{Bounds, LIST, LONG, SCRATCH, SPLIT};
 
 /// Bytes of a vector register.
 pub(crate) const VECTOR: usize = 16;
@@ -40,22 +40,29 @@ const BIAS_VECTORS: u32 = 8;
 const PRODUCT_BITS: u32 = 14;
 
 /// Shifts that the sums of most channels don't have.
-const FAR: i8 = 18;
+const FAR: i32 = 18;
 
 const WORD: usize = size_of::<u32>();
 
 /// Words where a vector may be loaded from, their bytes as in the unit's memory.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(crate) struct Aligned<const N: usize>([u32; N]);
 
 /// Vectors of the bounds, with two that may be read behind the last.
 const VECTORS: usize = STEPS + 3;
 
-/// The block's part of a [`crate::Run`].
-pub(crate) struct Record {
+/// What is written before it is read: a kilobyte isn't to be cleared for each layer.
+#[repr(C)]
+pub(crate) struct Space {
     /// From -48 on.
-    words: Aligned<{ (IMAGE + BOUNDS + VECTORS * VECTOR) / WORD }>,
-    scratch: MaybeUninit<Aligned<{ SCRATCH / WORD }>>,
+    _words: Aligned<{ (IMAGE + BOUNDS + VECTORS * VECTOR) / WORD }>,
+    _scratch: Aligned<{ SCRATCH / WORD }>,
+}
+
+/// The block's part of a [`crate::Run`].
+pub(crate) struct Record<'s> {
+    space: &'s mut MaybeUninit<Space>,
     pub(crate) first_shift: u32,
     pub(crate) more_shifts: u32,
     pub(crate) join_shift: u32,
@@ -66,31 +73,44 @@ pub(crate) struct Record {
     /// A shift that all lanes have.
     uniform: Aligned<{ VECTOR / WORD }>,
     constants: Option<Constants>,
+    /// What the unit is to make of the bounds.
+    pub(crate) asked: Bounds,
 }
 
-impl Record {
-    /// An empty one in its place: a kilobyte isn't to be copied.
-    pub(crate) fn empty(place: &mut MaybeUninit<Self>) -> &mut Self {
-        let record = place.as_mut_ptr();
-        // SAFETY: all bytes zero are a record, and its scratch may be anything.
-        unsafe {
-            (&raw mut (*record).words).write_bytes(0, 1);
-            (&raw mut (*record).first_shift).write(0);
-            (&raw mut (*record).more_shifts).write(0);
-            (&raw mut (*record).join_shift).write(0);
-            (&raw mut (*record).one_split).write(0);
-            (&raw mut (*record).kept).write(0);
-            (&raw mut (*record).splits).write(false);
-            (&raw mut (*record).uniform).write(Aligned([0; _]));
-            (&raw mut (*record).constants).write(None);
-            &mut *record
+/// An image that is to be written.
+type Image = [MaybeUninit<u32>; IMAGE / WORD];
+
+impl<'s> Record<'s> {
+    pub(crate) fn new(space: &'s mut MaybeUninit<Space>) -> Self {
+        Self {
+            space,
+            first_shift: 0,
+            more_shifts: 0,
+            join_shift: 0,
+            one_split: 0,
+            kept: 0,
+            splits: false,
+            uniform: Aligned([0; _]),
+            constants: None,
+            asked: Bounds {
+                to: ptr::null_mut(),
+                shifts: ptr::null(),
+                more: 0,
+                least: 0,
+                one: 1,
+                most: 0,
+                low: 0,
+                high: 0,
+                none: 0,
+            },
         }
     }
 
     /// Where a run's [`crate::Run::record`] and [`crate::Run::scratch`] point.
     pub(crate) fn places(&mut self) -> (*mut u8, *mut u8) {
-        let words = self.words.0.as_mut_ptr().cast::<u8>();
-        (words.wrapping_add(IMAGE), self.scratch.as_mut_ptr().cast())
+        let space = self.space.as_mut_ptr().cast::<u8>();
+        let scratch = space.wrapping_add(offset_of!(Space, _scratch));
+        (space.wrapping_add(IMAGE), scratch)
     }
 
     /// Fills it in for the block whose channels begin at `first`, and with whose weights `block` begins,
@@ -98,7 +118,7 @@ impl Record {
     /// `None` if the block is none for the unit, or the layer has not the arrays that it asks for.
     // What is seldom done, and each of the loops, is by itself: all of it fits the registers then.
     #[inline(never)]
-    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<Bounds> {
+    pub(crate) fn fill(&mut self, layer: &Layer<'_>, first: usize, block: &[u8]) -> Option<()> {
         let channels = layer.channels(first);
         let shifts = match &layer.shifts {
             Shifts::Uniform(shift) => {
@@ -118,7 +138,7 @@ impl Record {
             }
             self.constants = Some(found);
         }
-        let [least, most] = [least, most].map(|shift| u32::from(shift.unsigned_abs()));
+        let [least, most] = [least, most].map(i32::unsigned_abs);
         // By how much sums are shifted when the drain begins.
         let above = match layer.lane_bits {
             40 => self.set_wide_biases(layer, first)?,
@@ -132,8 +152,8 @@ impl Record {
         // Too many steps are none for the record.
         (self.more_shifts < STEPS as u32).then_some(())?;
         let none = if layer.width == 1 { 0x80 } else { i16::MIN };
-        Some(Bounds {
-            to: self.bounds().as_mut_ptr(),
+        self.asked = Bounds {
+            to: self.bounds(),
             shifts: match layer.shifts {
                 Shifts::Uniform(_) => self.uniform.0.as_ptr().cast(),
                 Shifts::PerChannel(_) => shifts.as_ptr(),
@@ -145,7 +165,8 @@ impl Record {
             low: layer.low,
             high: layer.high,
             none,
-        })
+        };
+        Some(())
     }
 
     /// What is to be done when there are bounds.
@@ -161,7 +182,7 @@ impl Record {
         for (place, channel) in lanes.iter_mut().zip(layer.channels(first)) {
             *place = layer.bias.get(channel)? as u64 & ((1 << 40) - 1);
         }
-        write_image(self.image(IMAGE)?, &lanes);
+        write_image(self.start(), &lanes);
         Some(0)
     }
 
@@ -195,7 +216,7 @@ impl Record {
                 self.join(layer, above, most, bias)?;
             }
         }
-        write_pairs(self.image(IMAGE)?, bias, mask);
+        write_pairs(self.start(), bias, mask);
         Some(above)
     }
 
@@ -211,30 +232,13 @@ impl Record {
             // Not `clamp`, whose panic for limits in the wrong order takes a kilobyte.
             let value = value.max(&low).min(&high);
             let vectors = self.more_shifts as usize + 2;
-            let bounds = self.bounds().chunks_exact_mut(VECTOR).take(vectors);
-            for (at, vector) in bounds.enumerate() {
+            // SAFETY: so many the unit has made.
+            let bounds = unsafe { slice::from_raw_parts_mut(self.bounds(), vectors * VECTOR) };
+            for (at, vector) in bounds.chunks_exact_mut(VECTOR).enumerate() {
                 *vector.get_mut(lane)? = if at == 1 { *value as u8 } else { 0x80 };
             }
         }
         Some(())
-    }
-
-    /// The first vectors of the scratch's list, zeros.
-    fn list(&mut self, vectors: usize) -> &mut [u32] {
-        let place = self.scratch.as_mut_ptr().cast::<u32>();
-        let words = vectors.min(LIST) * (VECTOR / WORD);
-        // SAFETY: the scratch has so many words behind an image, and they are written first.
-        unsafe {
-            let list = place.add(IMAGE / WORD);
-            list.write_bytes(0, words);
-            slice::from_raw_parts_mut(list, words)
-        }
-    }
-
-    fn bounds(&mut self) -> &mut [u8; VECTORS * VECTOR] {
-        let place = self.words.0.as_mut_ptr().cast::<u8>();
-        // SAFETY: the words end with so many bytes.
-        unsafe { &mut *place.add(IMAGE + BOUNDS).cast() }
     }
 
     /// How lanes join that are split, and then are shifted by `above`; no bias is beyond ±`most`.
@@ -270,16 +274,41 @@ impl Record {
             }
             return Some(());
         }
-        self.join_shift = if above < SPLIT { above } else { 0 };
+        self.join_shift = LONG + if above < SPLIT { above } else { 0 };
         self.kept = 0;
         let upper = bias.map(|bias| bias >> SPLIT << (SPLIT - above));
-        write_pairs(self.image(0)?, &upper, (1 << 20) - 1);
+        write_pairs(self.above(), &upper, (1 << 20) - 1);
         Some(())
     }
 
-    /// The place of the image that begins at byte `at`.
-    fn image(&mut self, at: usize) -> Option<&mut [u32; IMAGE / WORD]> {
-        self.words.0.get_mut(at / WORD..)?.first_chunk_mut()
+    /// The first vectors of the scratch's list.
+    #[inline(always)]
+    fn list(&mut self, vectors: usize) -> &mut [u32] {
+        let (_, scratch) = self.places();
+        let words = vectors.min(LIST) * (VECTOR / WORD);
+        // SAFETY: the scratch has so many words behind an image, and they are written first.
+        unsafe {
+            let list = scratch.add(IMAGE).cast::<u32>();
+            list.write_bytes(0, words);
+            slice::from_raw_parts_mut(list, words)
+        }
+    }
+
+    /// Where the bounds begin.
+    fn bounds(&mut self) -> *mut u8 {
+        self.places().0.wrapping_add(BOUNDS)
+    }
+
+    /// The image at the start.
+    fn start(&mut self) -> &mut Image {
+        // SAFETY: it is there, and may be anything.
+        unsafe { &mut *self.places().0.cast() }
+    }
+
+    /// The image at the end.
+    fn above(&mut self) -> &mut Image {
+        // SAFETY: as above.
+        unsafe { &mut *self.places().0.sub(IMAGE).cast() }
     }
 }
 
@@ -304,13 +333,15 @@ fn list_rest(list: &mut [u32], bias: &[i32; VECTOR]) {
 }
 
 /// The smallest and the largest of `shifts`; where there are none, one that is as good as any.
-fn extremes<'s>(shifts: impl Iterator<Item = &'s i8>) -> (i8, i8) {
-    let (mut least, mut most) = (i8::MAX, i8::MIN);
+fn extremes<'s>(shifts: impl Iterator<Item = &'s i8>) -> (i32, i32) {
+    // Words, so that they need no signs anew.
+    let (mut least, mut most) = (i32::MAX, i32::MIN);
     for shift in shifts {
-        (least, most) = (least.min(*shift), most.max(*shift));
+        let shift = i32::from(*shift);
+        (least, most) = (least.min(shift), most.max(shift));
     }
     if least > most {
-        return (SPLIT as i8, SPLIT as i8);
+        return (SPLIT as i32, SPLIT as i32);
     }
     (least, most)
 }
@@ -344,7 +375,7 @@ impl Constants {
                 Shifts::Uniform(shift) => shift,
                 Shifts::PerChannel(all) => *all.get(channel)?,
             };
-            if !(FAR..=40).contains(&shift) {
+            if !(FAR..=40).contains(&i32::from(shift)) {
                 continue;
             }
             let bias = layer.bias.get(channel)?;
@@ -370,7 +401,7 @@ impl Constants {
     }
 
     #[inline(never)]
-    fn extremes_of_others(&self, shifts: &[i8]) -> (i8, i8) {
+    fn extremes_of_others(&self, shifts: &[i8]) -> (i32, i32) {
         let others = shifts.iter().enumerate();
         let others = others.filter(|(lane, _)| self.of(*lane).is_none());
         extremes(others.map(|(_, shift)| shift))
@@ -383,8 +414,12 @@ impl Constants {
 
 /// The image of lanes of 20 bits that hold the bits of `values` in `mask`.
 #[inline(never)]
-fn write_pairs(image: &mut [u32; IMAGE / WORD], values: &[i32; VECTOR], mask: u32) {
-    let (low, high) = image.split_at_mut(8);
+fn write_pairs(image: &mut Image, values: &[i32; VECTOR], mask: u32) {
+    let [low @ .., e0, e1, f0, f1] = image;
+    f0.write(0);
+    f1.write(0);
+    // Eight bytes of zeros behind them.
+    let high = [e0, e1];
     let halves = values.as_chunks::<8>().0.iter();
     let places = low.as_chunks_mut::<4>().0.iter_mut().zip(high);
     for (values, (low, high)) in halves.zip(places) {
@@ -393,33 +428,35 @@ fn write_pairs(image: &mut [u32; IMAGE / WORD], values: &[i32; VECTOR], mask: u3
         let of = |value: &i32| *value as u32 & mask;
         let [a, b, c, d] = [of(a), of(b), of(c), of(d)];
         let [e, f, g, h] = [of(e), of(f), of(g), of(h)];
-        *low = [
-            (a | b << 20).to_le(),
-            (b >> 12 | c << 8 | d << 28).to_le(),
-            (d >> 4 | e << 16).to_le(),
-            (e >> 16 | f << 4 | g << 24).to_le(),
-        ];
-        *high = (g >> 8 | h << 12).to_le();
+        let [first, second, third, fourth] = low;
+        first.write((a | b << 20).to_le());
+        second.write((b >> 12 | c << 8 | d << 28).to_le());
+        third.write((d >> 4 | e << 16).to_le());
+        fourth.write((e >> 16 | f << 4 | g << 24).to_le());
+        high.write((g >> 8 | h << 12).to_le());
     }
 }
 
 /// The image of lanes of 40 bits.
-fn write_image(image: &mut [u32; IMAGE / WORD], lanes: &[u64; 8]) {
+fn write_image(image: &mut Image, lanes: &[u64; 8]) {
     for (half, [a, b, c, d]) in lanes.as_chunks::<4>().0.iter().enumerate() {
         let low = a | b << 40;
         let high = b >> 24 | c << 16 | d << 56;
-        let parts = [low, low >> 32, high, high >> 32].map(|part| (part as u32).to_le());
-        image[4 * half..][..4].copy_from_slice(&parts);
-        image[8 + half] = ((d >> 8) as u32).to_le();
+        for (at, part) in [low, low >> 32, high, high >> 32].into_iter().enumerate() {
+            image[4 * half + at].write((part as u32).to_le());
+        }
+        image[8 + half].write(((d >> 8) as u32).to_le());
+        image[10 + half].write(0);
     }
 }
 
 /// The bytes of the image of lanes of 40 bits, or of pairs of 20 bits.
 #[cfg(any(test, feature = "model"))]
 pub(crate) fn image_of(lanes: &[u64; 8]) -> [u8; IMAGE] {
-    let mut image = [0; IMAGE / WORD];
+    let mut image: Image = [MaybeUninit::new(0); IMAGE / WORD];
     write_image(&mut image, lanes);
-    let words = image.map(u32::to_ne_bytes);
+    // SAFETY: all of it was written.
+    let words = image.map(|word| unsafe { word.assume_init() }.to_ne_bytes());
     core::array::from_fn(|at| words[at / WORD][at % WORD])
 }
 

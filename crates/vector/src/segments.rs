@@ -31,7 +31,7 @@ pub(crate) struct Segment {
 }
 
 /// Segments that are kept: what most windows need.
-const KEPT: usize = 5;
+const KEPT: usize = 3;
 
 /// All segments of some output positions, to be gone through again and again.
 pub(crate) struct Cut {
@@ -41,18 +41,33 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
+    pub(crate) const NONE: Self = Self {
+        kept: [Segment::NONE; KEPT],
+        count: 0,
+        rest: Segments {
+            line: Line {
+                kernel: 0,
+                stride: 1,
+                dilation: 1,
+                pad: 0,
+            },
+            size: 0,
+            at: 0,
+            end: 0,
+            whole: 0..0,
+        },
+    };
+
+    /// To the segments of `positions` of a window that slides over `size` elements.
+    // In its place, as it is large.
     #[inline(never)]
-    pub(crate) fn new(mut segments: Segments) -> Self {
-        let mut kept = [Segment::NONE; KEPT];
-        let mut count = 0;
-        for (place, segment) in kept.iter_mut().zip(&mut segments) {
+    pub(crate) fn set(&mut self, line: Line, size: usize, positions: &Range<u32>) {
+        let [at, end] = [positions.start, positions.end].map(|at| at as usize);
+        self.rest = Segments::new(line, size, at, end);
+        self.count = 0;
+        for (place, segment) in self.kept.iter_mut().zip(&mut self.rest) {
             *place = segment;
-            count += 1;
-        }
-        Self {
-            kept,
-            count,
-            rest: segments,
+            self.count += 1;
         }
     }
 
@@ -157,7 +172,8 @@ mod tests {
         };
         let segments = Segments::new(line, size, 0, end);
         let cut: Vec<_> = segments.clone().map(|s| (s.count, s.taps)).collect();
-        let kept = Cut::new(segments);
+        let mut kept = Cut::NONE;
+        kept.set(line, size, &(0..end as u32));
         for _ in 0..2 {
             let mut found = Vec::new();
             kept.each(|s| found.push((s.count, s.taps)));

@@ -3,6 +3,8 @@
 //! It is cut into two shares of the output: blocks of channels, so that each core needs half of the
 //! weights, or rows, or columns. A share has the bits that it has in the whole, whoever does it.
 
+use core::mem::MaybeUninit;
+
 use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::accelerator::{Accelerator, Combination, Convolution, Pooling};
 
@@ -53,7 +55,8 @@ impl Shared<'_> {
 
 impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
     fn convolve<T: Number>(&mut self, task: &Convolution<'_, T>, output: &mut [T]) -> bool {
-        layer(task, output).is_some_and(|layer| self.run(&layer))
+        let mut place = MaybeUninit::uninit();
+        layer(task, output, &mut place).is_some_and(|layer| self.run(layer))
     }
 
     #[inline(never)]

@@ -56,8 +56,8 @@ pub struct Run {
     pub more_shifts: u32,
     /// 80: elements of a pixel that are stored.
     pub lanes: u32,
-    /// 84: 1 if `y` is a multiple of 16 for each pixel and `lanes` are all.
-    pub whole: u32,
+    /// 84: [`Self::y_step`] if `y` is a multiple of 16 for each pixel and `lanes` are all, or 0.
+    pub whole: i32,
     /// 88: [`SCRATCH`] bytes, at a multiple of 16.
     pub scratch: *mut u8,
     /// 92: from one tap to the next of a depthwise run's row.
@@ -68,8 +68,8 @@ pub struct Run {
     /// 100: pieces between two splits; in an aligned run 0 if there is one between any two pieces, or all
     /// bits.
     pub part_pieces: u32,
-    /// 104: by how much lanes are shifted when they join; if [`Self::kept`] is 0, it is the rest that
-    /// is shifted, or 0: the rest is left out.
+    /// 104: by how much lanes are shifted when they join; if [`Self::kept`] is 0, it is [`LONG`] and by how
+    /// much the rest is shifted, or nothing more: the rest is left out.
     pub join_shift: u32,
     /// 108: what stands for 1 at the split, after that shift. Then 1.
     pub one_split: u8,
@@ -108,6 +108,8 @@ pub struct Bounds {
 pub const SCRATCH: usize = 48 + 16 * LIST + 48;
 /// Vectors in the list of what splits keep.
 pub const LIST: usize = 24;
+/// In [`Run::join_shift`] where nothing is [`Run::kept`].
+pub const LONG: u32 = 1 << 31;
 /// Lanes are split at this bit.
 pub const SPLIT: u32 = 12;
 

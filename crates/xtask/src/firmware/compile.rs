@@ -52,7 +52,6 @@ const LIBRARY_CALLS: &[&str] = &[
     "__ashldi3",
     "__ashrdi3",
     "__lshrdi3",
-    "__muldi3",
     "__mulsi3",
     "__divsi3",
     "__modsi3",
