@@ -26,6 +26,12 @@ impl Unit for Counting {
         };
         let key = format!("{element:?} {kernel:?}{join}");
         *self.0.entry(key).or_default() += 1;
+        if kernel == Kernel::AlignedSplit
+            && run.part_pieces != 0
+            && !run.part_vectors.is_multiple_of(run.vectors)
+        {
+            self.count(element, "AlignedSplit across pieces");
+        }
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
     }
@@ -132,6 +138,7 @@ fn the_units_model_has_the_oracles_bits() {
     for kernel in ["Sum", "Product", "Pixels", "Max", "Lookup"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
+    keys.push("I8 AlignedSplit across pieces".to_owned());
     keys.push("I8 AlignedSplit long".to_owned());
     keys.push("I8 UnalignedSplit long".to_owned());
     for key in keys {

@@ -11,6 +11,8 @@ use std::format;
 use std::vec::Vec;
 
 const ROUNDS: usize = 24;
+/// More, of sums that two parts hold, which end within a row of the kernel.
+const ACROSS_ROUNDS: usize = 12;
 /// Of sums that are split often, or whose biases are far beyond what a lane holds.
 const LONG_ROUNDS: usize = 9;
 
@@ -20,6 +22,8 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
         if setting.rules == Rules::Fixpoint {
             cases.extend((0..ROUNDS).map(|round| case(&mut random, setting, round)));
             if setting.bits == 8 {
+                let across = ROUNDS..ROUNDS + ACROSS_ROUNDS;
+                cases.extend(across.map(|round| case(&mut random, setting, round)));
                 cases.extend((0..LONG_ROUNDS).map(|round| long(&mut random, setting, round)));
             }
         }
@@ -99,8 +103,10 @@ fn long(random: &mut Random, setting: Setting, round: usize) -> Case {
 
 /// One convolution, after a ReLU by a 1x1 depthwise convolution if the round says so.
 fn case(random: &mut Random, setting: Setting, round: usize) -> Case {
-    let depthwise = round % 4 == 3;
+    let across = round >= ROUNDS;
+    let depthwise = !across && round % 4 == 3;
     let channels = match round % 8 {
+        _ if across => random.pick(&[16, 32]),
         3 => random.pick(&[16, 32]),
         _ => random.pick(&[3, 8, 16, 16, 17, 24, 32, 48]),
     };
@@ -108,8 +114,19 @@ fn case(random: &mut Random, setting: Setting, round: usize) -> Case {
         true => channels,
         false => random.pick(&[5, 16, 16, 19, 32]),
     };
-    let (h, w) = (random.between(3, 5) as usize, random.between(3, 7) as usize);
+    let (mut h, mut w) = (random.between(3, 5) as usize, random.between(3, 7) as usize);
     let g = match round % 8 {
+        _ if across => {
+            let kernel = random.pick(&[3, 3, 5]);
+            let dilation = random.pick(&[1, 1, 2]);
+            (h, w) = (h + kernel - 2, w + kernel * dilation - 2);
+            Geometry {
+                kernel: [kernel, kernel],
+                stride: [1, random.pick(&[1, 2])],
+                dilation: [1, dilation],
+                pads: [1, random.pick(&[0, 2]), 1, 1],
+            }
+        }
         0 => POINT,
         1 | 3 => Geometry {
             kernel: [3, 3],
@@ -129,6 +146,8 @@ fn case(random: &mut Random, setting: Setting, round: usize) -> Case {
     let taps = g.kernel[0] * g.kernel[1];
     // From weights whose sums a lane holds to the largest there are.
     let most = match round % 5 {
+        // Half of the products stay below 127 * 2^12, two of three rows and three of five do not.
+        _ if across => 1_860_000 / (128 * (inner * taps) as i64),
         0 => 1,
         1 => high / 16,
         2 => high / 4,
