@@ -14,7 +14,7 @@ fixpoint_unit_on:
     // ---- what is not in line ----
 
     // q5 to a5: sixteen bytes anywhere, or eight, or another number element by element, by a jump into
-    // the stores. Changes a6, a10, a11.
+    // the stores; as many elements as a10 says. Changes a6, a10, a11. What is below the stack is free: there are no interrupts.
     .macro store_function bits, all, half
     .section .text.iram.store_i\bits,"ax"
     .literal .Lstored_i\bits, stored_i\bits
@@ -32,10 +32,9 @@ fixpoint_unit_on:
     ret
     .p2align 2
 fixpoint_store_i\bits:
-    l32i    a10, a2, RUN_LANES
     beqi    a10, \all, 1b
     beqi    a10, \half, 2b
-    l32i    a6, a2, RUN_SCRATCH
+    addi    a6, a1, -16
     // A pair has six bytes.
     l32r    a11, .Lstored_i\bits
     addx2   a10, a10, a10

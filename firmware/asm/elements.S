@@ -118,39 +118,88 @@ fixpoint_\name:
     pixels_kernel pixels_i8, 8
     pixels_kernel pixels_i16, 16
 
-    // The largest elements of a window, vector after vector of a pixel: offsets from a2 are those of
-    // `Windowed` (crates/vector/src/pixels.rs).
+    // The largest elements of windows, vector after vector of a pixel: offsets from a2 are those of
+    // `Windowed` (crates/vector/src/pixels.rs). a3 the window's first tap, a4 the vector's, a5 the result,
+    // a6 taps of a row, a7 and a8 their steps, a12 windows left, a13 vectors left, a14 whether aligned; a9
+    // rows left, a10 row, a11 tap; q5 the largest so far.
     .macro max_kernel name, bits
     .section .text.iram.\name,"ax"
     .global fixpoint_\name
     .p2align 2
 fixpoint_\name:
+    addi    a1, a1, -16
+    s32i    a0, a1, 0
+    s32i    a12, a1, 4
+    s32i    a13, a1, 8
+    s32i    a14, a1, 12
     l32i    a3, a2, 0
-    l32i    a4, a2, 4
-    l32i    a5, a2, 8
+    l32i    a5, a2, 4
     l32i    a6, a2, 12
     l32i    a7, a2, 16
     l32i    a8, a2, 24
-1:  l32i    a9, a2, 20
-    mov     a10, a3
+    l32i    a12, a2, 28
+    l32i    a14, a2, 44
+1:  l32i    a13, a2, 8
+    mov     a4, a3
+2:  l32i    a9, a2, 20
+    mov     a10, a4
     // The first tap is its own largest so far.
-    ee.vld.128.ip q0, a3, 0
-2:  mov     a11, a10
-    loopnez a6, 3f
-    ee.vld.128.xp q1, a11, a7
-    .if \bits == 8
-    ee.vmax.s8 q0, q0, q1
-    .else
-    ee.vmax.s16 q0, q0, q1
-    .endif
-3:  addi    a9, a9, -1
+    ee.ld.128.usar.ip q2, a10, 16
+    ee.vld.128.ip q3, a10, -16
+    ee.src.q q5, q2, q3
+    bnez    a14, 6f
+3:  mov     a11, a10
+    loopnez a6, 4f
+    ee.ld.128.usar.ip q2, a11, 16
+    ee.vld.128.ip q3, a11, -16
+    add     a11, a11, a7
+    ee.src.q q1, q2, q3
+    largest \bits
+4:  addi    a9, a9, -1
     add     a10, a10, a8
-    bnez    a9, 2b
-    ee.vst.128.ip q0, a4, 16
-    addi    a3, a3, 16
-    addi    a5, a5, -1
-    bnez    a5, 1b
+    bnez    a9, 3b
+    addi    a13, a13, -1
+    movi    a10, 128 / \bits
+    bnez    a13, 5f
+    l32i    a10, a2, 36
+5:  call0   fixpoint_store_i\bits
+    l32i    a6, a2, 12
+    addi    a4, a4, 16
+    addi    a5, a5, 16
+    bnez    a13, 2b
+    l32i    a10, a2, 40
+    addi    a5, a5, -16
+    add     a5, a5, a10
+    j       8f
+6:  mov     a11, a10
+    loopnez a6, 7f
+    ee.vld.128.xp q1, a11, a7
+    largest \bits
+7:  addi    a9, a9, -1
+    add     a10, a10, a8
+    bnez    a9, 6b
+    ee.vst.128.ip q5, a5, 16
+    addi    a13, a13, -1
+    addi    a4, a4, 16
+    bnez    a13, 2b
+8:  l32i    a10, a2, 32
+    addi    a12, a12, -1
+    add     a3, a3, a10
+    bnez    a12, 1b
+    l32i    a0, a1, 0
+    l32i    a12, a1, 4
+    l32i    a13, a1, 8
+    l32i    a14, a1, 12
+    addi    a1, a1, 16
     ret
+    .endm
+
+    .macro largest bits
+    .if \bits == 8
+    ee.vmax.s8 q5, q5, q1
+    .else
+    ee.vmax.s16 q5, q5, q1
+    .endif
     .endm
 
     max_kernel max_i8, 8

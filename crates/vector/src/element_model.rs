@@ -130,18 +130,25 @@ unsafe fn sum<T: Element>(column: &mut Column) {
 /// # Safety
 ///
 /// As [`ElementUnit`] says.
-unsafe fn largest<T: Element>(window: &Windowed) {
-    for at in 0..window.vectors as usize * 16 / size_of::<T>() {
-        let mut largest = T::MIN;
-        for row in 0..window.rows {
-            for column in 0..window.columns {
-                let tap = row * window.row_step + column * window.column_step;
-                let x = window.x.wrapping_add(tap as usize).cast::<T>();
-                // SAFETY: the caller's promise.
-                largest = largest.max(unsafe { x.add(at).read() });
+unsafe fn largest<T: Element>(windows: &Windowed) {
+    let lanes = 16 / size_of::<T>();
+    let channels = (windows.vectors as usize - 1) * lanes + windows.last as usize;
+    let (mut x, mut y) = (windows.x, windows.y.cast::<T>());
+    for _ in 0..windows.windows {
+        for channel in 0..channels {
+            let mut largest = T::MIN;
+            for row in 0..windows.rows {
+                for column in 0..windows.columns {
+                    let tap = row * windows.row_step + column * windows.column_step;
+                    let x = x.wrapping_add(tap as usize).cast::<T>();
+                    // SAFETY: the caller's promise.
+                    largest = largest.max(unsafe { x.add(channel).read() });
+                }
             }
+            // SAFETY: the caller's promise.
+            unsafe { y.add(channel).write(largest) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { window.y.cast::<T>().add(at).write(largest) };
+        x = x.wrapping_add(windows.x_step as usize);
+        y = y.wrapping_add(channels);
     }
 }

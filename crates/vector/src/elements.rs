@@ -6,9 +6,10 @@
 //! halfwords, so that no lane gets near saturation: `2 * 2^7 * 2^6 + 2^12 < 2^19`, and likewise
 //! `2 * 2^15 * 2^14 + 2^28 < 2^39`; a product has `2^14` or `2^30` instead.
 
+use core::mem::MaybeUninit;
+
 use fixpoint_kernels::Element;
 use fixpoint_kernels::elementwise::Operation;
-use fixpoint_kernels::fixpoint::Binary;
 use fixpoint_kernels::lookup::entries;
 use fixpoint_runtime::accelerator::{Combination, Part};
 
@@ -117,53 +118,68 @@ pub trait ElementUnit {
     unsafe fn sum_i16(&mut self, column: &mut Column);
 }
 
-/// Shift, factors and rounding constant for `binary`; `None` if they are too large for the unit.
-fn scales<T: Element>(binary: &Binary<T>) -> Option<(Combine, u32, [i16; 2], [i16; 2])> {
-    let most = 8 * size_of::<T>() as u32 - 2;
-    let power = |log: u32| (log <= most).then(|| 1i16 << log);
-    let up = binary.shift.min(0).unsigned_abs();
-    let shift = binary.shift.max(0).unsigned_abs();
-    let rounding = match shift.checked_sub(1) {
-        None => [0, 0],
-        Some(log) => {
-            let first = log.min(most);
-            [power(first)?, power(log - first)?]
-        }
-    };
-    let factor = |left: u32| power(left.checked_add(up)?);
-    let (kernel, factors) = match binary.operation {
-        Operation::Add => (Combine::Sum, binary.left.map(factor)),
-        Operation::Sub => {
-            let [a, b] = binary.left.map(factor);
-            (Combine::Sum, [a, b.map(|b| -b)])
-        }
-        Operation::Mul if up == 0 => (Combine::Product, [Some(1), Some(1)]),
-        Operation::Mul | Operation::Max | Operation::Min => return None,
-    };
-    let [Some(a), Some(b)] = factors else {
-        return None;
-    };
-    Some((kernel, shift, [a, b], rounding))
+/// What an operation is for the unit.
+struct Scales {
+    kernel: Combine,
+    shift: u32,
+    factors: [i16; 2],
+    rounding: [i16; 2],
 }
 
-/// A repeated operand laid out in a row.
+impl Scales {
+    /// Of an operation over elements of `bits`; `None` if they are too large for the unit.
+    fn new(operation: Operation, shift: i32, left: [u32; 2], bits: u32) -> Option<Self> {
+        let most = bits - 2;
+        let power = |log: u32| (log <= most).then(|| 1i16 << log);
+        let up = shift.min(0).unsigned_abs();
+        let shift = shift.max(0).unsigned_abs();
+        let rounding = match shift.checked_sub(1) {
+            None => [0, 0],
+            Some(log) => {
+                let first = log.min(most);
+                [power(first)?, power(log - first)?]
+            }
+        };
+        let factor = |left: u32| power(left.checked_add(up)?);
+        let [a, b] = left;
+        let (kernel, factors) = match operation {
+            Operation::Add => (Combine::Sum, [factor(a)?, factor(b)?]),
+            Operation::Sub => (Combine::Sum, [factor(a)?, -factor(b)?]),
+            Operation::Mul if up == 0 => (Combine::Product, [1, 1]),
+            Operation::Mul | Operation::Max | Operation::Min => return None,
+        };
+        Some(Self {
+            kernel,
+            shift,
+            factors,
+            rounding,
+        })
+    }
+}
+
+/// Where an operand is, and how many elements it has.
+#[derive(Clone, Copy)]
+struct Operand {
+    from: *const u8,
+    period: usize,
+}
+
+/// Room for a repeated operand laid out in a row.
 #[repr(C, align(16))]
 struct Laid([u8; ROOM]);
 
-impl Laid {
-    /// Lays `part` out; how many elements there are then: a multiple of its own and of a vector's.
-    fn fill<T: Element>(&mut self, part: &Part<'_, T>) -> Option<usize> {
-        let (width, count) = (size_of::<T>(), VECTOR / size_of::<T>());
-        let values = part.values?.get(..part.period)?;
-        let mut together = part.period;
-        while !together.is_multiple_of(count) {
+impl Operand {
+    /// Lays it out in `room`; how many elements there are then: a multiple of its own and of a vector's.
+    fn lay(self, room: *mut u8, width: usize) -> Option<usize> {
+        let mut together = self.period;
+        while !(together * width).is_multiple_of(VECTOR) {
             together = together.checked_mul(2)?;
         }
-        let row = (ROOM / width / together) * together;
-        let mut values = values.iter().cycle();
-        for place in self.0.chunks_exact_mut(width).take(row) {
-            let value: i16 = (*values.next()?).into();
-            place.copy_from_slice(value.to_le_bytes().get(..width)?);
+        let row = (ROOM / width).checked_div(together)? * together;
+        for at in (0..row).step_by(self.period) {
+            let place = room.wrapping_add(at * width);
+            // SAFETY: the operand is there, and the room has a whole row.
+            unsafe { place.copy_from_nonoverlapping(self.from, self.period * width) };
         }
         (row > 0).then_some(row)
     }
@@ -175,46 +191,26 @@ pub(crate) fn combine<T: Element>(
     output: &mut [T],
     mut call: impl FnMut(Combine, &Stretch),
 ) -> Option<()> {
-    let (kernel, shift, factors, rounding) = scales(task.binary)?;
-    let count = VECTOR / size_of::<T>();
-    let length = output.len();
-    let whole = length - length % count;
-    if whole == 0 {
-        return None;
-    }
-    let mut laid = Laid([0; ROOM]);
-    let own = output.as_mut_ptr();
-    let repeated = |part: &Part<'_, T>| part.period < length;
-    let (row, first, second) = match (repeated(task.a), repeated(task.b)) {
-        (false, false) => (whole, start(task.a, own)?, start(task.b, own)?),
-        (false, true) => (laid.fill(task.b)?, start(task.a, own)?, laid.0.as_ptr()),
-        (true, false) => (laid.fill(task.a)?, laid.0.as_ptr(), start(task.b, own)?),
-        (true, true) => return None,
-    };
-    if !own.addr().is_multiple_of(VECTOR) {
-        return None;
-    }
-    let limits = [
-        task.binary.limits.low.into(),
-        task.binary.limits.high.into(),
-    ];
-    let along = |part: &Part<'_, T>, from: *const u8, at: usize| match repeated(part) {
-        true => from,
-        false => from.wrapping_add(at * size_of::<T>()),
-    };
-    for at in (0..whole).step_by(row) {
-        let stretch = Stretch {
-            a: along(task.a, first, at),
-            b: along(task.b, second, at),
-            y: own.wrapping_add(at).cast(),
-            vectors: (row.min(whole - at) / count) as u32,
-            shift,
-            factors,
-            rounding,
-            limits,
+    let (binary, width) = (task.binary, size_of::<T>());
+    let scales = Scales::new(
+        binary.operation,
+        binary.shift,
+        binary.left,
+        8 * width as u32,
+    )?;
+    let (own, length) = (output.as_mut_ptr().cast::<u8>(), output.len());
+    let operand = |part: &Part<'_, T>| {
+        let from = match part.values {
+            Some(values) => values.get(..part.period)?.as_ptr().cast(),
+            None if part.period < length => return None,
+            None => own.cast_const(),
         };
-        call(kernel, &stretch);
-    }
+        let period = part.period;
+        Some(Operand { from, period })
+    };
+    let operands = [operand(task.a)?, operand(task.b)?];
+    let limits = [binary.limits.low.into(), binary.limits.high.into()];
+    let whole = stretches(&scales, operands, (own, length), width, limits, &mut call)?;
     let rest = output.iter_mut().enumerate().skip(whole);
     for (at, y) in rest {
         let of = |part: &Part<'_, T>| match part.values {
@@ -226,14 +222,54 @@ pub(crate) fn combine<T: Element>(
     Some(())
 }
 
-/// Where an operand that is not repeated begins; `None` if that is not at a multiple of 16 or it is
-/// too short.
-fn start<T>(part: &Part<'_, T>, own: *mut T) -> Option<*const u8> {
-    let start = match part.values {
-        Some(values) => values.get(..part.period)?.as_ptr(),
-        None => own.cast_const(),
+/// Does as many of a result's elements, `width` bytes each, as make whole vectors: how many that are.
+// Once for both widths, and by itself: it is large.
+#[inline(never)]
+fn stretches(
+    scales: &Scales,
+    [a, b]: [Operand; 2],
+    (own, length): (*mut u8, usize),
+    width: usize,
+    limits: [i16; 2],
+    call: &mut dyn FnMut(Combine, &Stretch),
+) -> Option<usize> {
+    let count = VECTOR / width;
+    let whole = length - length % count;
+    let mut room = MaybeUninit::<Laid>::uninit();
+    let room = room.as_mut_ptr().cast::<u8>();
+    let (mut first, mut second) = (a.from, b.from);
+    let row = match (a.period < length, b.period < length) {
+        (false, false) => whole,
+        (false, true) => {
+            second = room;
+            b.lay(room, width)?
+        }
+        (true, false) => {
+            first = room;
+            a.lay(room, width)?
+        }
+        (true, true) => return None,
     };
-    start.addr().is_multiple_of(VECTOR).then_some(start.cast())
+    let addresses = first.addr() | second.addr() | own.addr();
+    (whole > 0 && addresses.is_multiple_of(VECTOR)).then_some(())?;
+    let along = |operand: Operand, from: *const u8, at: usize| match operand.period < length {
+        true => from,
+        false => from.wrapping_add(at * width),
+    };
+    for at in (0..whole).step_by(row) {
+        let stretch = Stretch {
+            a: along(a, first, at),
+            b: along(b, second, at),
+            y: own.wrapping_add(at * width),
+            vectors: (row.min(whole - at) / count) as u32,
+            shift: scales.shift,
+            factors: scales.factors,
+            rounding: scales.rounding,
+            limits,
+        };
+        call(scales.kernel, &stretch);
+    }
+    Some(whole)
 }
 
 /// A lookup of whole words, and the rest of it; nothing and `None` if something lies elsewhere than at

@@ -1,8 +1,11 @@
 //! Pixel after pixel, channel by channel: sums, as for global average pooling, and the largest elements
 //! of windows.
 
-use fixpoint_kernels::Element;
+use fixpoint_kernels::linear::Line;
+use fixpoint_kernels::{Element, Hwc, Window};
 use fixpoint_runtime::accelerator::Pooling;
+
+use crate::segments::Cut;
 
 /// Bytes of a vector.
 const VECTOR: usize = 16;
@@ -60,16 +63,16 @@ pub(crate) fn sum<T: Element>(
     Some(())
 }
 
-/// What a kernel in assembly is given: the taps of one window that lie inside the input, of all channels;
+/// What a kernel in assembly is given: neighbouring windows of a row with the same taps inside the input;
 /// the offsets are part of the contract.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Windowed {
-    /// 0: the first tap's elements, at a multiple of 16 like all that follows.
+    /// 0: the first window's first tap.
     pub x: *const u8,
-    /// 4: where the results go.
+    /// 4: where its results go.
     pub y: *mut u8,
-    /// 8: vectors of a pixel, at least one.
+    /// 8: vectors of a pixel, at least one; the last may be part of one.
     pub vectors: u32,
     /// 12: taps in a row, and the bytes between them.
     pub columns: u32,
@@ -79,79 +82,87 @@ pub struct Windowed {
     pub rows: u32,
     /// 24
     pub row_step: u32,
+    /// 28: windows, and the bytes between them.
+    pub windows: u32,
+    /// 32
+    pub x_step: u32,
+    /// 36: elements of the last vector.
+    pub last: u32,
+    /// 40: their bytes.
+    pub last_bytes: u32,
+    /// 44: 1 if all vectors are whole and at multiples of 16, or 0.
+    pub aligned: u32,
 }
 
-/// Taps along one axis of an output position: the first that lies inside, how many do, and where the
-/// first is.
-fn taps(at: usize, size: u32, [kernel, stride, dilation, pad]: [u16; 4]) -> Option<(usize, usize)> {
-    let (size, dilation) = (size as usize, usize::from(dilation));
-    let start = at * usize::from(stride);
-    let outside = usize::from(pad).saturating_sub(start).div_ceil(dilation);
-    let first = (start + outside * dilation).checked_sub(pad.into())?;
-    let inside = size.checked_sub(first)?.div_ceil(dilation);
-    let count = inside.min(usize::from(kernel).checked_sub(outside)?);
-    (count > 0).then_some((first, count))
-}
-
-/// Does the whole task, or nothing and answers `None`: where a pixel is not whole vectors, or a window
-/// lies in the padding alone.
+/// Does the whole task, or nothing and answers `None`: where a window lies in the padding alone.
 pub(crate) fn max_pool<T: Element>(
     task: &Pooling<'_, T>,
     output: &mut [T],
     mut call: impl FnMut(&Windowed),
 ) -> Option<()> {
-    let Pooling {
-        input,
-        shape,
-        window,
-        out,
-    } = *task;
-    let channels = shape.c as usize;
-    let pixel = channels * size_of::<T>();
-    let addresses = input.as_ptr().addr() | output.as_ptr().addr();
-    if channels == 0 || !(pixel | addresses).is_multiple_of(VECTOR) {
-        return None;
-    }
-    let (w, out_w) = (shape.w as usize, out.w as usize);
-    let down = |at: usize| {
-        let axis = [
-            window.kernel_h,
-            window.stride_h,
-            window.dilation_h,
-            window.pad_top,
-        ];
-        taps(at, shape.h, axis)
-    };
-    let across = |at: usize| {
-        let axis = [
-            window.kernel_w,
-            window.stride_w,
-            window.dilation_w,
-            window.pad_left,
-        ];
-        taps(at, shape.w, axis)
-    };
+    let [shape, out] = [task.shape, task.out];
+    let fits = shape.checked_len()? as usize <= task.input.len()
+        && out.checked_len()? as usize <= output.len();
+    fits.then_some(())?;
+    let x = task.input.as_ptr().cast();
+    let y = output.as_mut_ptr().cast();
+    windows(shape, task.window, out, size_of::<T>(), (x, y), &mut call)
+}
+
+/// All windows, of elements of `width` bytes, from and to these places.
+// Once, and by itself: it is large.
+#[inline(never)]
+fn windows(
+    shape: Hwc,
+    window: &Window,
+    out: Hwc,
+    width: usize,
+    (x, y): (*const u8, *mut u8),
+    call: &mut dyn FnMut(&Windowed),
+) -> Option<()> {
+    let (h, w, channels) = (shape.h as usize, shape.w as usize, shape.c as usize);
+    let slides = window.output(shape.h, shape.w) == Some((out.h, out.w));
+    (slides && channels > 0 && shape.c == out.c).then_some(())?;
+    let mut cut = [Cut::NONE, Cut::NONE];
+    let [rows, columns] = &mut cut;
+    rows.set(Line::rows(window), h, &(0..out.h));
+    columns.set(Line::columns(window), w, &(0..out.w));
     // Every window before the first: nothing may be half done.
-    let empty = |taps: Option<_>| taps.is_none();
-    if (0..out.h as usize).any(|at| empty(down(at))) || (0..out_w).any(|at| empty(across(at))) {
-        return None;
+    let mut empty = false;
+    for cut in &cut {
+        cut.each(|segment| empty |= segment.taps == 0);
     }
-    let (from, to) = (input.as_ptr(), output.as_mut_ptr());
-    for oy in 0..out.h as usize {
-        let (top, rows) = down(oy)?;
-        for ox in 0..out_w {
-            let (left, columns) = across(ox)?;
-            call(&Windowed {
-                x: from.wrapping_add((top * w + left) * channels).cast(),
-                y: to.wrapping_add((oy * out_w + ox) * channels).cast(),
-                vectors: (pixel / VECTOR) as u32,
-                columns: columns as u32,
-                column_step: (usize::from(window.dilation_w) * pixel) as u32,
-                rows: rows as u32,
-                row_step: (usize::from(window.dilation_h) * w * pixel) as u32,
+    (!empty).then_some(())?;
+    let [rows, columns] = &cut;
+    let pixel = channels * width;
+    let last_bytes = (pixel - 1) % VECTOR + 1;
+    let mut windows = Windowed {
+        x,
+        y,
+        vectors: pixel.div_ceil(VECTOR) as u32,
+        columns: 0,
+        column_step: (usize::from(window.dilation_w) * pixel) as u32,
+        rows: 0,
+        row_step: (usize::from(window.dilation_h) * w * pixel) as u32,
+        windows: 0,
+        x_step: (usize::from(window.stride_w) * pixel) as u32,
+        last: (last_bytes / width) as u32,
+        last_bytes: last_bytes as u32,
+        aligned: (pixel | x.addr() | y.addr()).is_multiple_of(VECTOR).into(),
+    };
+    rows.each(|rows| {
+        windows.rows = rows.taps as u32;
+        for at in 0..rows.count {
+            let row = rows.input + at * usize::from(window.stride_h);
+            columns.each(|columns| {
+                windows.columns = columns.taps as u32;
+                windows.windows = columns.count as u32;
+                windows.x = x.wrapping_add((row * w + columns.input) * pixel);
+                call(&windows);
+                windows.y = windows.y.wrapping_add(columns.count * pixel);
             });
         }
-    }
+    });
     Some(())
 }
 

@@ -192,7 +192,7 @@ fn pools<T: Element + std::fmt::Debug>(
         .dilation(draw(1, 3), draw(1, 3))
         .pads(draw(0, 3), draw(0, 3), draw(0, 3), draw(0, 3));
     let (h, w) = (draw(1, 9).into(), draw(1, 9).into());
-    let c = random.pick(&[8u32, 16, 24, 32, 48]);
+    let c = random.pick(&[1u32, 3, 7, 8, 12, 16, 17, 24, 32, 37, 48]);
     let Some((out_h, out_w)) = window.output(h, w) else {
         return false;
     };
@@ -236,7 +236,7 @@ fn windows_have_the_portable_bits() {
         }));
     }
     println!("{narrow} and {wide} of 3000");
-    assert!(narrow > 300 && wide > 500, "{narrow} and {wide}");
+    assert!(narrow > 700 && wide > 700, "{narrow} and {wide}");
 }
 
 #[test]
