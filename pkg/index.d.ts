@@ -323,6 +323,9 @@ export interface Firmware {
   runtime: Uint8Array;
 }
 
+/** Where the weights are read from while a model runs: where they were flashed, or a copy made at the start. */
+export type Constants = "flash" | "internal" | "psram";
+
 /** What one run will take on a chip: the emulator's estimates. */
 export interface Prediction {
   cpuHz: number;
@@ -330,6 +333,7 @@ export interface Prediction {
   arenaAvailable: number;
   /** The tensors are in PSRAM: slower, and only on a board that has some. */
   needsPsram: boolean;
+  constants: Constants;
   cycles: number;
   layerCycles: number[];
 }
@@ -510,6 +514,7 @@ export interface BoardInfo {
   psramBytes: number;
   /** Bytes of it for the tensors of models that need more than internal memory; 0 when it does not answer. */
   psramAvailable: number;
+  constants: Constants;
   model: {
     id: number;
     name: string;

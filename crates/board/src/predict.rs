@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use fixpoint_protocol::Constants;
 use fixpoint_protocol::host::{self, Action, Event, Inference, Layer, LinkClient};
 
 use crate::{Options, Personality, VirtualBoard};
@@ -18,6 +19,8 @@ pub struct Prediction {
     pub arena_available: u32,
     /// Bytes that this one uses.
     pub arena_needed: u32,
+    /// Where its constants are read from.
+    pub constants: Constants,
     /// The model's layers.
     pub layers: Vec<Layer>,
     /// Outputs, and estimated cycles in all and of each layer.
@@ -78,7 +81,8 @@ pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, Predi
     talk.finish()?;
     let board = talk.client.board().cloned();
     let board = board.ok_or(PredictError::Link(host::LinkError::NotConnected))?;
-    let (cpu_hz, arena_available) = (board.cpu_hz, board.arena_available);
+    let (cpu_hz, arena_available, constants) =
+        (board.cpu_hz, board.arena_available, board.constants);
     let model = board.model.map_err(PredictError::Problem)?;
     talk.client.describe_layers();
     let layers = match talk.finish()? {
@@ -91,6 +95,7 @@ pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, Predi
             cpu_hz,
             arena_available,
             arena_needed: model.arena_needed,
+            constants,
             layers,
             inference,
         }),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fixpoint_flash::manifest::Manifest;
 use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Start, Summary, plan};
+use fixpoint_protocol::Constants;
 use fixpoint_protocol::host::{self, Board, LinkClient};
 use fixpoint_runtime::{AlignedBytes, Model};
 
@@ -243,8 +244,16 @@ pub(crate) fn describe(board: &Board) -> String {
             false => (board.arena_available, ""),
         };
         text += &format!(
-            "\nmodel {name} ({:08x}): {} layers, {} bytes, {} of {memory} bytes of tensor memory{place}",
-            model.id, model.layers, model.bytes, model.arena_needed
+            "\nmodel {name} ({:08x}): {} layers, {} bytes, {} of {memory} bytes of tensor memory{place}{}",
+            model.id,
+            model.layers,
+            model.bytes,
+            model.arena_needed,
+            match board.constants {
+                Constants::Flash => "",
+                Constants::Internal => ", weights copied to internal memory",
+                Constants::Psram => ", weights copied to PSRAM",
+            }
         );
     }
     text

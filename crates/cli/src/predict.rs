@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fixpoint_board::{PredictError, Prediction};
 use fixpoint_flash::{manifest, plan};
+use fixpoint_protocol::Constants;
 use fixpoint_quant::Simulator;
 
 use crate::failure::Failure;
@@ -56,8 +57,14 @@ pub(crate) fn summary(prediction: &Prediction) -> String {
              {internal} are internal"
         ),
     };
+    let constants = match prediction.constants {
+        Constants::Flash => "read from flash in every run",
+        Constants::Internal => "copied to internal memory",
+        Constants::Psram => "copied to PSRAM",
+    };
     format!(
-        "on an ESP32-S3 at {} MHz about {:.2} ms ({} cycles, the emulator's estimate); {fits}",
+        "on an ESP32-S3 at {} MHz about {:.2} ms ({} cycles, the emulator's estimate); {fits}; weights \
+         {constants}",
         prediction.cpu_hz / 1_000_000,
         prediction.milliseconds(),
         prediction.inference.cycles,

@@ -18,14 +18,16 @@
 #[cfg(test)]
 extern crate std;
 
+mod arenas;
 mod choice;
 mod run;
 mod server;
 mod store;
 mod text;
 
+pub use arenas::Arenas;
 pub use choice::{Choice, choose};
 pub use fixpoint_protocol::{ErrorCode, Sink, Version, slot};
 pub use run::Clock;
-pub use server::{Arenas, Board, LINES, PROFILED_LAYERS, Server};
+pub use server::{Board, LINES, PROFILED_LAYERS, Server};
 pub use store::ModelStore;

@@ -3,12 +3,16 @@
 mod inference;
 mod update;
 
+use core::fmt;
+
 use fixpoint_protocol::{
-    BUFFER_BYTES, Decoder, ErrorCode, Frame, Info, Reply, Request, Sink, Step, VERSION, Version,
+    BUFFER_BYTES, Constants, Decoder, ErrorCode, Frame, Info, Reply, Request, Sink, Step, VERSION,
+    Version,
 };
 use fixpoint_runtime::accelerator::Accelerator;
 use fixpoint_runtime::{Arithmetic, Block16, Model, Position, RunError};
 
+use crate::arenas::Arenas;
 use crate::run::Clock;
 use crate::store::{self, Incoming, ModelStore};
 use crate::text::Text;
@@ -41,25 +45,6 @@ pub struct Board {
     pub psram_bytes: u32,
 }
 
-/// Memory for tensors. A model that fits the internal memory has all of it there, any other all of it in
-/// the external, which is larger and slower.
-#[derive(Debug, Default)]
-pub struct Arenas<'a> {
-    /// On the chip.
-    pub internal: &'a mut [Block16],
-    /// Behind a cache; empty where there is none.
-    pub external: &'a mut [Block16],
-}
-
-impl<'a> From<&'a mut [Block16]> for Arenas<'a> {
-    fn from(internal: &'a mut [Block16]) -> Self {
-        Self {
-            internal,
-            external: &mut [],
-        }
-    }
-}
-
 /// Why there is no model to run.
 struct Problem {
     code: ErrorCode,
@@ -68,11 +53,12 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(code: ErrorCode, text: Text) -> Self {
+    #[inline(never)]
+    fn new(code: ErrorCode, text: &dyn fmt::Display) -> Self {
         Self {
             code,
             detail: 0,
-            text,
+            text: Text::of(text),
         }
     }
 }
@@ -87,10 +73,11 @@ struct Station<'a, C> {
     board: Board,
     model: Option<Model<'a>>,
     problem: Option<Problem>,
-    /// The one that the model fits, else the larger one.
+    /// For a model that can run here.
     arena: &'a mut [Block16],
-    /// Bytes of both.
+    /// Bytes of both arenas.
     arena_bytes: [u32; 2],
+    constants: Constants,
     clock: C,
     store: Option<&'a mut dyn ModelStore>,
     incoming: Option<Incoming>,
@@ -136,34 +123,27 @@ impl<'a, C: Clock> Server<'a, C> {
         arenas: impl Into<Arenas<'a>>,
         clock: C,
     ) -> Self {
-        let Arenas { internal, external } = arenas.into();
-        let sizes = [arena_bytes(internal), arena_bytes(external)];
+        let arenas = arenas.into();
+        let sizes = arenas.bytes();
+        let refused = |error: &dyn fmt::Display| Some(Problem::new(ErrorCode::ModelRefused, error));
+        let mut constants = Constants::Flash;
+        let mut arena: &mut [Block16] = &mut [];
         let (model, problem) = match image.map(Model::parse) {
-            Ok(Ok(model)) => {
-                let problem = objection(&model, sizes).map(|error| Problem {
-                    code: match error {
-                        RunError::ArenaTooSmall { .. } => ErrorCode::ArenaTooSmall,
-                        _ => ErrorCode::ModelRefused,
-                    },
-                    detail: match error {
-                        RunError::ArenaTooSmall { need, .. } => need,
-                        _ => 0,
-                    },
-                    text: Text::of(&error),
-                });
-                (Some(model), problem)
-            }
-            Ok(Err(error)) => (
-                None,
-                Some(Problem::new(ErrorCode::ModelRefused, Text::of(&error))),
-            ),
-            Err(code) => (None, Some(Problem::new(code, Text::EMPTY))),
-        };
-        let needed = model.as_ref().map_or(0, Model::arena_bytes);
-        let arena = if needed > sizes[0] && sizes[1] > sizes[0] {
-            external
-        } else {
-            internal
+            Ok(Ok(model)) => match objection(&model, sizes) {
+                None => {
+                    let placed = arenas.place(model);
+                    (arena, constants) = (placed.arena, placed.constants);
+                    (Some(placed.model), None)
+                }
+                Some(error @ RunError::ArenaTooSmall { need, .. }) => {
+                    let mut problem = Problem::new(ErrorCode::ArenaTooSmall, &error);
+                    problem.detail = need;
+                    (Some(model), Some(problem))
+                }
+                Some(error) => (Some(model), refused(&error)),
+            },
+            Ok(Err(error)) => (None, refused(&error)),
+            Err(code) => (None, Some(Problem::new(code, &""))),
         };
         Server {
             lines: core::array::from_fn(|_| Decoder::fixed()),
@@ -173,6 +153,7 @@ impl<'a, C: Clock> Server<'a, C> {
                 problem,
                 arena,
                 arena_bytes: sizes,
+                constants,
                 clock,
                 store: None,
                 incoming: None,
@@ -233,10 +214,6 @@ impl<'a, C: Clock> Server<'a, C> {
             }
         }
     }
-}
-
-fn arena_bytes(arena: &[Block16]) -> u32 {
-    u32::try_from(size_of_val(arena)).unwrap_or(u32::MAX)
 }
 
 /// A refusal: code and detail.
@@ -340,6 +317,7 @@ impl<'a, C: Clock> Station<'a, C> {
         info.cores = u32::from(self.board.cores);
         info.psram_bytes = self.board.psram_bytes;
         info.psram_available = self.arena_bytes[1];
+        info.constants = self.constants;
         info.model_room = self.store.as_deref().map_or(0, store::room);
         if let Some(problem) = &self.problem {
             info.problem = Some(problem.code);

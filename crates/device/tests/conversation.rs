@@ -2,9 +2,9 @@
 
 mod model;
 
-use fixpoint_device::{Board, Clock, ErrorCode, PROFILED_LAYERS, Server, Version};
+use fixpoint_device::{Arenas, Board, Clock, ErrorCode, PROFILED_LAYERS, Server, Version};
 use fixpoint_protocol::host::{Action, Event, Inference, Layer, LinkClient, LinkError, Options};
-use fixpoint_protocol::{Decoder, FrameWriter, Reply, Request, Step};
+use fixpoint_protocol::{Constants, Decoder, FrameWriter, Reply, Request, Step};
 use fixpoint_runtime::{AlignedBytes, Block16};
 use proptest::prelude::*;
 
@@ -143,6 +143,56 @@ fn a_model_is_described_and_run() {
         // One look at the clock before and one after each layer.
         assert_eq!(inference.layer_cycles, [1000, 1000]);
         assert_eq!(inference.cycles, 5000);
+    }
+}
+
+#[test]
+fn tensors_and_weights_are_where_there_is_room() {
+    let image = AlignedBytes::new(&model::image());
+    let (tensors, bytes) = (
+        model::ARENA_BYTES,
+        model::image().len().next_multiple_of(16),
+    );
+    // Internal and external memory; which of them the tensors take, and where the constants are then.
+    let cases = [
+        (tensors, 0, 0, Constants::Flash),
+        (tensors + bytes - 16, 0, 0, Constants::Flash),
+        (tensors + bytes, 0, 0, Constants::Internal),
+        (tensors, bytes, 0, Constants::Psram),
+        (tensors + bytes, bytes, 0, Constants::Internal),
+        (bytes - 16, tensors, 1, Constants::Flash),
+        (bytes - 16, tensors + bytes, 1, Constants::Psram),
+        (tensors - 16, tensors + bytes, 1, Constants::Internal),
+    ];
+    for (internal, external, tensors_in, constants) in cases {
+        let fits = internal >= tensors;
+        assert_eq!(fits, tensors_in == 0, "{internal} {external}");
+        const FILL: Block16 = Block16([0x5A; 16]);
+        let mut memories = [vec![FILL; internal / 16], vec![FILL; external / 16]];
+        let [inner, outer] = &mut memories;
+        let arenas = Arenas {
+            internal: inner,
+            external: outer,
+        };
+        let mut server = Server::new(board(), Ok(image.as_ref()), arenas, Ticks::default());
+        let copied = server.model().unwrap().image().as_ptr() != image.as_ref().as_ptr();
+        assert_eq!(
+            copied,
+            constants != Constants::Flash,
+            "{internal} {external}"
+        );
+        let mut client = connected(&mut server);
+        let found = client.board().unwrap();
+        assert_eq!(found.constants, constants, "{internal} {external}");
+        let sizes = (found.arena_available, found.psram_available);
+        assert_eq!(sizes, (internal as u32, external as u32));
+        client.infer(model::inputs(1));
+        let events = drive(&mut client, &mut server, |_| {}).unwrap();
+        assert_eq!(inference(&events).outputs, model::outputs(1));
+        drop(server);
+        // Tensors were stored where they are said to be.
+        let start = memories[tensors_in].iter().take(tensors / 16);
+        assert!(start.filter(|block| **block != FILL).count() > tensors / 32);
     }
 }
 

@@ -141,7 +141,7 @@ pub use error::ErrorCode;
 pub use fields::Malformed;
 pub use frame::{Frame, FrameWriter, Sink, TooLong};
 pub use message::{Cycles, Direction, MAX_CYCLES, Reply, Request};
-pub use model::{Dims, Element, Info, LayerInfo, TensorInfo, Version};
+pub use model::{Constants, Dims, Element, Info, LayerInfo, TensorInfo, Version};
 
 /// Version of the protocol this crate speaks.
 pub const VERSION: u8 = 1;

@@ -40,7 +40,7 @@ impl core::fmt::Display for Version {
 /// | 38..40 | `layers` u16 | |
 /// | 40..44 | `frames_dropped` u32 | |
 /// | 44.. | `model_name`, `problem_text` | each: length u8, UTF-8 |
-/// | then | `runtime_id` u32, `model_room` u32, `cores` u32, `psram_bytes` u32, `psram_available` u32 | absent from old firmware: 0 |
+/// | then | `runtime_id` u32, `model_room` u32, `cores` u32, `psram_bytes` u32, `psram_available` u32, `constants` u32 ([`Constants`]) | absent from old firmware: 0 |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info<'a> {
     /// Version of the protocol the firmware speaks.
@@ -87,6 +87,31 @@ pub struct Info<'a> {
     pub psram_bytes: u32,
     /// Bytes of it that a model may use for its tensors when they don't fit internal memory; 0 when it does not answer.
     pub psram_available: u32,
+    /// Where the model's constants are read from.
+    pub constants: Constants,
+}
+
+/// Where a model's constants are read from while it runs; the number on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Constants {
+    /// Where they were flashed; also from firmware that doesn't tell.
+    #[default]
+    Flash = 0,
+    /// A copy in internal memory.
+    Internal = 1,
+    /// A copy in PSRAM.
+    Psram = 2,
+}
+
+impl Constants {
+    /// Numbers that aren't known are [`Constants::Flash`].
+    fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Internal,
+            2 => Self::Psram,
+            _ => Self::Flash,
+        }
+    }
 }
 
 impl<'a> Info<'a> {
@@ -121,6 +146,7 @@ impl<'a> Info<'a> {
             cores: fields.appended_u32(),
             psram_bytes: fields.appended_u32(),
             psram_available: fields.appended_u32(),
+            constants: Constants::from_number(fields.appended_u32()),
         })
     }
 
@@ -155,6 +181,7 @@ impl<'a> Info<'a> {
         frame.u32(self.cores);
         frame.u32(self.psram_bytes);
         frame.u32(self.psram_available);
+        frame.u32(self.constants as u32);
     }
 }
 

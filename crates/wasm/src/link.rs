@@ -9,6 +9,7 @@ use fixpoint_protocol::host::{self, Action, Event, LinkClient};
 
 use crate::error::{Code, coded};
 use crate::plain::{Act, to_js};
+use crate::predict::constants;
 
 /// A client of the board's firmware: one job at a time; drive it with `poll`.
 #[wasm_bindgen]
@@ -150,6 +151,7 @@ struct Board {
     cores: u32,
     psram_bytes: u32,
     psram_available: u32,
+    constants: &'static str,
     model: Option<Model>,
     /// Why there is no model.
     problem: Option<String>,
@@ -227,6 +229,7 @@ fn board_of(board: host::Board) -> Board {
         cores: board.cores,
         psram_bytes: board.psram_bytes,
         psram_available: board.psram_available,
+        constants: constants(board.constants),
         model,
         problem,
     }

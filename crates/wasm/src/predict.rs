@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::*;
 use fixpoint_board::{self as board, PredictError};
 use fixpoint_flash::manifest;
 use fixpoint_flash::plan;
+use fixpoint_protocol::Constants;
 use fixpoint_quant::Simulator;
 
 use crate::error::{Code, coded};
@@ -19,8 +20,18 @@ struct Prediction {
     cpu_hz: u32,
     arena_available: u32,
     needs_psram: bool,
+    constants: &'static str,
     cycles: u64,
     layer_cycles: Vec<u32>,
+}
+
+/// `Constants` of the package.
+pub(crate) fn constants(place: Constants) -> &'static str {
+    match place {
+        Constants::Flash => "flash",
+        Constants::Internal => "internal",
+        Constants::Psram => "psram",
+    }
 }
 
 /// Boots `firmware` with the model image in the emulator and runs it once, on zeros. An error says what
@@ -43,6 +54,7 @@ pub fn predict(firmware: &JsValue, image: &[u8]) -> Result<JsValue, JsValue> {
         cpu_hz: found.cpu_hz,
         arena_available: found.arena_available,
         needs_psram: found.needs_psram(),
+        constants: constants(found.constants),
         cycles: found.inference.cycles,
         layer_cycles: found.inference.layer_cycles,
     })

@@ -231,6 +231,12 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
   `;
 }
 
+const weights = {
+  flash: "read from flash in every run",
+  internal: "copied to internal memory",
+  psram: "copied to PSRAM",
+} as const;
+
 /** Before anything is flashed. */
 const latency = (forecast: Forecast | undefined): TemplateResult => html`
   <div>
@@ -242,7 +248,10 @@ const latency = (forecast: Forecast | undefined): TemplateResult => html`
           ? "unknown"
           : `about ${milliseconds((1000 * forecast.cycles) / forecast.cpuHz)}`}
     </dd>
-    <dd>the emulator's estimate, ESP32-S3 at 240 MHz</dd>
+    <dd>
+      the emulator's estimate, ESP32-S3 at
+      240 MHz${forecast && "constants" in forecast ? `, weights ${weights[forecast.constants]}` : nothing}
+    </dd>
   </div>
 `;
 

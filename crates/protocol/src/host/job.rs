@@ -3,7 +3,7 @@
 use std::string::String;
 use std::vec::Vec;
 
-use crate::{Element, ErrorCode, Info, LayerInfo, TensorInfo, Version};
+use crate::{Constants, Element, ErrorCode, Info, LayerInfo, TensorInfo, Version};
 
 /// A board that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Board {
     pub psram_bytes: u32,
     /// Bytes of it for the tensors of models that need more than internal memory; 0 when it does not answer.
     pub psram_available: u32,
+    /// Where the model's constants are read from.
+    pub constants: Constants,
     /// The model it runs, or why there is none.
     pub model: Result<Model, Problem>,
 }

@@ -457,6 +457,7 @@ fn board(info: &Info<'_>) -> Board {
         cores: info.cores,
         psram_bytes: info.psram_bytes,
         psram_available: info.psram_available,
+        constants: info.constants,
         model: match Problem::of(info) {
             Some(problem) => Err(problem),
             None => Ok(Model {
