@@ -6,7 +6,8 @@
 use std::env;
 
 use fixpoint_board::{Fault, Options};
-use fixpoint_protocol::host::Inference;
+use fixpoint_protocol::Constants;
+use fixpoint_protocol::host::{self, Inference};
 use fixpoint_quant::image::{Activation, Element, Linear, Shifts, Window};
 use fixpoint_quant::{Bits, Request, Simulator, quantize};
 use fixpoint_runtime::{AlignedBytes, Block16, Model, run};
@@ -112,7 +113,7 @@ fn on_board(
     cores: u32,
     image: &[u8],
     input: &[u8],
-) -> (Vec<u8>, Inference, [u64; 2]) {
+) -> (Vec<u8>, Inference, [u64; 2], host::Board) {
     let options = Options {
         faults: match cores {
             1 => vec![Fault::SecondCoreDead],
@@ -127,7 +128,7 @@ fn on_board(
     bench.take_counts();
     let mut run = bench.infer(vec![input.to_vec()]).expect("a result");
     let instructions = bench.take_counts().map(|core| core.total.instructions);
-    (run.outputs.remove(0), run, instructions)
+    (run.outputs.remove(0), run, instructions, board)
 }
 
 /// The images just built, where there are any.
@@ -156,10 +157,10 @@ fn two_cores_give_the_bits_of_one_and_take_less_time() {
         let linear = linear(&shape, &mut random);
         let (image, input) = shape.build(linear, &mut random);
         let expected = on_host(&image, &input);
-        let (output, one, alone) = on_board(&firmware, 1, &image, &input);
+        let (output, one, alone, _) = on_board(&firmware, 1, &image, &input);
         assert!(output == expected, "{} on one core", shape.name);
         assert_eq!(alone[1], 0, "{}: a broken core worked", shape.name);
-        let (output, two, both) = on_board(&firmware, 2, &image, &input);
+        let (output, two, both, _) = on_board(&firmware, 2, &image, &input);
         assert!(output == expected, "{} on two cores", shape.name);
         let [one, two] = [one, two].map(|run| {
             let cycles = run.layer_cycles.last().copied();
@@ -203,7 +204,7 @@ fn networks_have_the_simulators_bits_on_two_cores() {
         None => println!("skipped: shared/data/models not there"),
     }
     println!(
-        "{:<28} {:<5} {:>10} {:>10} {:>8}",
+        "{:<28} {:<5} {:>10} {:>10} {:>8}  tensors, weights",
         "network on two cores", "type", "ms on one", "ms on two", "speed-up"
     );
     for (network, bits) in networks
@@ -217,14 +218,6 @@ fn networks_have_the_simulators_bits_on_two_cores() {
         let calibration = network.calibration().take(8);
         let options = request.options();
         let made = quantize(&network.model, &calibration, &options, &mut |_| ()).expect("an image");
-        if made.report.arena_bytes > 320 << 10 {
-            println!(
-                "skipped: {} {} needs more memory",
-                network.name,
-                bits.name()
-            );
-            continue;
-        }
         let mut simulator = Simulator::new(&made.image).expect("an image of ours");
         let samples = network.evaluation().take(1);
         let input = simulator
@@ -234,15 +227,22 @@ fn networks_have_the_simulators_bits_on_two_cores() {
             .run_raw(&samples.get(0))
             .expect("a sample")
             .remove(0);
+        let mut places = String::new();
         let times = [1, 2].map(|cores| {
-            let (output, run, _) = on_board(&firmware, cores, &made.image, &input);
+            let (output, run, _, board) = on_board(&firmware, cores, &made.image, &input);
             let found = simulator.decode_output(0, &output).expect("an output");
             assert_eq!(found, expected, "{} {} {cores}", network.name, bits.name());
+            let needed = board.model.as_ref().map_or(0, |model| model.arena_needed);
+            let tensors = match needed > board.arena_available {
+                true => Constants::Psram,
+                false => Constants::Internal,
+            };
+            places = format!("{tensors:?}, {:?}", board.constants).to_lowercase();
             run.cycles as f64 / HZ * 1e3
         });
         let [one, two] = times;
         println!(
-            "{:<28} {:<5} {one:>10.2} {two:>10.2} {:>8.2}",
+            "{:<28} {:<5} {one:>10.2} {two:>10.2} {:>8.2}  {places}",
             network.name,
             bits.name(),
             one / two
