@@ -61,11 +61,9 @@ fn on_a_board(network: &Network, bits: Bits, runs: usize, kind: Options) -> End 
     let board = bench
         .connect()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    if board.psram_bytes > 0 || psram == 0 {
-        let answers = if dead { 0 } else { psram.min(15 << 20) };
-        let found = (board.psram_bytes, board.psram_available);
-        assert_eq!(found, (psram, answers), "{name}");
-    }
+    let answers = if dead { 0 } else { psram.min(15 << 20) };
+    let found = (board.psram_bytes, board.psram_available);
+    assert_eq!(found, (psram, answers), "{name}");
     let model = match board.model {
         Ok(model) => model,
         Err(problem) if problem.code == ErrorCode::ArenaTooSmall => {
@@ -76,10 +74,6 @@ fn on_a_board(network: &Network, bits: Bits, runs: usize, kind: Options) -> End 
                 "{name}: {needed} of {room}"
             );
             note(&format!("{name}: {problem}"));
-            if board.psram_bytes == 0 && psram > 0 {
-                note("skipped: this firmware is of before PSRAM");
-                return End::Equal;
-            }
             let text = problem.to_string();
             match (board.psram_bytes, dead) {
                 (0, _) => assert!(text.contains("and no PSRAM"), "{text}"),
@@ -159,10 +153,6 @@ fn other_memory() {
     let large = models::public_names().map(|_| models::public("ulf_slim_320").expect("a model"));
     if large.is_none() {
         println!("skipped: shared/data/models not there, so no model that needs PSRAM is run");
-    }
-    if !boot_text(Options::default()).contains(" PSRAM ") {
-        println!("skipped: this firmware is of before PSRAM");
-        return;
     }
     let kinds = [
         (2, false, End::Equal),
