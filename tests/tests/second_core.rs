@@ -66,9 +66,9 @@ fn rows() -> Vec<Row> {
             [64, 24, 24],
             64,
             padded,
-            1.8,
+            1.7,
         )),
-        row("fully connected", I16, [784, 1, 1], 100, square(1, 1), 1.6),
+        row("fully connected", I16, [784, 1, 1], 100, square(1, 1), 1.5),
         // Too little to be worth handing over.
         row("conv 1x1", I8, [16, 5, 5], 16, square(1, 1), 0.9),
     ]

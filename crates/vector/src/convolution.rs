@@ -1,5 +1,7 @@
 //! A convolution as runs.
 
+mod rectangle;
+
 use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::slice;
@@ -10,8 +12,8 @@ use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
 use crate::record::{Record, Space, VECTOR};
-use crate::segments::{Cut, Segment};
-use crate::unit::{Kernel, Run, Unit};
+use crate::segments::Cut;
+use crate::unit::{Run, Unit};
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
 const SAFE_PRODUCTS: usize = 31;
@@ -111,7 +113,7 @@ struct Steps {
     tap_row: i32,
     /// Whether whole vectors can be stored.
     stores_whole: bool,
-    /// Whether [`Kernel::Depthwise3x3`] can be.
+    /// Whether [`crate::Kernel::Depthwise3x3`] can be.
     is_3x3: bool,
 }
 
@@ -369,135 +371,6 @@ impl<'a> Layer<'a> {
             });
         }
         Some(())
-    }
-
-    /// Fills in what a run says of a rectangle of pixels, for the block of channels that begins at
-    /// `first` and whose weights the run has; which kernel does it.
-    #[inline(never)]
-    fn rectangle(
-        &self,
-        run: &mut Run,
-        first: usize,
-        rows: &Segment,
-        columns: &Segment,
-        splits: bool,
-    ) -> Kernel {
-        let steps = &self.steps;
-        run.rows = rows.count as u32;
-        run.pixels = columns.count as u32;
-        (run.x_step, run.y_step) = (steps.x, steps.y as i32);
-        if columns.count == 1 {
-            // A column is taken for a row: from row to row is farther than from pixel to pixel.
-            (run.pixels, run.rows) = (run.rows, 1);
-            (run.x_step, run.y_step) = (steps.x_row, steps.y_row as i32);
-        } else {
-            let pixels = columns.count as i32;
-            run.x_gap = (steps.x_row).wrapping_sub(steps.x.wrapping_mul(pixels));
-            run.y_gap = (steps.y_row as i32).wrapping_sub((steps.y as i32).wrapping_mul(pixels));
-        }
-        run.whole = if steps.stores_whole { run.y_step } else { 0 };
-        let block = first * self.width;
-        let row = rows.first - self.rows.start as usize;
-        let place = row * steps.y_row + columns.first * steps.y;
-        run.y = self.output.wrapping_add(place + block);
-        let channel = if self.depthwise { block } else { 0 };
-        let place = rows.input * steps.row + columns.input * steps.pixel;
-        run.x = self.input.as_ptr().wrapping_add(place + channel);
-        self.pieces(run, rows, columns, splits)
-    }
-
-    /// Fills in what a run says of its pieces; which kernel does it.
-    #[inline(always)]
-    fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment, splits: bool) -> Kernel {
-        let (steps, kernel_w) = (&self.steps, usize::from(self.window.kernel_w));
-        let (taps_h, taps_w) = (rows.taps, columns.taps);
-        let empty = taps_h == 0 || taps_w == 0;
-        let may_be_3x3 = steps.is_3x3 && !splits && !empty;
-        if may_be_3x3 && run.more_shifts <= Kernel::MOST_3X3_SHIFTS {
-            let (down, across) = (rows.inside, columns.inside);
-            // Three bits for each row.
-            run.vectors = ((down & 1) | (down & 2) << 2 | (down & 4) << 4) * across;
-            // From the first to the second, and on to the third, if it is from one inside to another.
-            let step = |inside, both, step| if inside & both == both { step } else { 0 };
-            run.x_tap = step(across, 3, steps.tap);
-            run.x_group = step(across, 6, steps.tap);
-            run.x_piece = step(down, 3, steps.tap_row);
-            run.w_gap = step(down, 6, steps.tap_row);
-            return Kernel::Depthwise3x3;
-        }
-        let tap = self.products() * VECTOR;
-        let before = rows.kernel * kernel_w + columns.kernel;
-        run.weights = run.weights.wrapping_add(before * tap);
-        run.x_tap = steps.tap;
-        run.groups = 1;
-        run.pieces = taps_h as u32;
-        run.x_piece = steps.tap_row;
-        run.w_gap = ((kernel_w - taps_w) * tap) as i32;
-        run.head = 0;
-        if empty {
-            run.pieces = 0;
-        }
-        let whole = taps_h == usize::from(self.window.kernel_h) && taps_w == kernel_w;
-        // Rows or vectors.
-        let row_vectors = kernel_w * self.products() / VECTOR;
-        let (part_rows, part_vectors) = match self.parts {
-            Some(Parts::Rows(rows)) => (rows, 0),
-            Some(Parts::Across(vectors)) if whole && self.elements_aligned() => (0, vectors),
-            Some(Parts::Across(vectors)) => (vectors / row_vectors, 0),
-            Some(Parts::Vectors(vectors)) => (0, vectors),
-            None => (0, 0),
-        };
-        run.part_pieces = part_rows.max(1) as u32;
-        if self.depthwise || empty {
-            run.vectors = taps_w as u32;
-            return match self.elements_aligned() {
-                _ if splits => Kernel::DepthwiseSplit,
-                true => Kernel::DepthwiseAligned,
-                false => Kernel::DepthwiseUnaligned,
-            };
-        }
-        let mut products = taps_w * self.products();
-        if self.pieces_apart() {
-            products = self.products();
-            run.groups = taps_h as u32;
-            run.pieces = taps_w as u32;
-            run.x_piece = steps.tap;
-            run.x_group = steps.tap_row - steps.tap * taps_w as i32;
-            run.w_group = run.w_gap;
-            run.w_gap = 0;
-            if part_rows > 0 {
-                run.part_pieces *= taps_w as u32;
-            }
-        }
-        let lanes = self.lanes();
-        if self.elements_aligned() {
-            run.vectors = (products / lanes) as u32;
-            run.part_vectors = match part_rows {
-                0 => part_vectors as u32,
-                _ => run.part_pieces * run.vectors,
-            };
-            let within = matches!(self.parts, Some(Parts::Vectors(_)));
-            run.part_pieces = if within { 0 } else { u32::MAX };
-            let one = run.groups == 1 && run.pieces == 1 && run.whole != 0;
-            return match (splits, one) {
-                (true, _) => Kernel::AlignedSplit,
-                (false, true) => Kernel::Point,
-                (false, false) => Kernel::Aligned,
-            };
-        }
-        run.part_vectors = if part_rows > 0 {
-            i32::MAX as u32
-        } else {
-            part_vectors as u32
-        };
-        run.vectors = ((products - 1) / lanes) as u32;
-        let head = (products - 1) % lanes + 1;
-        run.head = head as u32;
-        run.x = run.x.wrapping_sub((lanes - head) * self.width);
-        match splits {
-            true => Kernel::UnalignedSplit,
-            false => Kernel::Unaligned,
-        }
     }
 
     fn elements_aligned(&self) -> bool {

@@ -72,6 +72,7 @@ mod convolution;
 #[cfg(feature = "model")]
 mod element_model;
 mod elements;
+mod image;
 #[cfg(feature = "model")]
 mod model;
 mod pixels;

@@ -4,7 +4,8 @@
 use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
-use crate::record::{BOUNDS, IMAGE, VECTOR};
+use crate::image::IMAGE;
+use crate::record::{BOUNDS, VECTOR};
 use crate::unit::{Bounds, Kernel, LONG, Run, SPLIT, Unit};
 
 /// The unit in portable code.

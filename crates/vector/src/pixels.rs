@@ -196,7 +196,7 @@ fn unpack(image: &[u8; 48], width: usize) -> [i32; 16] {
 #[cfg(any(test, feature = "model"))]
 pub(crate) fn packed(lanes: &[i64; 16], width: usize) -> [u8; 48] {
     let bits = |lane: i64, width: u32| lane as u64 & ((1 << width) - 1);
-    crate::record::image_of(&core::array::from_fn(|at| match width {
+    crate::image::image_of(&core::array::from_fn(|at| match width {
         1 => bits(lanes[2 * at], 20) | bits(lanes[2 * at + 1], 20) << 20,
         _ => bits(lanes[at], 40),
     }))

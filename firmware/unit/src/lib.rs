@@ -1,4 +1,4 @@
-//! The vector unit of the ESP32-S3: which kernel of `firmware/asm/convolution.S` does which run.
+//! The vector unit of the ESP32-S3: which kernel of `firmware/asm` does which run.
 #![no_std]
 
 mod elements;
