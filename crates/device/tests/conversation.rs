@@ -189,7 +189,6 @@ fn tensors_and_weights_are_where_there_is_room() {
         client.infer(model::inputs(1));
         let events = drive(&mut client, &mut server, |_| {}).unwrap();
         assert_eq!(inference(&events).outputs, model::outputs(1));
-        drop(server);
         // Tensors were stored where they are said to be.
         let start = memories[tensors_in].iter().take(tensors / 16);
         assert!(start.filter(|block| **block != FILL).count() > tensors / 32);

@@ -201,7 +201,10 @@ fn keeps(start: u32, blocks: u32) -> bool {
     const WORDS: u32 = 64;
     let bytes = blocks * size_of::<Block16>() as u32;
     let ends = [start, start + bytes - 4 * WORDS];
-    let words = || ends.into_iter().flat_map(|end| (0..WORDS).map(move |n| end + 4 * n));
+    let words = || {
+        ends.into_iter()
+            .flat_map(|end| (0..WORDS).map(move |n| end + 4 * n))
+    };
     let pattern = |address: u32| address.wrapping_mul(0x9E37_79B1);
     for address in words() {
         // SAFETY: a word of PSRAM, which nothing is in yet.
