@@ -114,7 +114,7 @@ fn random_code_on_the_chip() {
             }],
         };
         let options = Options {
-            psram_bytes: [0, 2, 4, 8][random.below(4) as usize] << 20,
+            psram_bytes: [0, 2, 4, 8][random.below(4)] << 20,
             psram_broken: random.below(4) == 0,
             usb_host: random.below(2) == 0,
             core_1_broken: false,
