@@ -17,8 +17,8 @@ use thiserror::Error;
 use crate::fusion::{Role, roles};
 use crate::graph::{Graph, Node};
 use crate::model::FloatModel;
-use crate::options::{Chip, Granularity};
-use crate::plan::{Kind, Layout, Plan};
+use crate::options::{Arithmetic, Chip, Granularity};
+use crate::plan::{Kind, Layout, Plan, plan};
 use crate::table::{Table, TableError};
 
 /// A text file to be written.
@@ -112,24 +112,43 @@ impl Context<'_> {
         }
     }
 
-    /// The activation that is part of the layer of node `i`, which has its own weights.
-    fn activation_of(&self, i: usize) -> Option<&Node> {
-        let linear = matches!(self.graph.nodes[i].op.as_str(), "Conv" | "Gemm");
-        match self.roles[i] {
-            Role::Activated(a) if linear => Some(&self.graph.nodes[a]),
+    /// The Conv or Gemm whose output this activation alone reads: the toolkit writes its constants
+    /// with that layer's, also where the output is one of the model's.
+    fn layer_of(&self, activation: &Node) -> Option<&Node> {
+        let input = activation.input(0)?;
+        let producer =
+            (self.graph.producer_of(input)).filter(|_| self.graph.consumers(input).len() == 1)?;
+        let node = &self.graph.nodes[producer];
+        matches!(node.op.as_str(), "Conv" | "Gemm").then_some(node)
+    }
+
+    /// The activation behind a Conv or Gemm.
+    fn activation_of(&self, node: &Node) -> Option<&Node> {
+        let at = self.graph.producer_of(node.output())?;
+        if let Role::Activated(a) = self.roles[at] {
+            return Some(&self.graph.nodes[a]);
+        }
+        let [only] = self.graph.consumers(node.output())[..] else {
+            return None;
+        };
+        Some(&self.graph.nodes[only]).filter(|n| is_activation(n))
+    }
+
+    /// Whether the toolkit's files have constants for a node, and under whose name.
+    fn written(&self, node: &Node) -> Option<String> {
+        match (node.op.as_str(), self.layer_of(node)) {
+            ("Conv" | "Gemm", _) => Some(mangle(&node.name)),
+            ("Relu" | "LeakyRelu" | "PRelu", Some(layer)) => Some(mangle(&layer.name)),
+            // The toolkit leaves slopes out that are not behind such a layer.
+            ("Relu", None) => Some(mangle(&node.name)),
             _ => None,
         }
     }
+}
 
-    /// Indices of the nodes that are activations of the node before them.
-    fn fused(&self) -> Vec<usize> {
-        (self.roles.iter())
-            .filter_map(|role| match role {
-                Role::Activated(a) => Some(*a),
-                _ => None,
-            })
-            .collect()
-    }
+/// What the toolkit's log never names.
+pub(crate) fn is_activation(node: &Node) -> bool {
+    matches!(node.op.as_str(), "Relu" | "LeakyRelu" | "PRelu")
 }
 
 /// Makes the files for `chip`. `folder` is what the log names before the files, as it was given.
@@ -140,9 +159,11 @@ pub fn export_espdl(
     folder: &str,
     name: &str,
 ) -> Result<Export, ExportError> {
-    let Some(plan) = &model.plan else {
+    if model.plan.is_none() {
         return Err(ExportError::Model(model.problems().to_vec()));
-    };
+    }
+    let plan =
+        plan(&model.graph, Arithmetic::Espdl).map_err(|why| ExportError::Model(vec![why]))?;
     if !is_identifier(name) {
         return Err(ExportError::Name(name.to_owned()));
     }
@@ -151,8 +172,8 @@ pub fn export_espdl(
     }
     let context = Context {
         graph: &model.graph,
-        plan,
-        roles: roles(&model.graph),
+        plan: &plan,
+        roles: roles(&model.graph, Arithmetic::Espdl),
         table,
         chip,
         name,
@@ -177,7 +198,7 @@ pub fn export_espdl(
             "The model's class is not written: {why} The coefficient files are complete."
         )),
     }
-    warnings.extend(flatten_warnings(plan));
+    warnings.extend(flatten_warnings(&plan));
     Ok(Export {
         files,
         log: log(&context, folder)?,
@@ -206,21 +227,30 @@ fn log(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
         let e = table.one(input)?;
         let _ = writeln!(text, "model input name: {input}, exponent: {e}");
     }
-    let fused = context.fused();
+    let mut line = |kind: &str, node: &Node, tensor: &str| -> Result<(), TableError> {
+        let name = context.graph.name_in_file(&node.name);
+        let e = table.one(tensor)?;
+        let _ = writeln!(text, "{kind} layer name: {name}, output_exponent: {e}");
+        Ok(())
+    };
+    let fused = |i: usize| context.roles.contains(&Role::Activated(i));
     for (i, node) in context.graph.nodes.iter().enumerate() {
-        if fused.contains(&i) {
+        if is_activation(node) || fused(i) {
             continue;
+        }
+        for absorbed in context
+            .graph
+            .absorbed
+            .iter()
+            .filter(|a| a.into == node.name)
+        {
+            line(&absorbed.node.op, &absorbed.node, absorbed.node.output())?;
         }
         let kind = match order::is_depthwise(context.graph, node) {
             true => "DepthwiseConv",
             false => &node.op,
         };
-        let e = table.one(node.output())?;
-        let _ = writeln!(
-            text,
-            "{kind} layer name: {}, output_exponent: {e}",
-            node.name
-        );
+        line(kind, node, node.output())?;
     }
     text.push_str("\n\n");
     Ok(text)
@@ -245,8 +275,11 @@ fn is_identifier(name: &str) -> bool {
 
 fn check_names(context: &Context<'_>) -> Result<(), ExportError> {
     let mut seen: Vec<(String, &str)> = Vec::new();
-    let constants = |op: &str| matches!(op, "Conv" | "Gemm" | "Relu" | "LeakyRelu" | "PRelu");
-    for node in context.graph.nodes.iter().filter(|n| constants(&n.op)) {
+    for node in &context.graph.nodes {
+        if !matches!(node.op.as_str(), "Conv" | "Gemm" | "Relu") || context.layer_of(node).is_some()
+        {
+            continue;
+        }
         let name = mangle(&node.name);
         if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
             return Err(ExportError::SameName {

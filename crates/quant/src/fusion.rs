@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::graph::{Graph, Node};
 use crate::ops::{Binary, Function, scalar};
+use crate::options::Arithmetic;
 
 /// What becomes of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,8 +74,9 @@ impl Program {
 /// Most nodes of one table; longer chains are cut.
 const MAX_STEPS: usize = 64;
 
-/// The roles of all nodes, in their order. Shapes must be known.
-pub(crate) fn roles(graph: &Graph) -> Vec<Role> {
+/// The roles of all nodes, in their order. Shapes must be known. In the espdl arithmetic every
+/// function is a layer of its own, as in ESP-DL.
+pub(crate) fn roles(graph: &Graph, arithmetic: Arithmetic) -> Vec<Role> {
     let mut roles = vec![Role::Layer; graph.nodes.len()];
     for i in 0..graph.nodes.len() {
         if linear(&graph.nodes[i])
@@ -84,7 +86,10 @@ pub(crate) fn roles(graph: &Graph) -> Vec<Role> {
             roles[a] = Role::Inside;
         }
     }
-    tables(graph, &mut roles);
+    match arithmetic {
+        Arithmetic::Fixpoint => tables(graph, &mut roles),
+        Arithmetic::Espdl => single_tables(graph, &mut roles),
+    }
     for i in 0..graph.nodes.len() {
         if roles[i] == Role::Layer
             && Binary::of(&graph.nodes[i].op).is_some()
@@ -160,6 +165,25 @@ fn plain(op: &str) -> bool {
         op,
         "Add" | "Sub" | "Mul" | "Max" | "Min" | "Relu" | "LeakyRelu"
     )
+}
+
+/// One table for each function of one number.
+fn single_tables(graph: &Graph, roles: &mut [Role]) {
+    for (node, role) in graph.nodes.iter().zip(roles) {
+        let operands = match role {
+            Role::Layer => step(graph, node),
+            _ => None,
+        };
+        let Some([source]) = operands.as_deref() else {
+            continue;
+        };
+        let program = (graph.producer_of(node.output()))
+            .filter(|_| !plain(&node.op))
+            .and_then(|i| program(graph, i, source));
+        if let Some(program) = program {
+            *role = Role::Table(program);
+        }
+    }
 }
 
 fn tables(graph: &Graph, roles: &mut [Role]) {

@@ -123,6 +123,14 @@ impl Node {
     }
 }
 
+/// A node that only moved its input, and is now part of the one behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Absorbed {
+    pub(crate) node: Node,
+    /// The name of the node that took it in.
+    pub(crate) into: String,
+}
+
 /// The whole model; nodes in execution order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
@@ -137,9 +145,18 @@ pub(crate) struct Graph {
     pub(crate) shapes: BTreeMap<String, Vec<usize>>,
     /// Exponents that came with the file.
     pub(crate) given: Given,
+    /// What the file calls nodes that were given another name: empty, or the same as another's.
+    pub(crate) renamed: BTreeMap<String, String>,
+    /// Nodes that a fusion took in and which the ESP-DL toolkit keeps.
+    pub(crate) absorbed: Vec<Absorbed>,
 }
 
 impl Graph {
+    /// The name that the file and the ESP-DL toolkit have for a node.
+    pub(crate) fn name_in_file<'a>(&'a self, name: &'a str) -> &'a str {
+        self.renamed.get(name).map_or(name, String::as_str)
+    }
+
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.shapes.get(name).map(Vec::as_slice)
     }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::export::is_activation;
+use crate::graph::Graph;
 use crate::report::Report;
 
 /// "Quantized model info:", the input, and one line per layer.
-pub(crate) fn quantized_model_info(report: &Report) -> String {
+pub(crate) fn quantized_model_info(report: &Report, graph: &Graph) -> String {
     let mut text = String::from("Quantized model info:\n");
     for input in &report.inputs {
         // Writing to a String never fails.
@@ -16,13 +18,27 @@ pub(crate) fn quantized_model_info(report: &Report) -> String {
         );
     }
     for layer in &report.layers {
-        if layer.inserted {
+        let node = graph.nodes.iter().find(|n| n.name == layer.name);
+        if layer.inserted || node.is_some_and(is_activation) {
             continue;
+        }
+        for absorbed in graph.absorbed.iter().filter(|a| a.into == layer.name) {
+            let source = absorbed.node.input(0);
+            let e = (source.and_then(|n| report.tensors.get(n))).and_then(|e| e.first());
+            let _ = writeln!(
+                text,
+                "{} layer name: {}, output_exponent: {}",
+                absorbed.node.op,
+                graph.name_in_file(&absorbed.node.name),
+                e.copied().unwrap_or(layer.output_exponent)
+            );
         }
         let _ = writeln!(
             text,
             "{} layer name: {}, output_exponent: {}",
-            layer.op, layer.name, layer.output_exponent
+            layer.op,
+            graph.name_in_file(&layer.name),
+            layer.output_exponent
         );
     }
     text

@@ -7,7 +7,7 @@ use crate::float::Reference;
 use crate::graph::{Data, Graph, Node};
 use crate::inspect::{Fate, Inspection, NodeInfo, PassInfo, Quantization, ValueInfo};
 use crate::ops::{self, Refusal};
-use crate::options::Options;
+use crate::options::{Arithmetic, Options};
 use crate::plan::{self, Plan};
 use crate::quantized::{self, Found};
 use crate::simulate::Output;
@@ -79,7 +79,7 @@ impl FloatModel {
         problems.extend(unsupported.iter().map(ToString::to_string));
         let mut plan = None;
         if problems.is_empty() {
-            match plan::plan(&graph) {
+            match plan::plan(&graph, Arithmetic::Fixpoint) {
                 Ok(p) => plan = Some(p),
                 Err(why) => problems.push(why),
             }

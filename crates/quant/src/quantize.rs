@@ -14,7 +14,7 @@ use crate::options::{Arithmetic, Bits, Chip, Granularity, Method, Options};
 use crate::plan::Plan;
 use crate::report::{LayerReport, Report, TensorReport};
 use crate::samples::Samples;
-use crate::{log, measure, ops, table};
+use crate::{log, measure, ops, plan, table};
 
 /// Samples on which SQNR and saturation are measured, at most.
 const MEASURED_SAMPLES: usize = 32;
@@ -107,6 +107,12 @@ pub fn quantize(
         return Err(QuantError::Model(model.problems().to_vec()));
     };
     let graph = &model.graph;
+    let espdl = match options.arithmetic {
+        Arithmetic::Espdl => {
+            Some(plan::plan(graph, Arithmetic::Espdl).map_err(|e| QuantError::Model(vec![e]))?)
+        }
+        Arithmetic::Fixpoint => None,
+    };
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
     let mut observed = match model.is_given() && calibration.is_empty() {
         true => unobserved(graph, options)?,
@@ -132,6 +138,8 @@ pub fn quantize(
         done: 0,
         total: 1,
     });
+    let espdl = espdl.map(|p| p.for_espdl(graph, &exponents.by_name, options.mimic_evaluator));
+    let plan = espdl.as_ref().map_or(plan, |(plan, _)| plan);
     // The rest is about the graph that the image computes.
     let equalized = (!observed.scales.is_empty()).then(|| observed.scales.applied(graph));
     let lowered = lower::lower(
@@ -143,6 +151,7 @@ pub fn quantize(
     let mut report = report(model, plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
     report.warnings.append(&mut warnings);
+    (report.warnings).extend(espdl.iter().flat_map(|(_, notes)| notes.clone()));
     report.tensors = toolkit_table(model, &observed, options);
     report.calibration_samples = calibration.len();
     progress(Progress {
@@ -167,7 +176,7 @@ pub fn quantize(
         layer.sqnr_db = q.sqnr_db();
         layer.saturation = q.saturation();
     }
-    let log = log::quantized_model_info(&report);
+    let log = log::quantized_model_info(&report, graph);
     Ok(Quantized {
         image: lowered.image.bytes,
         report,

@@ -1,13 +1,12 @@
 //! Whose range decides the exponent of every activation.
 //!
-//! The ESP-DL toolkit's rules: the model's input rounds to nearest; what only moves or selects
-//! values copies its input; the inputs and the output of a Concat all take the largest exponent
-//! among them, back to what produced them; everything else takes the ceiling, and a fused
-//! activation decides for its producer.
+//! In the espdl arithmetic that is what the ESP-DL toolkit does ([`toolkit`]).
 //!
 //! The fixpoint arithmetic can change the exponent in more places, so there a Concat, a mean over
 //! the whole image, a maximum, a minimum and an activation by itself take the ceiling of their own
 //! range, and nothing is passed back.
+
+mod toolkit;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +21,6 @@ enum Rule {
     Own,
     /// Its first computed input.
     First,
-    /// All inputs and the output have the same.
-    Joined,
     /// Counts things: no scale.
     Zero,
 }
@@ -38,58 +35,14 @@ fn rule(graph: &Graph, node: &Node, arithmetic: Arithmetic) -> Rule {
     match node.op.as_str() {
         // What is left of these may be there to change the exponent.
         "Identity" if graph.given.exponent(node.output()).is_some() => Rule::Own,
-        "Concat" if toolkit => Rule::Joined,
-        "GlobalAveragePool" | "Max" | "Min" | "Relu" | "LeakyRelu" | "PRelu" if toolkit => {
-            Rule::First
-        }
+        "Concat" | "GlobalAveragePool" | "Max" | "Min" if toolkit => Rule::First,
+        "Relu" | "LeakyRelu" | "PRelu" if toolkit => Rule::First,
         "MaxPool" | "GlobalMaxPool" | "ReduceMax" | "ReduceMin" | "Reshape" | "Flatten"
         | "Transpose" | "Squeeze" | "Unsqueeze" | "Pad" | "Gather" | "Tile" | "Expand"
         | "Slice" | "Resize" | "DepthToSpace" | "SpaceToDepth" | "Identity" => Rule::First,
         "ArgMax" => Rule::Zero,
         _ => Rule::Own,
     }
-}
-
-/// Tensors that have to have the same exponent.
-#[derive(Default)]
-struct Groups<'g> {
-    parent: BTreeMap<&'g str, &'g str>,
-}
-
-impl<'g> Groups<'g> {
-    fn of(&self, name: &'g str) -> &'g str {
-        let mut at = name;
-        while let Some(parent) = self.parent.get(at) {
-            at = parent;
-        }
-        at
-    }
-
-    fn join(&mut self, a: &'g str, b: &'g str) {
-        let (a, b) = (self.of(a), self.of(b));
-        if a != b {
-            self.parent.insert(b, a);
-        }
-    }
-}
-
-/// The output of the activation behind a node, where the toolkit lets its range decide although it
-/// is a layer of its own here: of its operators with an exponent of their own all but the linear ones,
-/// which have it inside. GlobalAveragePool copies its input's exponent whatever follows.
-fn joined_activation<'g>(graph: &'g Graph, i: usize, roles: &[Role]) -> Option<&'g str> {
-    let node = &graph.nodes[i];
-    let out = node.output();
-    let own = matches!(node.op.as_str(), "Add" | "AveragePool" | "Mul" | "Sub");
-    if !own || roles[i] != Role::Layer || !graph.is_private(out) {
-        return None;
-    }
-    let next = *graph.consumers(out).first()?;
-    let bends = matches!(
-        graph.nodes[next].op.as_str(),
-        "Relu" | "LeakyRelu" | "PRelu"
-    );
-    let fits = bends && roles[next] == Role::Layer && graph.nodes[next].input(0) == Some(out);
-    fits.then(|| graph.nodes[next].output())
 }
 
 /// The inputs of a node that are not constant.
@@ -108,66 +61,42 @@ pub(crate) fn assign(
     arithmetic: Arithmetic,
     own: &mut dyn FnMut(&str, bool) -> i32,
 ) -> BTreeMap<String, i32> {
-    let mut groups = Groups::default();
-    // A group takes the largest.
-    let mut wanted: BTreeMap<&str, i32> = BTreeMap::new();
-    for name in &graph.inputs {
-        wanted.insert(name, own(name, true));
+    match arithmetic {
+        Arithmetic::Espdl => toolkit::assign(graph, own),
+        Arithmetic::Fixpoint => fixpoint(graph, own),
     }
-    let roles = roles(graph);
+}
+
+fn fixpoint(graph: &Graph, own: &mut dyn FnMut(&str, bool) -> i32) -> BTreeMap<String, i32> {
+    let mut of: BTreeMap<&str, i32> = BTreeMap::new();
+    for name in &graph.inputs {
+        of.insert(name, own(name, true));
+    }
+    let roles = roles(graph, Arithmetic::Fixpoint);
     for (i, node) in graph.nodes.iter().enumerate() {
         let out = node.output();
-        let activation = match roles[i] {
-            Role::Activated(a) => Some(graph.nodes[a].output()),
-            _ if arithmetic == Arithmetic::Espdl => joined_activation(graph, i, &roles),
-            _ => None,
-        };
-        if let Some(post) = activation {
-            groups.join(out, post);
-        }
         // A fused activation has had its exponent with its producer.
-        if wanted.contains_key(out) {
+        if of.contains_key(out) {
             continue;
         }
+        let post = match roles[i] {
+            Role::Activated(a) => Some(graph.nodes[a].output()),
+            _ => None,
+        };
         let rule = match roles[i] {
             Role::Table(_) => Rule::Own,
-            _ => rule(graph, node, arithmetic),
+            _ => rule(graph, node, Arithmetic::Fixpoint),
         };
-        match rule {
-            Rule::First => {
-                if let Some(first) = computed(graph, node).next() {
-                    groups.join(first, out);
-                }
-            }
-            Rule::Joined => {
-                for input in computed(graph, node) {
-                    groups.join(out, input);
-                }
-            }
-            Rule::Zero => {
-                wanted.insert(out, 0);
-            }
-            Rule::Own => {
-                let e = own(activation.unwrap_or(out), false);
-                wanted.insert(out, e);
-                if let Some(post) = activation {
-                    wanted.insert(post, e);
-                }
-            }
+        let e = match rule {
+            Rule::First => (computed(graph, node).next()).and_then(|n| of.get(n).copied()),
+            Rule::Zero => Some(0),
+            Rule::Own => Some(own(post.unwrap_or(out), false)),
+        };
+        for name in [Some(out), post].into_iter().flatten() {
+            of.insert(name, e.unwrap_or(0));
         }
     }
-    let mut of_group: BTreeMap<&str, i32> = BTreeMap::new();
-    for (name, e) in &wanted {
-        let largest = of_group.entry(groups.of(name)).or_insert(*e);
-        *largest = (*largest).max(*e);
-    }
-    let names = (graph.inputs.iter())
-        .map(String::as_str)
-        .chain(graph.nodes.iter().map(Node::output));
-    names
-        .map(|name| {
-            let e = of_group.get(groups.of(name)).copied();
-            (name.to_owned(), e.unwrap_or(0))
-        })
+    (of.into_iter())
+        .map(|(name, e)| (name.to_owned(), e))
         .collect()
 }

@@ -57,6 +57,11 @@ pub(crate) fn given_weight_exponents(
     (graph.given).of_channels(node.input(1)?, output_axis(node), outputs)
 }
 
+/// The table's key for the slope of a LeakyRelu.
+pub(crate) fn slope_key(graph: &Graph, node: &Node) -> String {
+    format!("{}_alpha", graph.name_in_file(&node.name))
+}
+
 /// The table for a model whose activations have the exponents `activations`.
 pub(crate) fn table(
     graph: &Graph,
@@ -67,6 +72,12 @@ pub(crate) fn table(
         .map(|(name, e)| (name.clone(), vec![*e]))
         .collect();
     let activation = |name: Option<&str>| name.and_then(|n| activations.get(n)).copied();
+    for absorbed in &graph.absorbed {
+        let source = absorbed.node.input(0).and_then(|n| table.get(n)).cloned();
+        if let Some(exponents) = source {
+            table.insert(absorbed.node.output().to_owned(), exponents);
+        }
+    }
     for node in &graph.nodes {
         match node.op.as_str() {
             "Conv" | "Gemm" => {
@@ -98,7 +109,7 @@ pub(crate) fn table(
             "LeakyRelu" => {
                 let e = exponent::ceil(node.float("alpha", 0.01), options.bits);
                 table.insert(
-                    format!("{}_alpha", node.name),
+                    slope_key(graph, node),
                     vec![e.unwrap_or(exponent::of_zeros(options.bits))],
                 );
             }

@@ -257,3 +257,68 @@ fn other_chips_give_the_same_where_nothing_saturates() {
         assert!(matches!(net.integers(&mimic), Err(QuantError::Options(_))));
     }
 }
+
+fn single(net: &onnx::Net, sample: &[f32]) -> Net {
+    Net {
+        model: FloatModel::from_onnx(&net.encode()).unwrap(),
+        calib: sample.to_vec(),
+        input: sample.to_vec(),
+        elements: sample.len(),
+    }
+}
+
+/// The chip's slope acts on the sum, the evaluator's on what int8 holds of it: the sum is -2 at
+/// 2^-12, -16256 >> 1 = -8128. Chip: -8128 * 64 >> 13. Evaluator: -128 * 1 >> 7.
+#[test]
+fn the_evaluator_saturates_before_a_slope() {
+    let net = onnx::Net::new(&[1, 2])
+        .weights("w", &[2, 1], vec![-1.0; 2])
+        .node("Gemm", &["x", "w"], "g", &[])
+        .node(
+            "LeakyRelu",
+            &["g"],
+            "y",
+            &[("alpha", onnx::Value::Float(0.0078125))],
+        )
+        .output("y");
+    let net = single(&net, &[1.0; 2]);
+    assert_eq!(net.integers(&options(MODES[0])), Ok(vec![-64]));
+    let mimic = Options {
+        mimic_evaluator: true,
+        ..options(MODES[0])
+    };
+    assert_eq!(net.integers(&mimic), Ok(vec![-1]));
+}
+
+/// Max and Concat take integers as they are: 1 at 2^-6 and 4 at 2^-4 are both 127 * 64 >> 7 = 63.
+#[test]
+fn operands_at_other_exponents_are_taken_as_they_are() {
+    let net = onnx::Net::new(&[1, 1])
+        .weights("one", &[1, 1], vec![1.0])
+        .weights("four", &[1, 1], vec![4.0])
+        .node("Gemm", &["x", "one"], "a", &[])
+        .node("Gemm", &["x", "four"], "b", &[])
+        .node("Max", &["a", "b"], "y", &[])
+        .output("y");
+    let net = single(&net, &[1.0]);
+    assert_eq!(net.integers(&options(MODES[0])), Ok(vec![63]));
+    let report = net.quantized(&options(MODES[0])).unwrap().report;
+    assert_eq!(report.outputs[0].exponent, -6);
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|w| w.contains("inputs of 'n_y'"))
+    );
+}
+
+/// A model that ends in Softmax can be predicted, whatever the last place.
+#[test]
+fn softmax_is_predicted_in_integers() {
+    let net = onnx::Net::new(&[1, 3])
+        .node("Softmax", &["x"], "y", &[("axis", onnx::Value::Int(1))])
+        .output("y");
+    let net = single(&net, &[0.0, 0.0, 1.0]);
+    // 1 is 127/128: e^0.992 / (e^0.992 + 2) = 0.5742, 1 / (...) = 0.2129, at 2^-7.
+    assert_eq!(net.integers(&options(MODES[0])), Ok(vec![27, 27, 73]));
+}

@@ -148,13 +148,16 @@ fn the_range_behind_an_activation_decides() {
         .output("y");
     let table = exponents_of(&net, &[&[-16.0, -16.0, 1.0, 2.0]]);
     assert_eq!((&table["p"], &table["y"]), (&vec![-6], &vec![-6]));
-    // GlobalAveragePool copies its input's whatever follows: round(log2(16 / 127)) = -3.
+    // The toolkit gave this network -6 throughout: the range behind the activation, 1.5, goes back
+    // through GlobalAveragePool to the model's input.
     let net = Net::new(&[1, 2, 1, 2])
         .node("GlobalAveragePool", &["x"], "p", &[])
         .node("Relu", &["p"], "y", &[])
         .output("y");
     let table = exponents_of(&net, &[&[-16.0, -16.0, 1.0, 2.0]]);
-    assert_eq!((&table["p"], &table["y"]), (&vec![-3], &vec![-3]));
+    for name in ["x", "p", "y"] {
+        assert_eq!(table[name], [-6], "{name}");
+    }
 }
 
 /// espdl-legacy.md 1.2: what moves or selects copies the first input, also where the extreme of two
@@ -167,10 +170,11 @@ fn copies_and_the_largest_of_a_concat() {
         .node("Relu", &["m"], "r", &[])
         .output("r");
     let table = exponents_of(&net, &[&[1.0, -1.0], &[40.0, -3.0]]);
-    // round(log2(40 / 127)) = -2 for z, which is listed first.
+    // The toolkit gives such a Max the range behind the activation, ceil(log2(40 / 127)) = -1, and
+    // leaves its operands alone.
     assert_eq!(
-        (&table["x"], &table["m"], &table["r"]),
-        (&vec![-7], &vec![-2], &vec![-2])
+        ["x", "z", "m", "r"].map(|name| table[name][0]),
+        [-7, -2, -1, -1]
     );
     let net = Net::new(&[1, 2, 1, 2])
         .input("z", &[1, 1, 1, 2])
@@ -187,4 +191,34 @@ fn copies_and_the_largest_of_a_concat() {
     for name in ["x", "p", "r", "z", "y"] {
         assert_eq!(table[name], [-2], "{name}");
     }
+}
+
+/// What the toolkit's calibrator gave for these: a later Concat doesn't reach what an earlier one
+/// raised, and what has one input and several readers keeps that input's exponent.
+#[test]
+fn concats_one_after_another_and_shared_pools() {
+    let pool = [("kernel_shape", Value::Ints(vec![1, 1]))];
+    let net = Net::new(&[1, 1, 1, 2])
+        .weights("four", &[1, 1, 1, 1], vec![4.0])
+        .weights("sum", &[1, 2, 1, 1], vec![16.0, 16.0])
+        .node("Conv", &["x", "four"], "a", &[])
+        .node("MaxPool", &["x"], "p", &pool)
+        .node("Concat", &["a", "p"], "k", &[("axis", Value::Int(1))])
+        .node("Conv", &["k", "sum"], "s", &[])
+        .node("Concat", &["k", "s"], "y", &[("axis", Value::Int(1))])
+        .output("y");
+    let table = exponents_of(&net, &[&[1.0, 0.5]]);
+    // Own: x -7, a ceil(log2(4 / 127)) = -4, s ceil(log2(80 / 127)) = 0.
+    assert_eq!(
+        ["x", "p", "a", "k", "s", "y"].map(|name| table[name][0]),
+        [-4, -4, 0, 0, 0, 0]
+    );
+    let net = Net::new(&[1, 1, 1, 2])
+        .node("MaxPool", &["x"], "p", &pool)
+        .node("Relu", &["p"], "r", &[])
+        .node("Add", &["p", "r"], "y", &[])
+        .output("y");
+    let table = exponents_of(&net, &[&[-4.0, 1.0]]);
+    // round(log2(4 / 127)) = -5, ceil(log2(1 / 127)) = -6.
+    assert_eq!(["x", "p", "r"].map(|name| table[name][0]), [-5, -5, -6]);
 }

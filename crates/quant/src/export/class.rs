@@ -50,6 +50,8 @@ impl Value {
 struct Writer<'a> {
     context: &'a Context<'a>,
     members: Vec<Member>,
+    /// Slopes that the coefficient files don't have, as definitions.
+    slopes: Vec<String>,
     /// By tensor of the plan: where it is, and its shape there.
     values: Vec<Option<(Value, Vec<usize>)>>,
 }
@@ -74,6 +76,7 @@ pub(super) fn class(context: &Context<'_>) -> Result<Result<Class, String>, Expo
     let mut writer = Writer {
         context,
         members: Vec::new(),
+        slopes: Vec::new(),
         values: vec![None; plan.tensors.len()],
     };
     writer.values[input] = Some((Value::Input, shape(&plan.tensors[input])));
@@ -91,7 +94,7 @@ pub(super) fn class(context: &Context<'_>) -> Result<Result<Class, String>, Expo
     }
     Ok(Ok(Class {
         name: class_name(context.name),
-        text: text(context, &writer.members, &outputs),
+        text: text(context, &writer, &outputs),
     }))
 }
 
@@ -229,18 +232,20 @@ impl Writer<'_> {
                 ("Softmax", "softmax", format!("{exponent}, {name}"))
             }
             Op::LeakyRelu | Op::PRelu => {
-                let accessor = format!("{}::get_{constants}_activation()", context.name);
-                let exponent = match coefficients::slopes(context, node)? {
-                    Some((_, _, exponent)) => exponent,
-                    None => return Ok(Err("its slopes can't be read.".to_owned())),
+                let Some((_, slopes, exponent)) = coefficients::slopes(context, node)? else {
+                    return Ok(Err("its slopes can't be read.".to_owned()));
+                };
+                let elements = match context.written(node) {
+                    Some(layer) => format!("{}::get_{layer}_activation()->element", context.name),
+                    None => self.slopes(&constants, &slopes, exponent),
                 };
                 match op {
                     Op::PRelu => {
-                        let arguments = format!("{accessor}->element, {exponent}, {name}");
+                        let arguments = format!("{elements}, {exponent}, {name}");
                         ("PRelu", "prelu", arguments)
                     }
                     _ => {
-                        let arguments = format!("{accessor}->element[0], {exponent}, {name}");
+                        let arguments = format!("{elements}[0], {exponent}, {name}");
                         ("LeakyRelu", "leakyrelu", arguments)
                     }
                 }
@@ -282,6 +287,21 @@ impl Writer<'_> {
             list,
             comment: format!("{} '{}'", node.op, node.name),
         })))
+    }
+
+    /// Defines slopes in the header, and says what they are called there.
+    fn slopes(&mut self, node: &str, slopes: &[f32], exponent: i32) -> String {
+        let bits = self.context.table.bits;
+        let values: Vec<String> = (slopes.iter())
+            .map(|s| crate::exponent::quantize(*s, exponent, bits).to_string())
+            .collect();
+        let name = format!("{node}_slopes");
+        self.slopes.push(format!(
+            "static const {} {name}[] __attribute__((aligned(16))) = {{{}}};",
+            self.context.element(),
+            values.join(", ")
+        ));
+        name
     }
 
     /// Filter, bias and activation of a layer with weights.
@@ -373,7 +393,8 @@ fn quoted(name: &str) -> String {
     format!("\"{safe}\"")
 }
 
-fn text(context: &Context<'_>, members: &[Member], outputs: &[Value]) -> String {
+fn text(context: &Context<'_>, writer: &Writer<'_>, outputs: &[Value]) -> String {
+    let members = &writer.members;
     let (element, class) = (context.element(), class_name(context.name));
     let mut headers: Vec<&str> = members.iter().map(|m| m.header).collect();
     headers.sort_unstable();
@@ -386,8 +407,13 @@ fn text(context: &Context<'_>, members: &[Member], outputs: &[Value]) -> String 
     }
     let _ = write!(
         text,
-        "#include \"{}.hpp\"\n\nclass {class} : public dl::layer::Model<{element}>\n{{\nprivate:\n",
-        context.name
+        "#include \"{}.hpp\"\n\n{}class {class} : public dl::layer::Model<{element}>\n{{\nprivate:\n",
+        context.name,
+        writer
+            .slopes
+            .iter()
+            .map(|s| format!("{s}\n\n"))
+            .collect::<String>()
     );
     for (i, m) in members.iter().enumerate() {
         let comment = m.comment.replace(['\n', '\r', '\\'], "_");

@@ -7,7 +7,7 @@ use super::{Context, ExportError, mangle};
 use crate::exponent;
 use crate::graph::Node;
 use crate::options::Bits;
-use crate::table::weight_rows;
+use crate::table::{slope_key, weight_rows};
 
 /// Values in a row of the file.
 const ROW: usize = 512;
@@ -21,20 +21,17 @@ pub(super) fn files(context: &Context<'_>) -> Result<(String, String), ExportErr
             "#pragma once\n\n#include <stdint.h>\n#include \"dl_constant.hpp\"\n\nnamespace {name}\n{{\n"
         ),
     };
-    let graph = context.graph;
-    let mut written = Vec::new();
-    for (i, node) in graph.nodes.iter().enumerate() {
-        let layer = mangle(&node.name);
+    for node in &context.graph.nodes {
         match node.op.as_str() {
             "Conv" | "Gemm" => {
+                let layer = mangle(&node.name);
                 files.linear(context, node, &layer)?;
-                if let Some(activation) = context.activation_of(i) {
+                if let Some(activation) = context.activation_of(node) {
                     files.activation(context, activation, &layer)?;
-                    written.push(activation.name.as_str());
                 }
             }
-            "Relu" | "LeakyRelu" | "PRelu" if !written.contains(&node.name.as_str()) => {
-                files.activation(context, node, &layer)?;
+            "Relu" if context.layer_of(node).is_none() => {
+                files.activation(context, node, &mangle(&node.name))?;
             }
             _ => {}
         }
@@ -207,7 +204,7 @@ type Slopes = (&'static str, Vec<f32>, i32);
 pub(super) fn slopes(context: &Context<'_>, node: &Node) -> Result<Option<Slopes>, ExportError> {
     Ok(match node.op.as_str() {
         "LeakyRelu" => {
-            let exponent = context.table.one(&format!("{}_alpha", node.name))?;
+            let exponent = context.table.one(&slope_key(context.graph, node))?;
             Some(("LeakyReLU", vec![node.float("alpha", 0.01)], exponent))
         }
         "PRelu" => {

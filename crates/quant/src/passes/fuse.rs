@@ -1,6 +1,6 @@
 //! Neighbouring nodes become one.
 
-use crate::graph::{Attr, Constant, Graph, Node};
+use crate::graph::{Absorbed, Attr, Constant, Graph, Node};
 use crate::ops;
 
 /// Input `i` of `node` as floats, if it is a constant of finite values.
@@ -103,7 +103,12 @@ fn fuse_pad(graph: &mut Graph, i: usize) -> Option<String> {
     if count_zeros {
         next.attrs.insert("count_include_pad".into(), Attr::Int(1));
     }
-    graph.nodes.remove(i);
+    let into = next.name.clone();
+    let convolution = next.op == "Conv";
+    let node = graph.nodes.remove(i);
+    if !convolution {
+        graph.absorbed.push(Absorbed { node, into });
+    }
     Some(change)
 }
 

@@ -27,7 +27,10 @@ pub(super) fn name_nodes(graph: &mut Graph) -> Vec<String> {
             };
             let k = count.entry(stem.clone()).or_default();
             *k += 1;
-            graph.fresh_name(&format!("{stem}_{}", *k - 1))
+            let name = graph.fresh_name(&format!("{stem}_{}", *k - 1));
+            let in_file = graph.nodes[i].name.clone();
+            graph.renamed.insert(name.clone(), in_file);
+            name
         };
         changes.push(format!(
             "{} that writes '{}': '{name}'",

@@ -4,6 +4,7 @@
 //! a flattened image keeps its channels-last order when only dense layers read it: their weight
 //! columns are reordered instead. Only where neither works does a Transpose run.
 
+mod espdl;
 mod layout;
 mod nodes;
 mod reorder;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fusion::{Program, Role, roles};
 use crate::graph::Graph;
 use crate::ops::Op;
+use crate::options::Arithmetic;
 
 pub(crate) use layout::{Layout, Permutation, onnx_index};
 use layout::{is_image, settle};
@@ -84,8 +86,8 @@ impl PlanTensor {
 
 /// Plans a graph all of whose nodes resolve. Tries both orders for the model's input and takes the
 /// one that moves less.
-pub(crate) fn plan(graph: &Graph) -> Result<Plan, String> {
-    let roles = roles(graph);
+pub(crate) fn plan(graph: &Graph, arithmetic: Arithmetic) -> Result<Plan, String> {
+    let roles = roles(graph, arithmetic);
     let as_onnx = Builder::new(graph, &roles).build(Layout::AsOnnx)?;
     let channels_last = Builder::new(graph, &roles).build(Layout::ChannelsLast)?;
     let moved = |plan: &Plan| -> usize {

@@ -7,9 +7,10 @@ use thiserror::Error;
 
 use super::weight_rows;
 use crate::exponent::{self, pow2};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
+use crate::linear::table_weight_exponents;
 use crate::model::FloatModel;
-use crate::options::{Bits, Granularity};
+use crate::options::{Arithmetic, Bits, Granularity, Method, Options};
 use crate::report::Report;
 
 /// A quantization table, and what it is for.
@@ -148,14 +149,58 @@ impl Table {
     ) -> Result<Self, TableError> {
         let bits = match bits {
             Some(bits) => bits,
-            None => width(&exponents, graph).ok_or(TableError::Width)?,
+            None => (width(&exponents, graph).or_else(|| width_of_renamed(&exponents, graph)))
+                .ok_or(TableError::Width)?,
         };
-        Ok(Table {
+        let mut table = Table {
             bits,
             granularity: granularity(&exponents, graph),
             exponents,
             warnings: Vec::new(),
-        })
+        };
+        table.fill(graph);
+        Ok(table)
+    }
+
+    /// Weights and biases that the table has under another name, as the toolkit's optimizer gives to
+    /// those it merges: their exponents follow from their values and from those around them.
+    fn fill(&mut self, graph: &Graph) {
+        let mut filled = Vec::new();
+        for node in graph.nodes.iter().filter(|n| is_linear(n)) {
+            let (Some(weight), Some((rows, outputs))) = (node.input(1), weight_rows(graph, node))
+            else {
+                continue;
+            };
+            if !self.exponents.contains_key(weight) {
+                let list = toolkit_weight_exponents(&rows, outputs, self.bits, self.granularity);
+                self.exponents.insert(weight.to_owned(), list);
+                filled.push(weight);
+            }
+            let entry = |name: Option<&str>| name.and_then(|n| self.exponents.get(n));
+            let (input, output) = (entry(node.input(0)), entry(Some(node.output())));
+            let list = match (self.granularity, input, output) {
+                (Granularity::PerTensor, _, Some(output)) => output.clone(),
+                (Granularity::PerChannel, Some(input), _) => {
+                    let input = input.first().copied().unwrap_or(0);
+                    self.exponents[weight]
+                        .iter()
+                        .map(|w| input + w + 4)
+                        .collect()
+                }
+                _ => continue,
+            };
+            if let Some(bias) = node.input(2).filter(|b| !self.exponents.contains_key(*b)) {
+                self.exponents.insert(bias.to_owned(), list);
+                filled.push(bias);
+            }
+        }
+        if !filled.is_empty() {
+            self.warnings.push(format!(
+                "The table has no '{}'; exponents there are the toolkit's rules applied to this \
+                 model's values. Give the model that the table was made for to have its own.",
+                filled.join("', '")
+            ));
+        }
     }
 
     /// The exponent of a tensor that has one.
@@ -209,22 +254,70 @@ fn width(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Option<Bits> 
     }
 }
 
-/// Per channel when a layer of several outputs has several exponents, or when a bias is where only
-/// per-channel tables put it.
+/// The same where none of the weights is in the table under its name: an entry without a tensor is
+/// one of theirs.
+fn width_of_renamed(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Option<Bits> {
+    let known = |name: &str| graph.constants.contains_key(name) || graph.shape(name).is_some();
+    let unknown: Vec<&Vec<i32>> = (exponents.iter())
+        .filter(|(name, _)| !known(name))
+        .map(|(_, list)| list)
+        .collect();
+    let found = |bits: Bits| -> usize {
+        (graph.nodes.iter().filter(|n| is_linear(n)))
+            .filter_map(|n| weight_rows(graph, n))
+            .filter(|(rows, outputs)| {
+                [Granularity::PerTensor, Granularity::PerChannel]
+                    .iter()
+                    .any(|g| unknown.contains(&&toolkit_weight_exponents(rows, *outputs, bits, *g)))
+            })
+            .count()
+    };
+    match (found(Bits::I8), found(Bits::I16)) {
+        (narrow, wide) if narrow > wide => Some(Bits::I8),
+        (narrow, wide) if wide > narrow => Some(Bits::I16),
+        _ => None,
+    }
+}
+
+fn is_linear(node: &Node) -> bool {
+    matches!(node.op.as_str(), "Conv" | "Gemm")
+}
+
+fn toolkit_weight_exponents(
+    rows: &[f32],
+    outputs: usize,
+    bits: Bits,
+    granularity: Granularity,
+) -> Vec<i32> {
+    let options = Options {
+        bits,
+        granularity,
+        method: Method::MinMax,
+        arithmetic: Arithmetic::Espdl,
+        ..Options::default()
+    };
+    table_weight_exponents(rows, outputs, &options)
+}
+
+/// Per channel when a layer of several outputs has several exponents, or when biases are where only
+/// per-channel tables put them, and none is where only per-tensor tables do: a bias that several
+/// layers share is the last one's.
 fn granularity(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Granularity {
     let entry = |name: Option<&str>| name.and_then(|n| exponents.get(n));
-    let per_channel = graph.nodes.iter().any(|node| {
-        if !matches!(node.op.as_str(), "Conv" | "Gemm") {
-            return false;
-        }
-        let several = entry(node.input(1)).is_some_and(|list| list.len() > 1);
-        let (bias, output) = (entry(node.input(2)), entry(Some(node.output())));
-        several
-            || bias
-                .zip(output)
-                .is_some_and(|(b, o)| b.first() != o.first())
-    });
-    match per_channel {
+    let first = |name: Option<&str>| entry(name).and_then(|list| list.first().copied());
+    let linear = || graph.nodes.iter().filter(|n| is_linear(n));
+    let several = linear().any(|n| entry(n.input(1)).is_some_and(|list| list.len() > 1));
+    let (mut by_tensor, mut by_channel) = (0, 0);
+    for node in linear() {
+        let (Some(bias), Some(output)) = (first(node.input(2)), first(Some(node.output()))) else {
+            continue;
+        };
+        let sum = first(node.input(0)).zip(first(node.input(1)));
+        let sum = sum.map(|(input, weight)| input + weight + 4);
+        by_tensor += usize::from(bias == output && sum != Some(bias));
+        by_channel += usize::from(bias != output && sum == Some(bias));
+    }
+    match several || by_channel > 0 && by_tensor == 0 {
         true => Granularity::PerChannel,
         false => Granularity::PerTensor,
     }
