@@ -1,5 +1,7 @@
 //! The registers a loader session looks at.
 
+use fixpoint_emulator::s3::psram_words;
+
 use crate::{Options, Personality};
 use std::collections::BTreeMap;
 
@@ -38,22 +40,15 @@ impl Registers {
             9 => 9,
             _ => 0x6921_506F,
         };
-        // PSRAM_CAP.
-        let psram = match options.psram_bytes >> 20 {
-            8 => 1,
-            2 => 2,
-            16 => 3,
-            4 => 4,
-            _ => 0,
-        };
+        let [word_4, word_5] = psram_words(options.psram_bytes);
         let words = [
             (MAGIC, magic),
             (EFUSE_MAC_LOW, u32::from_be_bytes([c, d, e, f])),
             (EFUSE_MAC_HIGH, u32::from_be_bytes([0, 0, a, b])),
             // Revision v0.2, as on common modules.
             (EFUSE_WORD_3, 2 << 18),
-            (EFUSE_WORD_4, (psram & 3) << 3),
-            (EFUSE_WORD_5, (psram >> 2) << 19),
+            (EFUSE_WORD_4, word_4),
+            (EFUSE_WORD_5, word_5),
             (
                 UART_BUFFER_NUMBER,
                 if options.personality == Personality::UsbOtg {

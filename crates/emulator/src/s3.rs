@@ -23,6 +23,7 @@ use memory::Memory;
 use peripherals::Peripherals;
 pub use peripherals::Reset;
 use psram::Psram;
+pub use psram::psram_words;
 use second::Second;
 use soc::Soc;
 

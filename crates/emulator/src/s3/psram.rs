@@ -92,21 +92,26 @@ pub(super) struct Psram {
     pins: [u32; PINS],
 }
 
+/// Words 4 and 5 of eFuse BLOCK1 for a package with so many bytes of PSRAM: PSRAM_CAP, numbers as
+/// esptool reads them. 0 for a size that there isn't.
+pub fn psram_words(bytes: u32) -> [u32; 2] {
+    let capacity = match bytes >> 20 {
+        8 => 1,
+        2 => 2,
+        16 => 3,
+        4 => 4,
+        _ => 0,
+    };
+    [(capacity & 3) << 3, (capacity >> 2) << 19]
+}
+
 impl Psram {
     /// As a reset and the bootloader leave it. `bytes`: in the package, as its eFuses say: 2 or 4 MiB
     /// are quad chips, 8 or 16 MiB octal ones. `broken`: the chip never answers.
     pub(super) fn new(bytes: u32, broken: bool) -> Self {
-        // PSRAM_CAP: numbers as esptool reads them.
-        let capacity = match bytes >> 20 {
-            8 => 1,
-            2 => 2,
-            16 => 3,
-            4 => 4,
-            _ => 0,
-        };
-        let chip = match capacity {
+        let chip = match bytes >> 20 {
             _ if broken => Chip::None,
-            1 | 3 => Chip::Octal { mode_0: 0x09 },
+            8 | 16 => Chip::Octal { mode_0: 0x09 },
             2 | 4 => Chip::Quad {
                 reset_enabled: false,
                 quad: false,
@@ -118,7 +123,7 @@ impl Psram {
         pins[7..].fill(INPUT | FUNCTION_1);
         Self {
             chip,
-            efuse: [(capacity & 3) << 3, (capacity >> 2) << 19],
+            efuse: psram_words(bytes),
             misc: MISC_CS1_DIS,
             sctrl: 1 << 22 | 1 << 20 | 23 << 14 | 1 << 6 | 1 << 5 | 1 << 4,
             sram_cmd: 0,
