@@ -10,6 +10,7 @@
 //!
 //! A consumer that sums over channels would pay with coarser weights, and measured no better.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::calibrate::Range;
@@ -121,7 +122,7 @@ fn site(graph: &Graph, i: usize) -> Option<Site> {
         let name = tensors.last()?;
         let consumers = graph.consumers(name);
         if let [c] = consumers[..]
-            && matches!(graph.nodes[c].op.as_str(), "Relu" | "LeakyRelu" | "PRelu")
+            && graph.nodes[c].is_activation()
             && graph.is_read_once(name)
         {
             tensors.push(graph.nodes[c].output().to_owned());
@@ -165,11 +166,6 @@ pub(crate) struct Scales {
 }
 
 impl Scales {
-    /// No channel is multiplied.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.raised.is_empty()
-    }
-
     /// The powers of a tensor's channels, if they are not all 0.
     pub(crate) fn of(&self, tensor: &str) -> Option<&[i32]> {
         (self.raised.iter())
@@ -236,7 +232,10 @@ impl Scales {
     }
 
     /// The graph that computes the multiplied tensors, with the same outputs.
-    pub(crate) fn applied(&self, graph: &Graph) -> Graph {
+    pub(crate) fn applied<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
+        if self.raised.is_empty() {
+            return Cow::Borrowed(graph);
+        }
         let mut graph = graph.clone();
         for Raised { site, powers } in &self.raised {
             let node = &graph.nodes[site.producer];
@@ -259,7 +258,7 @@ impl Scales {
                 }
             }
         }
-        graph
+        Cow::Owned(graph)
     }
 }
 

@@ -131,7 +131,7 @@ impl Context<'_> {
         let [only] = self.graph.consumers(node.output())[..] else {
             return None;
         };
-        Some(&self.graph.nodes[only]).filter(|n| is_activation(n))
+        Some(&self.graph.nodes[only]).filter(|n| n.is_activation())
     }
 
     /// Whether the toolkit's files have constants for a node, and under whose name.
@@ -144,11 +144,6 @@ impl Context<'_> {
             _ => None,
         }
     }
-}
-
-/// What the toolkit's log never names.
-pub(crate) fn is_activation(node: &Node) -> bool {
-    matches!(node.op.as_str(), "Relu" | "LeakyRelu" | "PRelu")
 }
 
 /// Makes the files for `chip`. `folder` is what the log names before the files, as it was given.
@@ -235,16 +230,12 @@ fn log(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
     };
     let fused = |i: usize| context.roles.contains(&Role::Activated(i));
     for (i, node) in context.graph.nodes.iter().enumerate() {
-        if is_activation(node) || fused(i) {
+        // The toolkit's log never names activations.
+        if node.is_activation() || fused(i) {
             continue;
         }
-        for absorbed in context
-            .graph
-            .absorbed
-            .iter()
-            .filter(|a| a.into == node.name)
-        {
-            line(&absorbed.node.op, &absorbed.node, absorbed.node.output())?;
+        for absorbed in context.graph.absorbed_by(&node.name) {
+            line(&absorbed.op, absorbed, absorbed.output())?;
         }
         let kind = match order::is_depthwise(context.graph, node) {
             true => "DepthwiseConv",

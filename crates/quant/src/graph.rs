@@ -94,6 +94,12 @@ impl Node {
         self.outputs.first().map(String::as_str).unwrap_or("")
     }
 
+    /// Relu, LeakyRelu and PRelu: the activations that ESP-DL has inside layers. They commute with
+    /// positive factors.
+    pub(crate) fn is_activation(&self) -> bool {
+        matches!(self.op.as_str(), "Relu" | "LeakyRelu" | "PRelu")
+    }
+
     pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
         match self.attrs.get(name) {
             Some(Attr::Int(v)) => *v,
@@ -155,6 +161,13 @@ impl Graph {
     /// The name that the file and the ESP-DL toolkit have for a node.
     pub(crate) fn name_in_file<'a>(&'a self, name: &'a str) -> &'a str {
         self.renamed.get(name).map_or(name, String::as_str)
+    }
+
+    /// What the node called `name` took in, in the file's order.
+    pub(crate) fn absorbed_by<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Node> {
+        (self.absorbed.iter())
+            .filter(move |absorbed| absorbed.into == name)
+            .map(|absorbed| &absorbed.node)
     }
 
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::export::is_activation;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::report::Report;
 
 /// "Quantized model info:", the input, and one line per layer.
@@ -19,17 +18,16 @@ pub(crate) fn quantized_model_info(report: &Report, graph: &Graph) -> String {
     }
     for layer in &report.layers {
         let node = graph.nodes.iter().find(|n| n.name == layer.name);
-        if layer.inserted || node.is_some_and(is_activation) {
+        if layer.inserted || node.is_some_and(Node::is_activation) {
             continue;
         }
-        for absorbed in graph.absorbed.iter().filter(|a| a.into == layer.name) {
-            let source = absorbed.node.input(0);
-            let e = (source.and_then(|n| report.tensors.get(n))).and_then(|e| e.first());
+        for absorbed in graph.absorbed_by(&layer.name) {
+            let e = (report.tensors.get(absorbed.output())).and_then(|e| e.first());
             let _ = writeln!(
                 text,
                 "{} layer name: {}, output_exponent: {}",
-                absorbed.node.op,
-                graph.name_in_file(&absorbed.node.name),
+                absorbed.op,
+                graph.name_in_file(&absorbed.name),
                 e.copied().unwrap_or(layer.output_exponent)
             );
         }

@@ -2,6 +2,7 @@
 
 use fixpoint_runtime::Observer;
 
+use crate::equalize::Scales;
 use crate::error::QuantError;
 use crate::exponent::pow2;
 use crate::float::Reference;
@@ -75,11 +76,13 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// Runs the samples through both, layer by layer. In the order of the plan's layers.
+/// Runs the samples through both, layer by layer. In the order of the plan's layers. The reference's
+/// values are multiplied as the image's are, which is exact.
 pub(crate) fn measure(
     lowered: &Lowered,
     plan: &Plan,
     reference: &Reference,
+    scales: &Scales,
     samples: &Samples<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Quality>, QuantError> {
@@ -106,8 +109,10 @@ pub(crate) fn measure(
         let values = reference.run(&sample)?;
         for layer in &mut layers {
             layer.exact.clear();
-            if let Some(k) = layer.source {
-                layer.exact.extend_from_slice(&values[k].1);
+            let Some(k) = layer.source else { continue };
+            match scales.scaled(&reference.outputs()[k], &values[k].1) {
+                Some(scaled) => layer.exact = scaled,
+                None => layer.exact.extend_from_slice(&values[k].1),
             }
         }
         let mut recorder = Recorder {

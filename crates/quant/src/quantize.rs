@@ -140,14 +140,8 @@ pub fn quantize(
     });
     let espdl = espdl.map(|p| p.for_espdl(graph, &exponents.by_name, options.mimic_evaluator));
     let plan = espdl.as_ref().map_or(plan, |(plan, _)| plan);
-    // The rest is about the graph that the image computes.
-    let equalized = (!observed.scales.is_empty()).then(|| observed.scales.applied(graph));
-    let lowered = lower::lower(
-        equalized.as_ref().unwrap_or(graph),
-        plan,
-        &exponents.by_name,
-        options,
-    )?;
+    let equalized = (observed.scales).applied(graph);
+    let lowered = lower::lower(&equalized, plan, &exponents.by_name, options)?;
     let mut report = report(model, plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
     report.warnings.append(&mut warnings);
@@ -160,17 +154,20 @@ pub fn quantize(
         total: 1,
     });
     let measured = calibration.take(MEASURED_SAMPLES);
-    let reference = match &equalized {
-        Some(graph) => Reference::new(graph, &calibrate::computed_tensors(graph))?,
-        None => reference,
-    };
-    let quality = measure::measure(&lowered, plan, &reference, &measured, &mut |done, total| {
-        progress(Progress {
-            stage: Stage::Measure,
-            done,
-            total,
-        });
-    })?;
+    let quality = measure::measure(
+        &lowered,
+        plan,
+        &reference,
+        &observed.scales,
+        &measured,
+        &mut |done, total| {
+            progress(Progress {
+                stage: Stage::Measure,
+                done,
+                total,
+            });
+        },
+    )?;
     report.measured_samples = measured.len();
     for (layer, q) in report.layers.iter_mut().zip(quality) {
         layer.sqnr_db = q.sqnr_db();

@@ -74,6 +74,7 @@ impl<'a, C: Clock> Station<'a, C> {
         send(reply, sequence, sink);
         Ok(())
     }
+
     /// Copies a piece into the arena; the number of bytes of that input staged afterwards.
     pub(super) fn stage(&mut self, input: u16, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
         let model = self.runnable()?;

@@ -7,10 +7,9 @@ use crate::graph::Graph;
 use crate::ops::{Binary, Op};
 
 impl Plan {
-    /// The plan with the integers of every input of Concat, Max, Min and
-    /// activations taken as they are, whatever
-    /// their exponents; and sentences about where that changes values. With `evaluator`, leaky
-    /// activations act on the layer's saturated result.
+    /// The plan with the integers of every input of Concat, Max, Min and activations taken as they
+    /// are, whatever their exponents; and sentences about where that changes values. With
+    /// `evaluator`, leaky activations act on the layer's saturated result.
     pub(crate) fn for_espdl(
         &self,
         graph: &Graph,

@@ -31,8 +31,8 @@ pub(super) fn assign(
         })
         .collect();
     let activation = |i: usize| {
-        let bends = matches!(graph.nodes[i].op.as_str(), "Relu" | "LeakyRelu" | "PRelu");
-        fused.contains(&i) || bends && !matches!(roles[i], Role::Table(_))
+        let alone = graph.nodes[i].is_activation() && !matches!(roles[i], Role::Table(_));
+        fused.contains(&i) || alone
     };
     // What has one input and several readers keeps its input's exponent, and an activation behind it has
     // one of its own.
