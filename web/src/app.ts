@@ -10,7 +10,7 @@ import "./steps/quantize.ts";
 import { board } from "./board.ts";
 import { trouble } from "./elements/notice.ts";
 import { PlainElement } from "./elements/plain.ts";
-import { embedded, joinFrame, shows } from "./framed.ts";
+import { embedded, joinFrame, shows, stepAs } from "./framed.ts";
 import { Watch, session, stations } from "./session.ts";
 
 export class App extends PlainElement {
@@ -84,7 +84,7 @@ export class App extends PlainElement {
       return `Quantizing, ${progress.stage}, ${Math.round((100 * progress.done) / Math.max(1, progress.total))} percent`;
     }
     if (busy) return "Working";
-    return outcome && !stale ? "Quantized. The results are in step 3." : "";
+    return outcome && !stale ? `Quantized. The results are in ${stepAs("quantize")}.` : "";
   }
 }
 

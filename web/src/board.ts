@@ -7,6 +7,7 @@ import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, Laye
 import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
 import { duration, percent } from "./format.ts";
+import { stepAs } from "./framed.ts";
 import { module } from "./module.ts";
 import { type Pace, PaceMeter } from "./pace.ts";
 import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
@@ -253,7 +254,7 @@ class Board extends EventTarget {
   /** `waits`: the board should be in its loader already. */
   async #flash(loader?: "waits"): Promise<void> {
     const image = session.outcome?.image;
-    if (!image) throw new CodedError("no-model", "There is no quantized model.\nQuantize one in step 3 first.");
+    if (!image) throw new CodedError("no-model", `There is no quantized model.\nQuantize one in ${stepAs("quantize")} first.`);
     this.notes = [];
     this.answers = [];
     this.info = undefined;
@@ -370,7 +371,7 @@ class Board extends EventTarget {
   async #run(): Promise<void> {
     const which = session.testSet;
     const set = which && session.samples[which];
-    if (!which || !set) throw new CodedError("no-images", "There are no test images.\nDrop some in step 2.");
+    if (!which || !set) throw new CodedError("no-images", `There are no test images.\nDrop some in ${stepAs("data")}.`);
     const worker = await this.#ready();
     const total = Math.min(this.testCount, set.summary.count);
     const hertz = this.info?.cpuHz ?? 0;

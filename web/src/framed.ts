@@ -26,6 +26,14 @@ const hidden = new Set((query.get("hide") ?? "").split(/[\s,]+/));
 
 export const shows = (step: StepName): boolean => !hidden.has(step);
 
+/** A step's place among those that are shown, from 1. */
+export const numberOf = (step: StepName): number => stepNames.filter(shows).indexOf(step) + 1;
+
+const names: Record<StepName, string> = { model: "Model", data: "Calibration images", quantize: "Quantize", board: "Board" };
+
+/** How a sentence speaks of a step: by its number, and by its name where the page around leaves it out. */
+export const stepAs = (step: StepName): string => (shows(step) ? `step ${numberOf(step)}` : `the step "${names[step]}"`);
+
 /** Listens to the page around; nobody else is answered. Call once the elements are there. */
 export function joinFrame(): void {
   if (!embedded || window.parent === window) return;

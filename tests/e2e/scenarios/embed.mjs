@@ -19,6 +19,9 @@ export async function insideAnotherSite(p) {
   assert.equal(await frame.getByRole("region", { name: "Calibration images" }).count(), 0);
   assert.equal(await frame.getByText("Nothing leaves this computer").count(), 0, "the masthead is the site's business");
   assert.equal(await frame.getByRole("navigation", { name: "Steps" }).getByRole("link").count(), 3);
+  // The steps that are there are counted, and spoken of as they are numbered.
+  assert.deepEqual(await frame.locator(".numeral").allInnerTexts(), ["1", "2", "3"]);
+  await frame.getByText("Needs a quantized model from step 2.").waitFor();
   await quantize.click();
   await frame.locator("#results").waitFor();
   await frame.getByRole("button", { name: "Try it on a virtual board" }).click();

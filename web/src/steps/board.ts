@@ -10,6 +10,7 @@ import { KeepsFocus } from "../elements/focus.ts";
 import { trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, duration, milliseconds, percent, plural } from "../format.ts";
+import { numberOf, stepAs } from "../framed.ts";
 import type { SegmentState } from "../segments.ts";
 import { Watch, session } from "../session.ts";
 import { name } from "./data.ts";
@@ -69,7 +70,7 @@ export class BoardStep extends PlainElement {
     const press = board.failure === undefined ? undefined : presses[board.failure];
     return html`
       <section class="step" id="step-board" aria-labelledby="board-title" data-state=${board.done ? "done" : "open"}>
-        <div class="numeral" aria-hidden="true">4</div>
+        <div class="numeral" aria-hidden="true">${numberOf("board")}</div>
         <div class="body">
           <div>
             <h2 id="board-title">
@@ -83,7 +84,7 @@ export class BoardStep extends PlainElement {
           ${supported ? nothing : unsupported}
           ${outcome && stale
             ? html`<div class="notice warn">
-                <strong>The quantized model is out of date</strong>What is flashed is the result shown in step 3.
+                <strong>The quantized model is out of date</strong>What is flashed is the result shown in ${stepAs("quantize")}.
               </div>`
             : nothing}
           <div class="row actions">
@@ -175,7 +176,7 @@ export class BoardStep extends PlainElement {
   }
 
   #need(espdl: boolean): TemplateResult | typeof nothing {
-    if (!session.outcome) return html`<p class="quiet small">Needs a quantized model from step 3.</p>`;
+    if (!session.outcome) return html`<p class="quiet small">Needs a quantized model from ${stepAs("quantize")}.</p>`;
     if (espdl) {
       return html`<p class="quiet small">
         This model was made for ESP-DL's arithmetic, which the board does not run. Choose the Fixpoint arithmetic in step

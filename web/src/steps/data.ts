@@ -8,6 +8,7 @@ import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { plane } from "../elements/thumbnail.ts";
 import { count, plural, shape } from "../format.ts";
+import { numberOf } from "../framed.ts";
 import { type SampleState, Watch, session } from "../session.ts";
 import type { Which } from "../workers/engine.worker.ts";
 import { preprocessForm } from "./preprocess.ts";
@@ -51,7 +52,7 @@ export class DataStep extends PlainElement {
     const set = samples.calibration;
     return html`
       <section class="step" id="step-data" aria-labelledby="data-title" data-state=${set ? "done" : "open"}>
-        <div class="numeral" aria-hidden="true">2</div>
+        <div class="numeral" aria-hidden="true">${numberOf("data")}</div>
         <div class="body">
           <div>
             <h2 id="data-title">Calibration images</h2>

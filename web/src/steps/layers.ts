@@ -5,6 +5,7 @@ import type { LayerReport, Report } from "fixpoint";
 import { type Advice, advise } from "../advice.ts";
 import { layerChart } from "../elements/chart.ts";
 import { count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
+import { stepAs } from "../framed.ts";
 import type { Forecast } from "../predict.ts";
 
 export function layerView(report: Report, forecast: Forecast | undefined): TemplateResult {
@@ -16,7 +17,7 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
     ${measured
       ? insight(report, advice)
       : html`<p id="unmeasured">
-          Ranges, saturation and noise were not measured, as there are no images. Add some in step 2 to see them.
+          Ranges, saturation and noise were not measured, as there are no images. Add some in ${stepAs("data")} to see them.
         </p>`}
     <p class="small quiet" id="layers-note">
       Layers in the order they run. An integer q stands for q × 2<sup>exponent</sup>.

@@ -6,6 +6,7 @@ import type { Chosen } from "../elements/dropzone.ts";
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, plural, shape } from "../format.ts";
+import { numberOf } from "../framed.ts";
 import { Watch, session } from "../session.ts";
 import { passTable, problemNotice } from "./passes.ts";
 
@@ -20,7 +21,7 @@ export class ModelStep extends PlainElement {
     const done = model !== undefined && model.inspection.problems.length === 0;
     return html`
       <section class="step" id="step-model" aria-labelledby="model-title" data-state=${done ? "done" : "open"}>
-        <div class="numeral" aria-hidden="true">1</div>
+        <div class="numeral" aria-hidden="true">${numberOf("model")}</div>
         <div class="body">
           <div>
             <h2 id="model-title">Model</h2>

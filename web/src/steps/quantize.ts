@@ -7,6 +7,7 @@ import { KeepsFocus } from "../elements/focus.ts";
 import { trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, milliseconds, percent, plural } from "../format.ts";
+import { numberOf, stepAs } from "../framed.ts";
 import type { Forecast } from "../predict.ts";
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
@@ -57,7 +58,7 @@ export class QuantizeStep extends PlainElement {
         aria-labelledby="quantize-title"
         data-state=${outcome && !stale ? "done" : "open"}
       >
-        <div class="numeral" aria-hidden="true">3</div>
+        <div class="numeral" aria-hidden="true">${numberOf("quantize")}</div>
         <div class="body">
           <div>
             <h2 id="quantize-title">Quantize</h2>
@@ -96,7 +97,7 @@ export class QuantizeStep extends PlainElement {
   #need(): string {
     const { model, samples, outcome, stale } = session;
     if (!model) return "Needs a model and images.";
-    if (model.inspection.problems.length > 0) return "This model has operations that can't be quantized, see step 1.";
+    if (model.inspection.problems.length > 0) return `This model has operations that can't be quantized, see ${stepAs("model")}.`;
     if (!samples.calibration && !session.taken) return "Needs calibration images.";
     return outcome && stale ? "Something has changed since the results below." : "";
   }
