@@ -12,6 +12,7 @@ use fixpoint_runtime::{AlignedBytes, Model};
 use crate::failure::Failure;
 use crate::files;
 use crate::port::{CONSOLE_BAUD, Port};
+use crate::returning;
 use crate::terminal::{Bar, note};
 
 /// The images of this release, as `firmware/prebuilt` has them.
@@ -81,9 +82,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         reset_after: !args.no_reset,
         ..Options::default()
     };
-    let mut flasher = Flasher::new(plan, options);
     let mut display = Display::new();
-    let outcome = port.flash(&mut flasher, |flasher| display.update(flasher))?;
+    let outcome = returning::flash(&mut port, &plan, options, |flasher| display.update(flasher))?;
     display.end();
     let summary = outcome.map_err(|error| {
         let log = error.boot_log().unwrap_or_default();
@@ -125,9 +125,7 @@ fn over_the_link(port: &mut Port, firmware: &Firmware, model: &ModelFile) -> Res
         note(&format!("{error} Trying the loader."));
         return Ok(false);
     }
-    let mut client = LinkClient::default();
-    client.connect();
-    let outcome = port.converse(&mut client, |_| {})?;
+    let (client, outcome) = returning::greet(port, |_| {})?;
     outcome.map_err(|error| {
         Failure::new("the board took the model and does not answer after its restart")
             .help(error.to_string())
@@ -159,7 +157,8 @@ fn manifest_plan(path: &Path) -> Result<fixpoint_flash::FlashPlan, Failure> {
 
 /// Waits for the runtime's answer after the restart.
 fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Result<(), Failure> {
-    if let (Start::PortChanges, Some(advice)) = (summary.start, summary.start.advice()) {
+    if summary.start == Start::PortChanges && !returning::wait(port) {
+        let advice = summary.start.advice().unwrap_or_default();
         note(&format!("the flash was written and verified. {advice}"));
         return Ok(());
     }
@@ -167,10 +166,8 @@ fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Resul
     if !summary.restarted {
         port.reconnect()?;
     }
-    let mut client = LinkClient::default();
-    client.connect();
     let mut console = String::new();
-    let outcome = port.converse(&mut client, |event| {
+    let (client, outcome) = returning::greet(port, |event| {
         if let host::Event::Console(text) = event {
             console.push_str(&text);
         }

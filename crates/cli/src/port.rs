@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use fixpoint_flash::{Flasher, Link, Outcome, PortTrouble};
 use fixpoint_protocol::host::{self, LinkClient, LinkError};
-use serialport::{SerialPort, SerialPortType};
 
 use crate::failure::Failure;
+use crate::serial::{Bus, Device, Line, System};
 
 /// Rate of the ROM loader and of the runtime's console.
 pub(crate) const CONSOLE_BAUD: u32 = 115_200;
@@ -16,16 +16,25 @@ pub(crate) const CONSOLE_BAUD: u32 = 115_200;
 /// Longest wait for bytes at a time, so that progress is shown while nothing comes.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// How long a port that went away with a restart is waited for, and how often it is looked for and
+/// tried: a new one may not open at once.
+const RETURN: Duration = Duration::from_secs(8);
+const LOOK: Duration = Duration::from_millis(150);
+
 pub(crate) struct Port {
     address: String,
     stream: Stream,
     start: Instant,
+    /// The port went away: unplugged, or restarted (see [`Port::returned`]).
+    lost: bool,
 }
 
 enum Stream {
     Serial {
-        port: Box<dyn SerialPort>,
-        link: Link,
+        /// None between two.
+        line: Option<Box<dyn Line>>,
+        device: Device,
+        bus: Box<dyn Bus>,
     },
     Tcp(TcpStream),
 }
@@ -33,23 +42,65 @@ enum Stream {
 impl Port {
     /// Opens `/dev/ttyX`, `COM3` or `tcp://HOST:PORT`.
     pub(crate) fn open(address: &str) -> Result<Self, Failure> {
-        let stream = match address.strip_prefix("tcp://") {
-            Some(host) => Stream::Tcp(connect(host)?),
-            None => Stream::serial(address)?,
-        };
-        Ok(Port {
+        match address.strip_prefix("tcp://") {
+            Some(host) => Ok(Self::new(address, Stream::Tcp(connect(host)?))),
+            None => Self::on(Box::new(System), address),
+        }
+    }
+
+    /// Opens a serial port of `bus`.
+    pub(crate) fn on(bus: Box<dyn Bus>, name: &str) -> Result<Self, Failure> {
+        let device = Device::new(name, bus.ports());
+        let line = bus.open(name, CONSOLE_BAUD);
+        let line = Some(line.map_err(|error| explain(&*bus, name, &error))?);
+        Ok(Self::new(name, Stream::Serial { line, device, bus }))
+    }
+
+    fn new(address: &str, stream: Stream) -> Self {
+        Port {
             address: address.to_owned(),
             stream,
             start: Instant::now(),
-        })
+            lost: false,
+        }
     }
 
     /// What sits between this port and the chip.
     pub(crate) fn link(&self) -> Link {
         match &self.stream {
-            Stream::Serial { link, .. } => *link,
+            Stream::Serial { device, .. } => device.link(),
             Stream::Tcp(_) => Link::Plain,
         }
+    }
+
+    /// The port is gone, and may come back by itself: the device on the bus is the chip's own, which a
+    /// reset takes away.
+    pub(crate) fn is_away(&self) -> bool {
+        self.lost && matches!(self.link(), Link::UsbSerialJtag | Link::UsbOtg)
+    }
+
+    /// Waits until a port that is away is back, perhaps by another name and as another product, and opens
+    /// it. False when it did not come back in time.
+    pub(crate) fn returned(&mut self) -> bool {
+        let Stream::Serial { line, device, bus } = &mut self.stream else {
+            return false;
+        };
+        // As long as it is open its name is taken.
+        *line = None;
+        let begun = Instant::now();
+        while begun.elapsed() < RETURN {
+            if let Some(next) = device.successor(&bus.ports())
+                && let Ok(opened) = bus.open(next.name(), CONSOLE_BAUD)
+            {
+                self.address = next.name().to_owned();
+                *line = Some(opened);
+                *device = next;
+                self.lost = false;
+                return true;
+            }
+            std::thread::sleep(LOOK);
+        }
+        false
     }
 
     /// Closes and opens a TCP connection, which is a power cycle for `fixpoint emulate` and nothing
@@ -66,31 +117,45 @@ impl Port {
 
     pub(crate) fn set_baud(&mut self, rate: u32) -> Result<(), Failure> {
         match &mut self.stream {
-            Stream::Serial { port, .. } => port.set_baud_rate(rate).map_err(|e| {
-                Failure::new(format!("{} does not do {rate} baud: {e}", self.address))
-                    .help("try another --baud; 115200 always works")
-            }),
+            Stream::Serial { line, .. } => line
+                .as_mut()
+                .map_or(Ok(()), |l| l.set_baud(rate))
+                .map_err(|e| {
+                    Failure::new(format!("{} does not do {rate} baud: {e}", self.address))
+                        .help("try another --baud; 115200 always works")
+                }),
             Stream::Tcp(_) => Ok(()),
         }
     }
 
     fn set_signals(&mut self, dtr: bool, rts: bool) -> Result<(), Failure> {
-        if let Stream::Serial { port, .. } = &mut self.stream {
-            port.write_data_terminal_ready(dtr)
-                .and_then(|()| port.write_request_to_send(rts))
-                .map_err(|e| {
-                    Failure::new(format!("{} does not let its control lines be set: {e}", self.address))
-                        .help("put the board in download mode by hand (hold BOOT, tap RESET) and use --no-reset")
-                })?;
+        let own_usb = matches!(self.link(), Link::UsbSerialJtag | Link::UsbOtg);
+        let Stream::Serial {
+            line: Some(line), ..
+        } = &mut self.stream
+        else {
+            return Ok(());
+        };
+        match line.set_signals(dtr, rts) {
+            // A chip that resets takes its port along; the next read tells.
+            Err(_) if own_usb => Ok(()),
+            outcome => outcome.map_err(|e| {
+                Failure::new(format!("{} does not let its control lines be set: {e}", self.address))
+                    .help("put the board in download mode by hand (hold BOOT, tap RESET) and use --no-reset")
+            }),
         }
-        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.stream {
-            Stream::Serial { port, .. } => port.write_all(bytes).and_then(|()| port.flush()),
+        let outcome = match &mut self.stream {
+            Stream::Serial {
+                line: Some(line), ..
+            } => line.write_all(bytes).and_then(|()| line.flush()),
+            Stream::Serial { line: None, .. } => Err(ErrorKind::NotConnected.into()),
             Stream::Tcp(stream) => stream.write_all(bytes),
-        }
+        };
+        self.lost |= outcome.is_err();
+        outcome
     }
 
     /// Waits up to `limit` for bytes; empty when none came.
@@ -98,10 +163,17 @@ impl Port {
         let limit = limit.clamp(Duration::from_millis(1), SLICE);
         let mut bytes = vec![0; 16 << 10];
         let outcome = match &mut self.stream {
-            Stream::Serial { port, .. } => {
-                port.set_timeout(limit).map_err(io::Error::from)?;
-                port.read(&mut bytes)
+            Stream::Serial {
+                line: Some(line), ..
+            } => {
+                line.set_limit(limit)
+                    .and_then(|()| match line.read(&mut bytes) {
+                        // What an unplugged terminal reads on some systems; silence is a time-out.
+                        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+                        other => other,
+                    })
             }
+            Stream::Serial { line: None, .. } => Err(ErrorKind::NotConnected.into()),
             Stream::Tcp(stream) => {
                 stream.set_read_timeout(Some(limit))?;
                 match stream.read(&mut bytes) {
@@ -119,7 +191,10 @@ impl Port {
                 ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::Interrupted => {
                     Ok(Vec::new())
                 }
-                _ => Err(error),
+                _ => {
+                    self.lost = true;
+                    Err(error)
+                }
             },
         }
     }
@@ -190,20 +265,6 @@ impl Port {
     }
 }
 
-impl Stream {
-    fn serial(address: &str) -> Result<Self, Failure> {
-        let port = serialport::new(address, CONSOLE_BAUD)
-            .timeout(SLICE)
-            .open()
-            .map_err(|error| explain(address, &error))?;
-        let link = match usb_ids(address) {
-            Some((vendor, product)) => Link::of_usb(vendor, product),
-            None => Link::UartBridge,
-        };
-        Ok(Stream::Serial { port, link })
-    }
-}
-
 fn connect(host: &str) -> Result<TcpStream, Failure> {
     let unusable = |e: io::Error| {
         Failure::new(format!("tcp://{host} can't be reached: {e}"))
@@ -215,27 +276,18 @@ fn connect(host: &str) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-fn usb_ids(address: &str) -> Option<(u16, u16)> {
-    let ports = serialport::available_ports().ok()?;
-    let port = ports.into_iter().find(|port| port.port_name == address)?;
-    match port.port_type {
-        SerialPortType::UsbPort(usb) => Some((usb.vid, usb.pid)),
-        _ => None,
-    }
-}
-
-fn explain(address: &str, error: &serialport::Error) -> Failure {
+fn explain(bus: &dyn Bus, address: &str, error: &serialport::Error) -> Failure {
     let remedy = match error.kind {
         serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => {
             PortTrouble::NoPermission.remedy().to_owned()
         }
-        serialport::ErrorKind::Io(ErrorKind::NotFound) => match serialport::available_ports() {
-            Ok(ports) if !ports.is_empty() => {
-                let names: Vec<String> = ports.into_iter().map(|port| port.port_name).collect();
-                format!("ports that are there: {}", names.join(", "))
+        serialport::ErrorKind::Io(ErrorKind::NotFound) => {
+            let names: Vec<String> = bus.ports().into_iter().map(|port| port.name).collect();
+            match names.is_empty() {
+                false => format!("ports that are there: {}", names.join(", ")),
+                true => PortTrouble::NotFound.remedy().to_owned(),
             }
-            _ => PortTrouble::NotFound.remedy().to_owned(),
-        },
+        }
         // Linux tells a port in use as no device.
         _ => PortTrouble::Busy.remedy().to_owned(),
     };
