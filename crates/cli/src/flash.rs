@@ -51,6 +51,14 @@ pub(crate) struct Args {
 const ASK_MS: u64 = 700;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    run_over(args, || Port::open(&args.port))
+}
+
+/// The same over a port that is opened when the files have been read.
+pub(crate) fn run_over(
+    args: &Args,
+    open: impl FnOnce() -> Result<Port, Failure>,
+) -> Result<(), Failure> {
     let firmware = Firmware::load(args.firmware.as_deref())?;
     let model = args.model.as_deref().map(read_model).transpose()?;
     let plan = match &args.manifest {
@@ -62,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::new(error.to_string()))?,
     };
 
-    let mut port = Port::open(&args.port)?;
+    let mut port = open()?;
     let link = port.link();
     if let (Some(model), false) = (&model, args.loader || args.no_reset)
         && over_the_link(&mut port, &firmware, model)?

@@ -16,9 +16,9 @@ pub(crate) const CONSOLE_BAUD: u32 = 115_200;
 /// Longest wait for bytes at a time, so that progress is shown while nothing comes.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// How long a port that went away with a restart is waited for, and how often it is looked for and
-/// tried: a new one may not open at once.
-const RETURN: Duration = Duration::from_secs(8);
+/// How often a port that went away with a restart is looked for and tried, 8 seconds in all: a new one
+/// may not open at once.
+const LOOKS: usize = 54;
 const LOOK: Duration = Duration::from_millis(150);
 
 pub(crate) struct Port {
@@ -87,8 +87,7 @@ impl Port {
         };
         // As long as it is open its name is taken.
         *line = None;
-        let begun = Instant::now();
-        while begun.elapsed() < RETURN {
+        for _ in 0..LOOKS {
             if let Some(next) = device.successor(&bus.ports())
                 && let Ok(opened) = bus.open(next.name(), CONSOLE_BAUD)
             {
@@ -98,7 +97,7 @@ impl Port {
                 self.lost = false;
                 return true;
             }
-            std::thread::sleep(LOOK);
+            bus.wait(LOOK);
         }
         false
     }

@@ -8,6 +8,9 @@ use crate::failure::Failure;
 use crate::port::{CONSOLE_BAUD, Port};
 use crate::terminal::note;
 
+#[cfg(test)]
+mod tests;
+
 /// Times that a port is waited for in one job.
 const RETURNS: usize = 3;
 

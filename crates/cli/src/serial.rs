@@ -19,6 +19,8 @@ pub(crate) trait Line: Read + Write {
 pub(crate) trait Bus {
     fn ports(&self) -> Vec<Listed>;
     fn open(&self, name: &str, baud: u32) -> serialport::Result<Box<dyn Line>>;
+    /// Between two looks at the ports.
+    fn wait(&self, time: Duration);
 }
 
 /// A port and the USB device behind it.
@@ -109,6 +111,10 @@ impl Bus for System {
     fn open(&self, name: &str, baud: u32) -> serialport::Result<Box<dyn Line>> {
         let port = serialport::new(name, baud).open()?;
         Ok(Box::new(Opened(port)))
+    }
+
+    fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 }
 

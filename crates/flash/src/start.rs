@@ -40,9 +40,11 @@ pub(crate) async fn through_lines(line: &Line, options: &Options) -> bool {
     }
     line.set_baud(FIRST_BAUD);
     line.forget_log();
-    line.play(reset::into_application(options.link))
-        .await
-        .is_ok()
+    match line.play(reset::into_application(options.link)).await {
+        // A chip's own USB may leave the bus with the chip, which has restarted then.
+        Err(FlashError::PortLost { .. }) => options.link == Link::UsbSerialJtag,
+        outcome => outcome.is_ok(),
+    }
 }
 
 /// Asks for the runtime until it answers, and reads the boot log meanwhile.

@@ -1,0 +1,356 @@
+//! `fixpoint flash` over ports that leave the bus with a restart: scripted ones, with the virtual board
+//! behind them.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use fixpoint_board::{BootMode, Options, Personality, VirtualBoard};
+
+use crate::failure::Failure;
+use crate::flash;
+use crate::port::Port;
+use crate::serial::{Bus, Line, Listed, Usb};
+
+#[path = "../../../device/tests/model/mod.rs"]
+#[allow(dead_code, reason = "only its bytes are flashed here")]
+mod adder;
+
+const ESPRESSIF: u16 = 0x303A;
+const JTAG: u16 = 0x1001;
+const OTG: u16 = 0x0009;
+
+/// What the bus does when the board restarts.
+#[derive(Clone, Copy)]
+struct Script {
+    /// Name under which the port comes back; none: never.
+    back: Option<&'static str>,
+    /// Looks at the list before it is there, and then attempts before it can be opened.
+    looks: usize,
+    refusals: usize,
+    /// Bytes after which the cable, and with it the power, is taken away for once.
+    pulled_after: Option<u64>,
+}
+
+struct World {
+    board: VirtualBoard,
+    ticked: Instant,
+    script: Script,
+    personality: Personality,
+    /// The board's port, while it is on the bus.
+    name: Option<&'static str>,
+    looks: usize,
+    refusals: usize,
+    /// Lines of an earlier life of the port are dead.
+    life: u32,
+    signals: (bool, bool),
+    opened: Vec<String>,
+    left: u32,
+}
+
+type Shared = Rc<RefCell<World>>;
+
+fn world(options: Options, script: Script) -> Shared {
+    let personality = options.personality;
+    let mut board = VirtualBoard::new(None, options);
+    board.replug();
+    Rc::new(RefCell::new(World {
+        board,
+        ticked: Instant::now(),
+        script,
+        personality,
+        name: Some("ACM1"),
+        looks: 0,
+        refusals: 0,
+        life: 0,
+        signals: (false, false),
+        opened: Vec::new(),
+        left: 0,
+    }))
+}
+
+impl World {
+    /// The board's time goes with the host's.
+    fn tick(&mut self) {
+        let ms = self.ticked.elapsed().as_millis() as u32;
+        self.ticked += Duration::from_millis(u64::from(ms));
+        self.board.tick(ms);
+        if self.name.is_some() && !self.board.connected() {
+            self.leave();
+        }
+    }
+
+    /// The device is gone from the bus, and so is every line that is open.
+    fn leave(&mut self) {
+        if self.personality == Personality::UsbOtg {
+            // Started, the chip is on USB-Serial-JTAG, whatever its loader was on.
+            self.personality = Personality::UsbSerialJtag;
+            self.power_cycle();
+        }
+        self.name = None;
+        self.life += 1;
+        self.left += 1;
+        self.looks = self.script.looks;
+        self.refusals = self.script.refusals;
+        self.signals = (false, false);
+    }
+
+    fn power_cycle(&mut self) {
+        self.board = VirtualBoard::new(Some(self.board.flash().to_vec()), jtag());
+    }
+
+    fn look(&mut self) {
+        if self.name.is_some() {
+            return;
+        }
+        match self.looks {
+            0 => {
+                self.name = self.script.back;
+                self.board.replug();
+                // A new device, whose lines nobody has set.
+                self.board.set_signals(false, false);
+            }
+            _ => self.looks -= 1,
+        }
+    }
+}
+
+struct ScriptedBus(Shared);
+
+fn listed(name: &str, product: u16) -> Listed {
+    Listed {
+        name: name.to_owned(),
+        usb: Some(Usb {
+            vendor: ESPRESSIF,
+            product,
+            serial: None,
+        }),
+    }
+}
+
+impl Bus for ScriptedBus {
+    fn ports(&self) -> Vec<Listed> {
+        let mut world = self.0.borrow_mut();
+        world.look();
+        let product = match world.personality {
+            Personality::UsbOtg => OTG,
+            _ => JTAG,
+        };
+        // Another board of the same kind is plugged in all the time.
+        let other = listed("ACM0", JTAG);
+        let own = world.name.map(|name| listed(name, product));
+        [other].into_iter().chain(own).collect()
+    }
+
+    fn open(&self, name: &str, _: u32) -> serialport::Result<Box<dyn Line>> {
+        let mut world = self.0.borrow_mut();
+        assert_eq!(Some(name), world.name, "not the board's port");
+        if world.refusals > 0 {
+            world.refusals -= 1;
+            let kind = serialport::ErrorKind::NoDevice;
+            return Err(serialport::Error::new(kind, "busy"));
+        }
+        world.opened.push(name.to_owned());
+        Ok(Box::new(ScriptedLine {
+            world: self.0.clone(),
+            life: world.life,
+            limit: Duration::ZERO,
+        }))
+    }
+
+    fn wait(&self, _: Duration) {}
+}
+
+struct ScriptedLine {
+    world: Shared,
+    life: u32,
+    limit: Duration,
+}
+
+impl ScriptedLine {
+    fn alive(&self) -> io::Result<std::cell::RefMut<'_, World>> {
+        let mut world = self.world.borrow_mut();
+        world.tick();
+        match world.life == self.life {
+            true => Ok(world),
+            false => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+impl Read for ScriptedLine {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        loop {
+            let come = self.alive()?.board.read();
+            if !come.is_empty() {
+                assert!(come.len() <= bytes.len());
+                bytes[..come.len()].copy_from_slice(&come);
+                return Ok(come.len());
+            }
+            if begun.elapsed() >= self.limit {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Write for ScriptedLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.alive()?;
+        world.board.write(bytes);
+        let sent = world.board.wire_bytes().0;
+        if world.script.pulled_after.is_some_and(|limit| sent > limit) {
+            world.script.pulled_after = None;
+            world.power_cycle();
+            world.leave();
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        drop(world);
+        self.alive().map(|_| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Line for ScriptedLine {
+    fn set_baud(&mut self, rate: u32) -> serialport::Result<()> {
+        self.alive()?.board.set_baud(rate);
+        Ok(())
+    }
+
+    fn set_signals(&mut self, dtr: bool, rts: bool) -> serialport::Result<()> {
+        let mut world = self.alive()?;
+        let resets = (dtr, rts) == (false, true) && world.signals != (false, true);
+        world.signals = (dtr, rts);
+        world.board.set_signals(dtr, rts);
+        if resets && world.personality == Personality::UsbSerialJtag {
+            world.leave();
+        }
+        Ok(())
+    }
+
+    fn set_limit(&mut self, limit: Duration) -> io::Result<()> {
+        self.limit = limit;
+        Ok(())
+    }
+}
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: flash::Args,
+}
+
+/// `fixpoint flash --port ACM1 --model ...` on this bus.
+fn flash(world: &Shared, test: &str) -> Result<(), Failure> {
+    let folder = std::env::temp_dir().join(format!("fixpoint-returning-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let model: PathBuf = folder.join(format!("{test}.fxp"));
+    std::fs::write(&model, adder::image()).unwrap();
+    let model = model.to_str().unwrap();
+    let line = ["flash", "--port", "ACM1", "--loader", "--model", model];
+    let args = Command::parse_from(line).args;
+    let outcome = flash::run_over(&args, || {
+        Port::on(Box::new(ScriptedBus(world.clone())), "ACM1")
+    });
+    let _ = std::fs::remove_file(model);
+    outcome
+}
+
+fn jtag() -> Options {
+    Options {
+        personality: Personality::UsbSerialJtag,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn the_same_port_comes_back() {
+    let script = Script {
+        back: Some("ACM1"),
+        looks: 3,
+        refusals: 2,
+        pulled_after: None,
+    };
+    let world = world(jtag(), script);
+    flash(&world, "same").unwrap();
+    let world = world.borrow();
+    assert!(world.board.runs_application());
+    assert_eq!(world.left, 2, "into the loader and out of it");
+    assert_eq!(world.opened, ["ACM1"; 3]);
+}
+
+#[test]
+fn it_comes_back_under_another_name() {
+    let script = Script {
+        back: Some("ACM7"),
+        looks: 5,
+        refusals: 0,
+        pulled_after: None,
+    };
+    let world = world(jtag(), script);
+    flash(&world, "another").unwrap();
+    let world = world.borrow();
+    assert!(world.board.runs_application());
+    assert_eq!(world.opened, ["ACM1", "ACM7", "ACM7"]);
+}
+
+#[test]
+fn usb_otg_comes_back_as_another_product() {
+    let options = Options {
+        personality: Personality::UsbOtg,
+        boot_mode: BootMode::HeldInLoader,
+        ..Options::default()
+    };
+    let script = Script {
+        back: Some("ACM2"),
+        looks: 1,
+        refusals: 1,
+        pulled_after: None,
+    };
+    let world = world(options, script);
+    flash(&world, "otg").unwrap();
+    let world = world.borrow();
+    assert!(world.board.runs_application());
+    assert_eq!(world.opened, ["ACM1", "ACM2"]);
+}
+
+#[test]
+fn it_never_comes_back_and_nothing_was_written() {
+    let script = Script {
+        back: None,
+        looks: 0,
+        refusals: 0,
+        pulled_after: None,
+    };
+    let world = world(jtag(), script);
+    let said = flash(&world, "never").unwrap_err().to_string();
+    assert!(said.contains("its port has not come back"), "{said}");
+    assert!(said.contains("help: "), "{said}");
+    let world = world.borrow();
+    assert!(world.board.flash().iter().all(|&byte| byte == 0xFF));
+    assert_eq!(world.opened, ["ACM1"]);
+}
+
+/// A cable that is pulled and put back is no restart: the session begins anew, in the application.
+#[test]
+fn the_cable_is_pulled_and_put_back() {
+    let script = Script {
+        back: Some("ACM1"),
+        looks: 10,
+        refusals: 0,
+        pulled_after: Some(30_000),
+    };
+    let world = world(jtag(), script);
+    flash(&world, "cable").unwrap();
+    let world = world.borrow();
+    assert!(world.board.runs_application());
+    assert_eq!(world.left, 4, "into the loader, pulled, and the same again");
+}
