@@ -94,13 +94,40 @@ fn converse(
     }
 }
 
-/// PyPI's esptool: `ESPTOOL` names it, else it is looked for on the PATH.
-pub(crate) fn esptool() -> Option<PathBuf> {
-    let tool = std::env::var_os("ESPTOOL").unwrap_or("esptool".into());
-    let answers = Command::new(&tool).arg("version").output();
-    match answers.is_ok_and(|output| output.status.success()) {
-        true => Some(tool.into()),
-        false => {
+/// PyPI's esptool.
+pub(crate) struct Esptool {
+    program: PathBuf,
+    /// Up to release 4 its words are joined by underscores, since then by hyphens; and it has a stub of its
+    /// own, which is smaller than the one that followed.
+    pub(crate) before_5: bool,
+}
+
+impl Esptool {
+    fn word(&self, word: &str) -> String {
+        let name = word.trim_start_matches("--");
+        let dashes = &word[..word.len() - name.len()];
+        match self.before_5 {
+            true => format!("{dashes}{}", name.replace('-', "_")),
+            false => word.to_owned(),
+        }
+    }
+}
+
+/// `ESPTOOL` names it, else it is looked for on the PATH.
+pub(crate) fn esptool() -> Option<Esptool> {
+    let program = std::env::var_os("ESPTOOL").unwrap_or("esptool".into());
+    let answer = Command::new(&program).arg("version").output();
+    match answer {
+        Ok(output) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout).into_owned();
+            let number = version.split_whitespace().last().unwrap_or_default();
+            println!("esptool {number}");
+            Some(Esptool {
+                program: program.into(),
+                before_5: number.starts_with(['3', '4']),
+            })
+        }
+        _ => {
             println!(
                 "skipped: no esptool (pip install esptool; ESPTOOL names one that is not on the PATH)"
             );
@@ -109,23 +136,30 @@ pub(crate) fn esptool() -> Option<PathBuf> {
     }
 }
 
-/// One run of esptool on a board with this flash.
+/// One run of esptool on a board with this flash. `arguments`: its command first.
 pub(crate) fn run(
-    tool: &PathBuf,
+    tool: &Esptool,
     stub: bool,
     flash: Vec<u8>,
     arguments: &[&str],
 ) -> (Output, Vec<u8>, Wire) {
     serve(flash, |port| {
-        let mut command = Command::new(tool);
-        command.args([
-            "--chip", "esp32s3", "--before", "no-reset", "--after", "no-reset",
-        ]);
+        let mut command = Command::new(&tool.program);
+        let no_reset = tool.word("no-reset");
+        command.args(["--chip", "esp32s3"]);
+        command.args(["--before", &no_reset, "--after", &no_reset]);
         command.args(["--port", &format!("socket://127.0.0.1:{port}")]);
         if !stub {
             command.arg("--no-stub");
         }
-        command.args(arguments).output().unwrap()
+        for (n, &argument) in arguments.iter().enumerate() {
+            // Everything but the command and its options is a file or a number.
+            match n == 0 || argument.starts_with("--") {
+                true => command.arg(tool.word(argument)),
+                false => command.arg(argument),
+            };
+        }
+        command.output().unwrap()
     })
 }
 
