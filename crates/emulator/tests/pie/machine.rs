@@ -1,13 +1,16 @@
 //! A core with a piece of memory that notes what is stored.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use fixpoint_emulator::cpu::{Cpu, pie};
 use fixpoint_emulator::{Access, Bus, Trap};
 use fixpoint_isa::pie::Pie;
 use fixpoint_isa::{Instruction, Op, assemble};
 
 /// Where memory begins, and its size: the indexed accesses reach 128 KiB up and down.
-const START: u32 = 0x3FC8_0000;
-const SIZE: usize = 0x6_0000;
+pub(crate) const START: u32 = 0x3FC8_0000;
+pub(crate) const SIZE: usize = 0x6_0000;
 
 /// A small generator of test numbers (xorshift); the seed makes runs repeatable.
 pub(crate) struct Numbers(pub(crate) u64);
@@ -20,7 +23,7 @@ impl Numbers {
         (self.0 >> 16) as u32
     }
 
-    fn below(&mut self, limit: u32) -> u32 {
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
         self.next() % limit
     }
 
@@ -54,11 +57,24 @@ pub(crate) struct Memory {
     seed: u32,
     /// Address and bytes, in the order of the stores.
     pub(crate) stores: Vec<(u32, Vec<u8>)>,
+    /// What else is not as it was made up: stores of before.
+    pub(crate) changed: Rc<BTreeMap<u32, u8>>,
 }
 
 impl Memory {
+    pub(crate) fn new(seed: u32) -> Self {
+        Self {
+            seed,
+            stores: Vec::new(),
+            changed: Rc::default(),
+        }
+    }
+
     /// The byte at an address before anything was stored: memory is made up, so that it needs no copy.
     pub(crate) fn byte(&self, address: u32) -> u8 {
+        if let Some(byte) = self.changed.get(&address) {
+            return *byte;
+        }
         let mixed = (address ^ self.seed).wrapping_mul(0x9E37_79B1);
         let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA77);
         match mixed >> 29 {
@@ -156,11 +172,10 @@ impl Machine {
     pub(crate) fn new() -> Self {
         let mut cpu = Cpu::new(0, 0);
         cpu.cpenable = 0xFF;
-        let memory = Memory {
-            seed: 0,
-            stores: Vec::new(),
-        };
-        Self { cpu, memory }
+        Self {
+            cpu,
+            memory: Memory::new(0),
+        }
     }
 
     /// Any state with addresses in the general registers, whose low bits are any numbers.

@@ -2,9 +2,11 @@
 //! in the manual, and against values measured on chips.
 
 mod bits;
+mod chip;
 mod machine;
 mod measured;
 mod model;
+mod qemu;
 
 use fixpoint_emulator::Trap;
 use fixpoint_isa::pie::Pie;
