@@ -3,6 +3,7 @@
 
 mod bits;
 mod chip;
+mod known;
 mod machine;
 mod measured;
 mod model;

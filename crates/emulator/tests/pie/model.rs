@@ -165,17 +165,33 @@ fn saturated(value: i128, bits: u32) -> i128 {
     value.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 }
 
+fn split(text: &str) -> (&str, Vec<&str>) {
+    let (name, operands) = text.split_once(' ').unwrap_or((text, ""));
+    let operands = operands.split(", ").filter(|text| !text.is_empty());
+    (name, operands.collect())
+}
+
+/// Names with their dots, and without `ee`.
+fn parts(name: &str) -> Vec<&str> {
+    let prefix = usize::from(name.starts_with("ee."));
+    name.split('.').skip(prefix).collect()
+}
+
+/// Operands by the manual's names: numbers of registers, and immediates.
+pub(crate) fn operands(text: &str) -> Vec<(&'static str, i128)> {
+    let (name, operands) = split(text);
+    let names = names(name, &parts(name)).into_iter();
+    let number = |text: &str| {
+        let digits = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        digits.parse().expect("a number")
+    };
+    names.zip(operands.into_iter().map(number)).collect()
+}
+
 /// The machine after `text`, or nothing when the manual doesn't describe the selection.
 pub(crate) fn run(text: &str, old: &Machine) -> Option<Machine> {
-    let (name, operands) = text.split_once(' ').unwrap_or((text, ""));
-    let operands: Vec<&str> = operands
-        .split(", ")
-        .filter(|text| !text.is_empty())
-        .collect();
-    let parts: Vec<&str> = name
-        .split('.')
-        .skip(usize::from(name.starts_with("ee.")))
-        .collect();
+    let (name, operands) = split(text);
+    let parts = parts(name);
     let names = names(name, &parts);
     assert_eq!(names.len(), operands.len(), "{text}");
     let mut run = Run {

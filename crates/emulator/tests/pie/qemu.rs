@@ -1,5 +1,5 @@
 //! The vector instructions in Espressif's QEMU: the same registers and the same memory after every
-//! case, or a difference that [`DIFFERS`] names and the manual decides.
+//! case, or a difference that [`crate::known`] names and the manual decides.
 //!
 //! `QEMU_ESP` names a `qemu-system-xtensa` with the machine `esp32s3`, `QEMU_ESP_DATA` its folder of ROM
 //! files; without it nothing is tried. Every case is also held against the model, so that where QEMU has
@@ -12,170 +12,27 @@ use std::rc::Rc;
 
 use fixpoint_isa::operand::Kind;
 use fixpoint_isa::pie::Pie;
-use fixpoint_isa::{Class, Instruction, Op, Row, decode};
+use fixpoint_isa::{Instruction, Op, Row, decode};
 
 use crate::chip::{FREE, STRIDE, in_qemu};
+use crate::known::{KNOWN, Known, Step};
 use crate::machine::{Machine, Memory, Numbers, SIZE, START};
 use crate::{chip, model};
-
-/// Instructions that QEMU executes otherwise, by the beginning and the end of their names, and why what
-/// is here stands: what the Technical Reference Manual has, or a chip. Numbers are those of issues of
-/// <https://github.com/espressif/qemu>.
-const DIFFERS: &[(&str, &str, &str)] = &[
-    (
-        "ee.ldxq.32",
-        "",
-        "one word too low (162); the manual adds no word",
-    ),
-    (
-        "ee.stxq.32",
-        "",
-        "one word too low (162); the manual adds no word",
-    ),
-    (
-        "ee.ldf.",
-        "",
-        "a register named twice keeps the other result; the manual's operation names the lower part last",
-    ),
-    (
-        "ee.get_gpio_in",
-        "",
-        "its pins are its own; here all are low",
-    ),
-    (
-        "ee.cmul.",
-        "",
-        "written before all operands are read (164; manual 1.7, a chip), sums wrapped at 32 bits, SAR of 32 and above (163)",
-    ),
-    (
-        "ee.vadds.",
-        "",
-        "saturates to the negated maximum (161); the manual and a chip have the minimum",
-    ),
-    (
-        "ee.vsubs.",
-        "",
-        "saturates to the negated maximum (161); the manual and a chip have the minimum",
-    ),
-    (
-        "ee.vmul.",
-        "",
-        "SAR of 32 and above (163): undefined in C, everything shifted out in the manual",
-    ),
-    (
-        "ee.vprelu.",
-        "",
-        "factor and shift are not cut to the bits that the manual names",
-    ),
-    (
-        "ee.vrelu.",
-        "",
-        "factor and shift are not cut to the bits that the manual names",
-    ),
-    (
-        "ee.srs.accx",
-        "",
-        "shift not cut, result not saturated to 32 bits, as the manual and a chip have it",
-    ),
-    (
-        "ee.srcmb.",
-        "",
-        "shift not cut to the bits that the manual names",
-    ),
-    (
-        "ee.vmulas.s16.accx",
-        "",
-        "ACCX with bit 39 set is not taken as negative; the manual has 40 signed bits",
-    ),
-    (
-        "ee.vmulas.s8.accx",
-        "",
-        "ACCX with bit 39 set is not taken as negative; the manual has 40 signed bits",
-    ),
-    (
-        "ee.vmulas.s",
-        "",
-        "lanes of QACC saturate to the negated maximum (161); the manual and a chip have the minimum",
-    ),
-    (
-        "ee.vsmulas.s",
-        "",
-        "lanes of QACC saturate to the negated maximum (161); the manual and a chip have the minimum",
-    ),
-    (
-        "ee.vmulas.u",
-        ".qup",
-        "written before all operands are read, against section 1.7 of the manual; QACC as in 165",
-    ),
-    (
-        "ee.vmulas.u",
-        "",
-        "lanes of QACC saturate as signed ones (165); the manual has them unsigned",
-    ),
-    (
-        "ee.slcxxp.2q",
-        "",
-        "the count is not cut to four bits (166), by which it may end; the manual cuts it",
-    ),
-    (
-        "ee.srcxxp.2q",
-        "",
-        "the count is not cut to four bits (166), by which it may end; the manual cuts it",
-    ),
-    (
-        "ee.src.q.",
-        "",
-        "written before all operands are read, against section 1.7 of the manual",
-    ),
-    (
-        "ee.vsl.32",
-        "",
-        "SAR of 32 and above (163): undefined in C, everything shifted out in the manual",
-    ),
-    (
-        "ee.vsr.32",
-        "",
-        "SAR of 32 and above (163): undefined in C, the sign stays in the manual",
-    ),
-    (
-        "ee.bitrev",
-        "",
-        "the value is not cut to the width; the manual and words from a chip are",
-    ),
-    (
-        "ee.fft.vst.r32.decp",
-        "",
-        "zeros shifted in; the manual shifts the sign",
-    ),
-    ("ee.fft.ams.", "", "eight operands end it"),
-    ("ee.fft.cmul.s16.st", "", "eight operands end it"),
-    (
-        "ee.fft.",
-        "",
-        "written before all operands are read, against section 1.7 of the manual",
-    ),
-];
 
 /// Of the data that every batch begins with.
 const SEED: u32 = 0x5EED;
 /// Instructions of a stream.
 const STREAM: usize = 8;
-/// Streams of one run of QEMU.
+/// Cases of one run of QEMU.
 const BATCH: usize = 1_000;
+/// States in which an instruction is tried before it is taken that none is as wanted.
+const TRIES: usize = 5_000;
+/// Registers with small numbers: shifts and counts; all others have addresses.
+const COUNTS: std::ops::Range<usize> = 11..14;
 
 fn number(variable: &str, otherwise: usize) -> usize {
     let text = std::env::var(variable);
     text.map_or(otherwise, |text| text.parse().expect(variable))
-}
-
-fn reason(name: &str) -> Option<&'static str> {
-    let mut all = DIFFERS.iter();
-    let found = all.find(|(start, end, _)| name.starts_with(start) && name.ends_with(end));
-    found.map(|(_, _, reason)| *reason)
-}
-
-fn name(instruction: &Instruction) -> &'static str {
-    instruction.op.row().name
 }
 
 /// A random form of an instruction whose general registers are free ones.
@@ -192,6 +49,38 @@ fn random(row: &Row, numbers: &mut Numbers) -> Instruction {
         }
     }
     instruction
+}
+
+/// A state with a description, half of the time without what much of the list is about.
+fn state(numbers: &mut Numbers) -> Machine {
+    let mut machine = Machine::random(numbers);
+    let cpu = &mut machine.cpu;
+    for register in COUNTS {
+        let limit = [8, 16, 32, 64, 200][numbers.below(5) as usize];
+        cpu.a[register] = numbers.below(limit);
+    }
+    cpu.vector.gpio_in = 0;
+    // The other widths have no description.
+    cpu.vector.fft_bit_width = 3 + cpu.vector.fft_bit_width % 8;
+    if numbers.below(16) == 0 {
+        for _ in 0..4 {
+            cpu.vector.q[numbers.below(8) as usize] = u128::MAX / 0xFFFF * 0x8000;
+        }
+    }
+    if numbers.below(2) == 0 {
+        cpu.vector.accx >>= 1 + numbers.below(20);
+        for half in 0..2 {
+            // The top bits of lanes of 20 bits, and with them those of 40.
+            let mut words = cpu.vector.qacc.words(half);
+            for lane in 1..=8 {
+                let bit = 20 * lane - 1;
+                words[bit / 32] &= !(1 << (bit % 32));
+            }
+            cpu.vector.qacc.set_words(half, words);
+        }
+    }
+    machine.memory = Memory::new(SEED);
+    machine
 }
 
 /// Cases that share one memory, one after the other.
@@ -217,58 +106,71 @@ impl Batch {
         }
     }
 
-    /// Adds a case of as many instructions, chosen by `next`. Each does here what the model does.
+    /// Adds a case of as many instructions, chosen by `next`, each a step that is `wanted`. Each does
+    /// here what the model does. Whether there was one.
     fn push(
         &mut self,
         numbers: &mut Numbers,
         count: usize,
         mut next: impl FnMut(&mut Numbers) -> &'static Row,
-    ) {
-        let mut machine = Machine::random(numbers);
-        machine.cpu.vector.gpio_in = 0;
-        // The other widths have no description.
-        machine.cpu.vector.fft_bit_width = 3 + machine.cpu.vector.fft_bit_width % 8;
-        machine.memory = Memory::new(SEED);
-        let before = chip::words(&machine);
+        wanted: impl Fn(Option<&'static Known>) -> bool,
+    ) -> bool {
+        let mut machine = state(numbers);
+        let mut before = chip::words(&machine);
         let mut case = Vec::new();
-        while case.len() < count {
+        for _ in 0..TRIES {
+            if case.is_empty() {
+                machine = state(numbers);
+                before = chip::words(&machine);
+            }
             let row = next(numbers);
-            // Selections without a description, and addresses outside, are drawn again.
-            for _ in 0..50 {
-                let instruction = random(row, numbers);
-                let text = instruction.text(0).to_string();
-                let Op::Pie(op) = instruction.op else {
-                    panic!("{text} is no vector instruction")
-                };
-                let old = self.with_memory(&machine);
-                let mut new = old.clone();
-                if new.execute(op, &instruction).is_err() {
-                    continue;
+            let Some((instruction, new)) = self.step(row, &machine, numbers, &wanted) else {
+                continue;
+            };
+            machine = new;
+            for (address, bytes) in std::mem::take(&mut machine.memory.stores) {
+                for (address, byte) in (address..).zip(bytes) {
+                    self.writers.insert(address, self.cases.len());
+                    Rc::make_mut(&mut self.changed).insert(address, byte);
                 }
-                let expected = model::run(&text, &old).expect(&text);
-                new.assert_is(&expected, &old, &text);
-                for (address, bytes) in std::mem::take(&mut new.memory.stores) {
-                    for (address, byte) in (address..).zip(bytes) {
-                        self.writers.insert(address, self.cases.len());
-                        machine.memory.changed = Rc::default();
-                        Rc::make_mut(&mut self.changed).insert(address, byte);
-                    }
-                }
-                machine = new;
-                machine.memory.changed = Rc::default();
-                case.push(instruction);
-                break;
+            }
+            case.push(instruction);
+            if case.len() == count {
+                self.before.extend(before);
+                self.after.extend(chip::words(&machine));
+                self.cases.push(case);
+                return true;
             }
         }
-        self.before.extend(before);
-        self.after.extend(chip::words(&machine));
-        self.cases.push(case);
+        assert!(case.is_empty(), "a stream that ends: {case:?}");
+        false
     }
 
-    fn with_memory(&self, machine: &Machine) -> Machine {
-        let mut machine = machine.clone();
-        machine.memory.changed = Rc::clone(&self.changed);
-        machine
+    /// A random form of an instruction, and what it makes of a state, if it is one that is wanted.
+    /// Selections without a description, and addresses outside, are not.
+    fn step(
+        &self,
+        row: &'static Row,
+        machine: &Machine,
+        numbers: &mut Numbers,
+        wanted: impl Fn(Option<&'static Known>) -> bool,
+    ) -> Option<(Instruction, Machine)> {
+        let instruction = random(row, numbers);
+        let text = instruction.text(0).to_string();
+        let Op::Pie(op) = instruction.op else {
+            panic!("{text} is no vector instruction")
+        };
+        let mut old = machine.clone();
+        old.memory.changed = Rc::clone(&self.changed);
+        let mut new = old.clone();
+        new.execute(op, &instruction).ok()?;
+        if !wanted(Step::new(row.name, &text, &old, &new).known()) {
+            return None;
+        }
+        let expected = model::run(&text, &old).expect(&text);
+        new.assert_is(&expected, &old, &text);
+        new.memory.changed = Rc::default();
+        Some((instruction, new))
     }
 
     /// The cases in which QEMU differs; `None` when it doesn't get to the end.
@@ -297,6 +199,26 @@ impl Batch {
     }
 }
 
+/// What came of cases with one thing in common.
+fn differing(batch: Batch, qemu: &Path) -> (usize, String) {
+    let cases = batch.cases.len();
+    match batch.differences(qemu) {
+        Some(different) => {
+            let first = different.first().map(|case| texts(case).join("; "));
+            let example = first.map_or(String::new(), |text| format!(", as {text}"));
+            (
+                different.len(),
+                format!("{} of {cases}{example}", different.len()),
+            )
+        }
+        None => (cases, "QEMU does not get to the end".to_owned()),
+    }
+}
+
+fn texts(case: &[Instruction]) -> Vec<String> {
+    case.iter().map(|i| i.text(0).to_string()).collect()
+}
+
 #[test]
 fn as_in_espressifs_qemu() {
     let Some(qemu) = std::env::var_os("QEMU_ESP").map(PathBuf::from) else {
@@ -310,77 +232,81 @@ fn as_in_espressifs_qemu() {
         .map(|address| memory.byte(address))
         .collect();
     let rows: Vec<&'static Row> = Pie::ROWS.iter().copied().flatten().collect();
-    let (mut equal, mut ending, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut unexplained = Vec::new();
-    let mut count = 0;
+    let (mut comparable, mut compared, mut listed) = (Vec::new(), 0, 0);
+    let mut seen = vec![0; KNOWN.len()];
     for &row in &rows {
         let mut batch = Batch::new(&data);
-        for _ in 0..states {
-            batch.push(&mut numbers, 1, |_| row);
-        }
-        count += states;
-        let said = match batch.differences(&qemu) {
-            Some(different) if different.is_empty() => {
-                equal.push(row);
-                ending.push(row);
-                continue;
-            }
-            Some(different) => {
-                ending.push(row);
-                format!(
-                    "{} of {states} cases, as {}",
-                    different.len(),
-                    different[0][0].text(0)
-                )
-            }
-            None => "QEMU does not get to the end".to_owned(),
-        };
-        known.insert(row.name);
-        match reason(row.name) {
-            Some(reason) => println!("differs: {}: {said}: {reason}", row.name),
-            None => {
-                println!("differs: {}: {said}", row.name);
+        let pushed = (0..states)
+            .take_while(|_| batch.push(&mut numbers, 1, |_| row, |known| known.is_none()))
+            .count();
+        if pushed > 0 {
+            let (count, said) = differing(batch, &qemu);
+            if count > 0 {
+                println!("{}: {said}", row.name);
                 unexplained.push(row.name);
             }
+            assert_eq!(pushed, states, "{}", row.name);
+            compared += pushed;
+            comparable.push(row);
+        }
+        for (index, entry) in KNOWN.iter().enumerate() {
+            if !entry.is_of(row.name) {
+                continue;
+            }
+            let mut batch = Batch::new(&data);
+            let is_entry = |known: Option<&Known>| known.is_some_and(|known| known.is_same(entry));
+            let pushed = (0..states)
+                .take_while(|_| batch.push(&mut numbers, 1, |_| row, is_entry))
+                .count();
+            if pushed == 0 {
+                continue;
+            }
+            let (count, said) = differing(batch, &qemu);
+            let Known { condition, why, .. } = entry;
+            println!("{}, {condition}: {said}: {why}", row.name);
+            seen[index] += count;
+            listed += pushed;
         }
     }
     println!(
-        "{count} cases of one instruction, {} instructions: {} as here in every case, {} not",
+        "{compared} cases of one instruction as here, {states} of each of {} of {} instructions; \
+         {listed} more under a listed condition",
+        comparable.len(),
         rows.len(),
-        equal.len(),
-        known.len()
     );
     assert_eq!(unexplained, Vec::<&str>::new(), "without a reason");
-
-    // What was different must not go to memory, where later cases would find it.
-    let loading: Vec<_> = (ending.iter().copied())
-        .filter(|row| row.class != Class::VectorStore)
-        .collect();
-    for (title, pool) in [
-        ("only what was equal", &equal),
-        ("all but stores", &loading),
-    ] {
-        let mut different = Vec::new();
-        for _ in 0..streams.div_ceil(BATCH) {
-            let mut batch = Batch::new(&data);
-            for _ in 0..BATCH.min(streams) {
-                batch.push(&mut numbers, STREAM, |numbers| {
-                    pool[numbers.below(pool.len() as u32) as usize]
-                });
-            }
-            different.extend(batch.differences(&qemu).expect("QEMU gets to the end"));
-        }
-        let count = streams.div_ceil(BATCH) * BATCH.min(streams);
-        println!(
-            "{count} streams of {STREAM} instructions, {title}: {} differ",
-            different.len()
+    // Some show only now and then.
+    for (entry, count) in KNOWN.iter().zip(seen).filter(|_| states >= 20) {
+        assert!(
+            count > 0,
+            "nothing differs any more: {}: {}",
+            entry.condition,
+            entry.why
         );
-        for case in different {
-            let has_known = case
-                .iter()
-                .any(|instruction| known.contains(name(instruction)));
-            let text: Vec<_> = case.iter().map(|i| i.text(0).to_string()).collect();
-            assert!(has_known, "a difference without a reason: {text:?}");
-        }
     }
+
+    let (mut done, mut executed) = (0, BTreeSet::new());
+    while done < streams {
+        let mut batch = Batch::new(&data);
+        while batch.cases.len() < BATCH.min(streams - done) {
+            let mut next =
+                |numbers: &mut Numbers| comparable[numbers.below(comparable.len() as u32) as usize];
+            batch.push(&mut numbers, STREAM, &mut next, |known| known.is_none());
+        }
+        done += batch.cases.len();
+        executed.extend(batch.cases.iter().flatten().map(|i| i.op.row().name));
+        let different = batch.differences(&qemu).expect("QEMU gets to the end");
+        let texts: Vec<_> = different.iter().map(|case| texts(case)).collect();
+        assert!(
+            texts.is_empty(),
+            "{} streams differ, as {:?}",
+            texts.len(),
+            texts[0]
+        );
+    }
+    println!(
+        "{done} streams of {STREAM} instructions, of {} kinds, as here",
+        executed.len()
+    );
 }
