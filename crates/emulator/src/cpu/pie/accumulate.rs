@@ -3,14 +3,6 @@
 //! Into ACCX goes the exact sum of all products and what was there, saturated once to 40 bits. Every
 //! lane of QACC saturates by itself: to 20 bits for products of bytes, to 40 for those of halfwords;
 //! signed or unsigned as the products are.
-//!
-//! QEMU differs:
-//! - Signed lanes of QACC saturate to the negated maximum (espressif/qemu issue 161), and unsigned ones as
-//!   signed (issue 165); the manual and a chip have it as here.
-//! - ACCX, written by `wur` with bit 39 set, isn't taken as negative; the manual has 40 signed bits.
-//! - `ee.srcmb`, `ee.srs.accx` don't cut the shift to the bits that the manual names, and the latter
-//!   doesn't saturate its result to 32 bits, as the manual and a chip do.
-//! - `.qup` forms write before they have read all operands, against section 1.7.
 
 use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::{Accumulate, Lane, Mac, Width};

@@ -5,14 +5,6 @@
 //! become zero, negative ones too: so measured on a chip at 32 for `ee.vmul.s8`, against the manual's
 //! arithmetic shift, and taken to be the same for other lanes and above. Complex products are shifted
 //! as the manual has it; no chip was measured.
-//!
-//! QEMU differs:
-//! - `ee.vadds`, `ee.vsubs` saturate to the negated maximum instead of the minimum (espressif/qemu issue
-//!   161); the manual and a chip have the minimum.
-//! - Products at SAR 32 and above (issue 163): a shift that C leaves undefined.
-//! - `ee.cmul` writes its destination before it has read all operands (issue 164), against section 1.7
-//!   and a chip; and its sum of two products wraps at 32 bits, for which the manual gives no width.
-//! - `ee.vrelu`, `ee.vprelu` don't cut the shift and the factor to the bits that the manual names.
 
 use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::{Arithmetic, Beside, Lane, Signed};

@@ -3,14 +3,6 @@
 //! Sums before a shift keep all their bits; what is stored wraps to 16 bits. Selections that the
 //! manual leaves out are refused. The widths of `ee.bitrev` are those of its operation, 3 to 10 in
 //! FFT_BIT_WIDTH; section 1.5.1.2 has 0 to 7 instead.
-//!
-//! QEMU differs:
-//! - `ee.bitrev` doesn't cut the value to the width; the manual and words from a chip do.
-//! - `ee.fft.vst.r32.decp` shifts in zeros; the manual shifts in the sign.
-//! - `ee.fft.ams` products of a sum wrap at 32 bits, for which the manual gives no width.
-//! - `ee.fft.cmul.ld`, `ee.fft.r2bf.st` write before they have read all operands, against section 1.7.
-//! - Instructions with eight operands (`ee.fft.ams`, `ee.fft.cmul.st`) crash it; they were compared after
-//!   a local repair.
 
 use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::Fft;

@@ -3,8 +3,6 @@
 //!
 //! The index of `ee.ldxq.32` and `ee.stxq.32` is taken as signed, which the manual doesn't say. Index
 //! 0 is the word at `as`, as measured on a chip.
-//!
-//! QEMU differs: both are one word too low there (espressif/qemu issue 162).
 
 use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::{Broadcast, Half, Lane, Memory, Part, Step, Width};

@@ -2,11 +2,6 @@
 //!
 //! From SAR 32 on, `ee.vsr.32` gives zero and `ee.vsl.32` the extreme of the word's sign: so measured
 //! on a chip at 32, against the manual's plain shifts, and taken to be the same above.
-//!
-//! QEMU differs:
-//! - `ee.vsl.32`, `ee.vsr.32` at SAR 32 and above (espressif/qemu issue 163): C leaves them undefined.
-//! - `ee.slcxxp.2q`, `ee.srcxxp.2q` don't cut the count (issue 166); the manual does.
-//! - `ee.src.q.qup`, `ee.src.q.ld` write before they have read all operands, against section 1.7.
 
 use fixpoint_isa::Instruction;
 use fixpoint_isa::pie::{Shift, Step};
