@@ -600,6 +600,8 @@ export interface VirtualBoardOptions {
   flashCryptCnt?: number;
   /** Highest rate that the line carries. */
   maxBaud?: number;
+  /** PSRAM in the package: 2, 4, 8 or 16 MiB, or 0. */
+  psramBytes?: number;
   faults?: VirtualBoardFault[];
 }
 

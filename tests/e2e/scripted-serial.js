@@ -163,6 +163,7 @@
     get port() {
       return port;
     },
+    flash: () => board.flash,
     /** Puts a board with these options in place of the one there was; `keep`: with its flash. */
     async board(options, keep) {
       await load();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
-const script = { path: fileURLToPath(new URL("scripted-serial.js", import.meta.url)) };
+export const script = { path: fileURLToPath(new URL("scripted-serial.js", import.meta.url)) };
 
 export async function ready(p) {
   await p.page.addInitScript(script);

@@ -321,6 +321,9 @@ class Board extends EventTarget {
     const image = session.outcome?.image;
     const { info } = this;
     if (!image || !info || info.runtimeId === 0 || info.modelRoom < image.length) return false;
+    // The loader says in words what is missing, before anything is written.
+    const memory = Math.max(info.arenaAvailable, info.psramAvailable);
+    if ((session.outcome?.report.arena_bytes ?? 0) > memory) return false;
     // The same model again is asked for to have everything compared.
     if (info.model?.id === new DataView(image.buffer, image.byteOffset).getUint32(12, true)) return false;
     const { runtime } = await firmware();

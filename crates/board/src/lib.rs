@@ -21,7 +21,7 @@ pub use fixpoint_emulator::elf::{Elf, NotElf};
 pub use fixpoint_emulator::{Class, Counts};
 use loader::{After, Loader, World};
 use nor::Nor;
-pub use predict::{PredictError, Prediction, predict};
+pub use predict::{PredictError, Prediction, internal_memory, predict};
 use registers::Registers;
 
 /// How the board is attached.

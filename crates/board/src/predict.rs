@@ -65,22 +65,7 @@ impl std::error::Error for PredictError {}
 /// # Errors
 /// [`PredictError`].
 pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, PredictError> {
-    let least = Options::default().flash_bytes;
-    let options = Options {
-        // The largest flash that there are boards with: whether it fits a real one is another question.
-        flash_bytes: (flash.len() as u32).next_power_of_two().max(least),
-        personality: Personality::UsbSerialJtag,
-        ..Options::default()
-    };
-    let mut talk = Talk {
-        board: VirtualBoard::new(Some(flash), options),
-        client: LinkClient::default(),
-        now_ms: 0,
-    };
-    talk.client.connect();
-    talk.finish()?;
-    let board = talk.client.board().cloned();
-    let board = board.ok_or(PredictError::Link(host::LinkError::NotConnected))?;
+    let (mut talk, board) = Talk::with(flash)?;
     let (cpu_hz, arena_available, constants) =
         (board.cpu_hz, board.arena_available, board.constants);
     let model = board.model.map_err(PredictError::Problem)?;
@@ -103,6 +88,14 @@ pub fn predict(flash: Vec<u8>, inputs: Vec<Vec<u8>>) -> Result<Prediction, Predi
     }
 }
 
+/// Bytes of internal memory that the runtime in `flash` has for tensors.
+///
+/// # Errors
+/// [`PredictError`].
+pub fn internal_memory(flash: Vec<u8>) -> Result<u32, PredictError> {
+    Talk::with(flash).map(|(_, board)| board.arena_available)
+}
+
 /// A client and a board, and time that passes when neither has anything to say.
 struct Talk {
     board: VirtualBoard,
@@ -111,6 +104,27 @@ struct Talk {
 }
 
 impl Talk {
+    /// Boots `flash` and says hello to its runtime.
+    fn with(flash: Vec<u8>) -> Result<(Self, host::Board), PredictError> {
+        let least = Options::default().flash_bytes;
+        let options = Options {
+            // The largest flash that there are boards with: whether it fits a real one is another question.
+            flash_bytes: (flash.len() as u32).next_power_of_two().max(least),
+            personality: Personality::UsbSerialJtag,
+            ..Options::default()
+        };
+        let mut talk = Talk {
+            board: VirtualBoard::new(Some(flash), options),
+            client: LinkClient::default(),
+            now_ms: 0,
+        };
+        talk.client.connect();
+        talk.finish()?;
+        let board = talk.client.board().cloned();
+        let board = board.ok_or(PredictError::Link(host::LinkError::NotConnected))?;
+        Ok((talk, board))
+    }
+
     /// Runs the client's job; the last event that is neither text nor progress.
     fn finish(&mut self) -> Result<Option<Event>, PredictError> {
         let mut last = None;

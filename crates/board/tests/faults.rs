@@ -8,7 +8,7 @@ mod bench;
 
 use bench::{Images, Random, Service, drive, drive_with, holds_flash};
 use fixpoint_board::{Fault, Options as BoardOptions, VirtualBoard};
-use fixpoint_flash::{Action, FlashPlan, Flasher, Options, Role, plan};
+use fixpoint_flash::{Action, FlashPlan, Flasher, Options, Role, TensorMemory, plan};
 use std::collections::BTreeMap;
 
 struct Case {
@@ -80,8 +80,17 @@ fn rom() -> Options {
 fn cases() -> [Case; 3] {
     let new = images(2);
     let model = plan::model_only(&new.table, &new.model).unwrap();
+    // The board has as much PSRAM as the model wants: a bad byte must not make it look like less.
+    let memory = TensorMemory {
+        needed: BoardOptions::default().psram_bytes,
+        internal: 300 << 10,
+    };
+    let with_memory = FlashPlan {
+        memory: Some(memory),
+        ..new.plan()
+    };
     [
-        case(new.plan(), stub()),
+        case(with_memory, stub()),
         case(new.plan(), rom()),
         case(model, rom()),
     ]

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use bench::{Images, drive, holds};
 use fixpoint_board::{BootMode, Fault, Options as BoardOptions, Personality, VirtualBoard};
-use fixpoint_flash::{Action, Event, FlashError, Flasher, Link, Options, Phase, Role, Start, plan};
+use fixpoint_flash::{
+    Action, Event, FlashError, FlashPlan, Flasher, Link, Options, Phase, Role, Start, TensorMemory,
+    plan,
+};
 
 fn board(options: BoardOptions) -> VirtualBoard {
     VirtualBoard::new(None, options)
@@ -211,6 +214,42 @@ fn a_plan_that_does_not_fit_the_flash_is_refused() {
     assert!(
         matches!(error, FlashError::DoesNotFit { name, size: 0x10_0000, .. } if name == "model")
     );
+}
+
+#[test]
+fn a_model_that_has_no_room_in_memory_is_refused() {
+    let memory = |needed| TensorMemory {
+        needed,
+        internal: 300 << 10,
+    };
+    let flash = |psram_bytes, memory| {
+        let options = BoardOptions {
+            psram_bytes,
+            ..BoardOptions::default()
+        };
+        let mut board = board(options);
+        let before = board.flash().to_vec();
+        let plan = FlashPlan {
+            memory: Some(memory),
+            ..Images::new(1).plan()
+        };
+        let mut flasher = Flasher::new(plan, Options::default());
+        let outcome = drive(&mut flasher, &mut board).0;
+        assert!(outcome.is_ok() || board.flash() == before);
+        outcome.map(drop)
+    };
+    for (psram, needed) in [(0, 300 << 10), (2 << 20, 2 << 20), (8 << 20, 301 << 10)] {
+        assert_eq!(flash(psram, memory(needed)), Ok(()));
+    }
+    for (psram, needed, says) in [
+        (0, (300 << 10) + 1, "has no PSRAM"),
+        (2 << 20, 4 << 20, "has only 2048 KiB of PSRAM"),
+    ] {
+        let memory = memory(needed);
+        let error = flash(psram, memory).unwrap_err();
+        assert_eq!(error, FlashError::NoPsram { memory, psram });
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 #[test]

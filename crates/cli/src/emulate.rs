@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Start the first connection in download mode, to flash a board that isn't blank.
     #[arg(long)]
     download: bool,
+    /// Megabytes of PSRAM in the chip's package: 2, 4, 8 or 16, or 0 for none
+    #[arg(long, value_name = "MB", default_value = "8", value_parser = ["0", "2", "4", "8", "16"])]
+    psram: String,
     /// End after that many connections
     #[arg(long, value_name = "N", requires = "listen")]
     connections: Option<u32>,
@@ -64,7 +67,7 @@ fn on_terminal(args: &Args, flash: Option<Vec<u8>>) -> Result<(), Failure> {
         true => BootMode::HeldInLoader,
         false => BootMode::NoAutoReset,
     };
-    let mut line = Line::new(Some(flash), boot_mode);
+    let mut line = Line::new(args, Some(flash), boot_mode);
     let typed = typed();
     let mut closed = false;
     while !closed || !line.board.waits() {
@@ -128,7 +131,7 @@ fn listen(args: &Args, address: &str, mut flash: Option<Vec<u8>>) -> Result<(), 
             true => BootMode::HeldInLoader,
             false => BootMode::NoAutoReset,
         };
-        let mut line = Line::new(flash.take(), boot_mode);
+        let mut line = Line::new(args, flash.take(), boot_mode);
         if let Err(error) = serve(&mut line, stream) {
             eprintln!("{peer}: {error}");
         }
@@ -178,9 +181,12 @@ struct Line {
 }
 
 impl Line {
-    fn new(flash: Option<Vec<u8>>, boot_mode: BootMode) -> Self {
+    fn new(args: &Args, flash: Option<Vec<u8>>, boot_mode: BootMode) -> Self {
+        // One of the numbers above.
+        let megabytes = args.psram.parse().unwrap_or(0);
         let options = Options {
             boot_mode,
+            psram_bytes: megabytes << 20,
             ..Options::default()
         };
         Self {

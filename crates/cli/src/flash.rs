@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use fixpoint_flash::manifest::Manifest;
-use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Start, Summary, plan};
+use fixpoint_flash::manifest::{self, Manifest};
+use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Start, Summary, TensorMemory, plan};
 use fixpoint_protocol::Constants;
 use fixpoint_protocol::host::{self, Board, LinkClient};
 use fixpoint_runtime::{AlignedBytes, Model};
@@ -61,7 +61,7 @@ pub(crate) fn run_over(
 ) -> Result<(), Failure> {
     let firmware = Firmware::load(args.firmware.as_deref())?;
     let model = args.model.as_deref().map(read_model).transpose()?;
-    let plan = match &args.manifest {
+    let mut plan = match &args.manifest {
         Some(path) => manifest_plan(path)?,
         None => plan::standard(
             &firmware.prebuilt(),
@@ -69,6 +69,12 @@ pub(crate) fn run_over(
         )
         .map_err(|error| Failure::new(error.to_string()))?,
     };
+    plan.memory = (model.as_ref()).and_then(|model| {
+        TensorMemory::of(model.tensors, || {
+            let flash = manifest::merged(&manifest::parts(&plan)).ok()?;
+            fixpoint_board::internal_memory(flash).ok()
+        })
+    });
 
     let mut port = open()?;
     let link = port.link();
@@ -113,7 +119,8 @@ fn over_the_link(port: &mut Port, firmware: &Firmware, model: &ModelFile) -> Res
         return Ok(false);
     };
     let current = board.runtime_id != 0 && board.runtime_id == firmware.runtime_id();
-    if !current || board.model_room < model.bytes.len() as u32 {
+    let memory = board.arena_available.max(board.psram_available);
+    if !current || board.model_room < model.bytes.len() as u32 || memory < model.tensors {
         return Ok(false);
     }
     if board.model.as_ref().is_ok_and(|there| there.id == model.id) {
@@ -297,6 +304,8 @@ fn report(summary: &Summary) {
 pub(crate) struct ModelFile {
     pub(crate) bytes: Vec<u8>,
     id: u32,
+    /// Bytes of memory for its tensors.
+    tensors: u32,
 }
 
 /// Checked here, where a mistake costs nothing.
@@ -307,6 +316,7 @@ pub(crate) fn read_model(path: &Path) -> Result<ModelFile, Failure> {
         .map_err(|error| Failure::new(error.to_string()).about(path))?;
     Ok(ModelFile {
         id: model.id(),
+        tensors: model.arena_bytes(),
         bytes,
     })
 }

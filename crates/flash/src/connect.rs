@@ -7,6 +7,7 @@ use crate::flasher::{ChipInfo, Link, Options, Phase};
 use crate::line::Line;
 use crate::loader::{Failure, Loader, TIMEOUT_MS};
 use crate::packet::{self, Speaker};
+use crate::plan::TensorMemory;
 use crate::reset;
 use crate::session::{Trouble, link_lost, trouble};
 use crate::stub;
@@ -66,7 +67,7 @@ pub(crate) struct Identity {
     /// major * 100 + minor
     pub(crate) revision: u16,
     mac: String,
-    psram_bytes: u32,
+    pub(crate) psram_bytes: u32,
 }
 
 /// Refuses other chips and protected ones, then reads eFuse.
@@ -88,10 +89,6 @@ pub(crate) async fn identify(loader: &Loader, link: Link) -> Result<Identity, Tr
     for (word, address) in words.iter_mut().zip(chip::EFUSE_WORDS) {
         *word = loader.read_register(address).await.map_err(or_trouble)?;
     }
-    let w4 = loader
-        .read_register(chip::EFUSE_WORD_4)
-        .await
-        .map_err(or_trouble)?;
     let [w0, w1, w3, w5] = words;
     let mut revision = chip::revision(w3, w5);
     if w3 >> 18 & 7 == 0 {
@@ -103,8 +100,33 @@ pub(crate) async fn identify(loader: &Loader, link: Link) -> Result<Identity, Tr
     Ok(Identity {
         revision,
         mac: chip::mac(w0, w1),
-        psram_bytes: chip::psram_bytes(w4, w5),
+        psram_bytes: psram_bytes(loader, w5).await?,
     })
+}
+
+async fn psram_bytes(loader: &Loader, w5: u32) -> Result<u32, Trouble> {
+    let w4 = loader.read_register(chip::EFUSE_WORD_4).await;
+    let w4 = w4.map_err(|failure| trouble(&loader.line, failure))?;
+    Ok(chip::psram_bytes(w4, w5))
+}
+
+/// Refuses a model that has no room in this chip's memory.
+pub(crate) async fn check_memory(
+    loader: &Loader,
+    memory: TensorMemory,
+    psram: u32,
+) -> Result<(), Trouble> {
+    if memory.suffices(psram) {
+        return Ok(());
+    }
+    // A refusal must not come from one bad byte.
+    let [.., w5] = chip::EFUSE_WORDS;
+    let w5 = loader.read_register(w5).await;
+    let w5 = w5.map_err(|failure| trouble(&loader.line, failure))?;
+    match psram_bytes(loader, w5).await? == psram {
+        true => Err(Trouble::Fatal(FlashError::NoPsram { memory, psram })),
+        false => Err(Trouble::Again(link_lost(&loader.line))),
+    }
 }
 
 async fn objection(loader: &Loader) -> Result<Option<FlashError>, Trouble> {

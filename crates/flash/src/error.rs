@@ -1,8 +1,10 @@
 //! What can go wrong in a flashing session, and what the person at the board can do about it.
 
+use crate::plan::TensorMemory;
 use crate::port::PortTrouble;
 use fixpoint_protocol::host::{Diagnosis, Wanted};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use std::fmt::{self, Display, Formatter};
 use thiserror::Error;
 
 /// Why a session ended without the plan being on the board.
@@ -32,8 +34,14 @@ pub enum FlashError {
     FlashEncryption,
     #[error("No SPI flash answered (id {id:#08x}).")]
     NoFlash { id: u32 },
-    #[error("{name} ends at {end:#x}, but the flash has only {size:#x} bytes.")]
+    #[error("The {name} needs a flash of at least {} KiB, and this board has only {} KiB.", .end.div_ceil(1024), .size / 1024)]
     DoesNotFit { name: String, end: u32, size: u32 },
+    /// Bytes for tensors, and bytes of PSRAM.
+    #[error(
+        "The model needs {} KiB of memory for its tensors: {} KiB are inside the chip, and this one has {}.",
+        .memory.needed.div_ceil(1024), .memory.internal / 1024, Psram(*.psram)
+    )]
+    NoPsram { memory: TensorMemory, psram: u32 },
     #[error("The loader's helper program (stub) did not start.")]
     StubSilent,
     #[error("The board stopped answering during {during}.")]
@@ -48,6 +56,17 @@ pub enum FlashError {
     VerifyFailed { name: String, attempts: u32 },
     #[error("Nothing was flashed: {0}")]
     Plan(#[from] crate::plan::PlanError),
+}
+
+struct Psram(u32);
+
+impl Display for Psram {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("no PSRAM"),
+            bytes => write!(f, "only {} KiB of PSRAM", bytes / 1024),
+        }
+    }
 }
 
 impl FlashError {
@@ -71,6 +90,7 @@ impl FlashError {
             Self::FlashEncryption => "flash-encryption",
             Self::NoFlash { .. } => "no-flash",
             Self::DoesNotFit { .. } => "does-not-fit",
+            Self::NoPsram { .. } => "no-psram",
             Self::StubSilent => "stub-silent",
             Self::LinkLost { .. } => "link-lost",
             Self::Refused { .. } => "refused",
@@ -97,6 +117,12 @@ impl FlashError {
             }
             Self::DoesNotFit { .. } => {
                 "Use a board with more flash, or a smaller model. Nothing was changed on this one."
+            }
+            Self::NoPsram { psram: 0, .. } => {
+                "Use a board with PSRAM (R2, R8 or R16 in its chip's or module's name), or a smaller model or input. Nothing was changed on this one."
+            }
+            Self::NoPsram { .. } => {
+                "Use a board with more PSRAM, or a smaller model or input. Nothing was changed on this one."
             }
             Self::StubSilent => {
                 "Try again; if it stays, switch the stub off in the advanced settings (slower, but needs no helper program)."

@@ -37,5 +37,5 @@ pub use flasher::{
     Action, ChipInfo, Event, Flasher, Link, Options, Outcome, Phase, Progress, SegmentSummary,
     Start, Summary,
 };
-pub use plan::{FlashPlan, Prebuilt, Role, Segment, Slot};
+pub use plan::{FlashPlan, Prebuilt, Role, Segment, Slot, TensorMemory};
 pub use port::PortTrouble;

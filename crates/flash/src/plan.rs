@@ -54,6 +54,33 @@ pub struct FlashPlan {
     /// Where the model may lie, each with its record in the last sector
     /// (`fixpoint_protocol::slot`).
     pub model_slots: Vec<Slot>,
+    /// What the model takes of the runtime's memory; none: not looked at.
+    pub memory: Option<TensorMemory>,
+}
+
+/// Bytes for the tensors of a model, whose place is internal memory, or PSRAM if that is too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorMemory {
+    pub needed: u32,
+    /// What the runtime has in internal memory.
+    pub internal: u32,
+}
+
+impl TensorMemory {
+    /// Every runtime has at least this in internal memory.
+    const ALWAYS: u32 = 256 << 10;
+
+    /// `internal` is asked only where it matters; none: it can't be told.
+    pub fn of(needed: u32, internal: impl FnOnce() -> Option<u32>) -> Option<Self> {
+        let matters = needed > Self::ALWAYS;
+        let internal = matters.then(internal).flatten()?;
+        Some(Self { needed, internal })
+    }
+
+    /// Whether the model runs beside this much PSRAM.
+    pub fn suffices(&self, psram_bytes: u32) -> bool {
+        self.needed <= self.internal.max(psram_bytes)
+    }
 }
 
 /// The prebuilt images as they are committed under `firmware/prebuilt/`.
@@ -186,6 +213,7 @@ pub fn standard(prebuilt: &Prebuilt<'_>, model: Option<&[u8]>) -> Result<FlashPl
         },
         app_switch: switch.map(|p| p.offset),
         model_slots: model_slots(&partitions),
+        memory: None,
     };
     plan.check()?;
     Ok(plan)

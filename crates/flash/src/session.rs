@@ -166,6 +166,9 @@ impl Session {
         self.line.phase(Phase::Identifying);
         let identity = connect::identify(&loader, link).await?;
         self.check_revision(&identity)?;
+        if let Some(memory) = self.plan.memory {
+            connect::check_memory(&loader, memory, identity.psram_bytes).await?;
+        }
         let chip = self.flash_chip(&loader, identity).await?;
         let skip_equal = self.options.skip_equal || again;
         let mut work = arrange::look(&loader, &self.plan, skip_equal).await?;

@@ -26,6 +26,7 @@ struct Options {
     security_flags: Option<u32>,
     flash_crypt_cnt: Option<u8>,
     max_baud: Option<u32>,
+    psram_bytes: Option<u32>,
     faults: Vec<Fault>,
 }
 
@@ -108,6 +109,7 @@ impl VirtualBoard {
             security_flags: chosen.security_flags.unwrap_or(usual.security_flags),
             flash_crypt_cnt: chosen.flash_crypt_cnt.unwrap_or(usual.flash_crypt_cnt),
             max_baud: chosen.max_baud.unwrap_or(usual.max_baud),
+            psram_bytes: chosen.psram_bytes.unwrap_or(usual.psram_bytes),
             faults: chosen.faults.into_iter().map(board::Fault::from).collect(),
             ..usual
         };

@@ -5,6 +5,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use fixpoint_flash as flash;
+use fixpoint_runtime::{AlignedBytes, Model};
 use flash::manifest::{self, Manifest};
 use flash::plan::{self, Prebuilt};
 
@@ -52,8 +53,9 @@ impl Flasher {
     ) -> Result<Flasher, JsValue> {
         let options: Options = from_js(options, "flash options")?;
         let firmware = Firmware::of(firmware)?;
-        let plan = plan::standard(&firmware.prebuilt(), model.as_deref())
+        let mut plan = plan::standard(&firmware.prebuilt(), model.as_deref())
             .map_err(|e| coded(Code::Flash, e))?;
+        plan.memory = memory(&plan, model.as_deref());
         let options = flash::Options {
             link: match options.link {
                 LinkKind::UartBridge => flash::Link::UartBridge,
@@ -122,6 +124,16 @@ impl Flasher {
     pub fn take_events(&mut self) -> Result<JsValue, JsValue> {
         to_js(&self.inner.take_events())
     }
+}
+
+/// What the model takes of the runtime's memory, so that a chip that has too little is left as it is.
+fn memory(plan: &flash::FlashPlan, model: Option<&[u8]>) -> Option<flash::TensorMemory> {
+    let image = AlignedBytes::new(model?);
+    let needed = Model::parse(image.as_ref()).ok()?.arena_bytes();
+    flash::TensorMemory::of(needed, || {
+        let flash = manifest::merged(&manifest::parts(plan)).ok()?;
+        fixpoint_board::internal_memory(flash).ok()
+    })
 }
 
 /// Everything a blank board needs, as files for esp-web-tools and esptool: an object with `manifest`

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root } from "../bench.mjs";
-import { onnx } from "../onnx.mjs";
+import { npy, onnx } from "../onnx.mjs";
 
 const samples = join(root, "web/public/samples");
 const zone = "Drop an ONNX file here";
@@ -56,12 +56,4 @@ export async function withoutWebSerial(p) {
   await p.quantize();
   assert.ok(await p.button("Try it on a virtual board").isEnabled());
   await p.screenshots("error-no-serial");
-}
-
-/** A float32 array of zeros. */
-function npy(shape) {
-  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.join(", ")}), }`;
-  const padded = header.padEnd(118 - 1) + "\n";
-  const head = Buffer.from([0x93, ...Buffer.from("NUMPY"), 1, 0, padded.length & 255, padded.length >> 8]);
-  return Buffer.concat([head, Buffer.from(padded), Buffer.alloc(4 * shape.reduce((a, b) => a * b, 1))]);
 }

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 
 import { tabTo } from "../keys.mjs";
-import { alert, board, connect, drawing, ran, ready, rules, succeeds } from "../scripted.mjs";
+import { npy, onnx } from "../onnx.mjs";
+import { alert, board, connect, drawing, ran, ready, rules, script, succeeds } from "../scripted.mjs";
 
 const faults = (...list) => ({ faults: list });
 
@@ -15,7 +16,7 @@ const failures = [
   { name: "secure boot", options: { securityFlags: 1 }, says: /Secure boot is on.*without this protection/s },
   { name: "secure download", options: { securityFlags: 4 }, says: /Secure download mode.*without this protection/s },
   { name: "encrypted", options: { flashCryptCnt: 1 }, says: /Flash encryption is on.*without this protection/s },
-  { name: "small flash", options: { flashBytes: 256 * 1024 }, says: /the flash has only.*a board with more flash/s },
+  { name: "small flash", options: { flashBytes: 256 * 1024 }, says: /needs a flash of at least.*has only 256 KiB.*a board with more flash/s },
   {
     name: "cable pulled",
     options: faults({ fault: "disconnect-after", bytes: 20_000 }),
@@ -169,4 +170,24 @@ export async function aSlowLine(p) {
   await ran(p);
   await p.page.getByText("460800 baud do not work; trying 230400").waitFor();
   assert.equal(await alert(p).count(), 0);
+}
+
+/** The model's tensors need PSRAM, and this chip has none: it is said before anything is written. */
+export async function aChipWithoutPsram(p) {
+  await p.page.addInitScript(script);
+  await p.open();
+  const dims = [1, 3, 400, 400];
+  await p.drop("Drop an ONNX file here", [{ name: "large.onnx", bytes: onnx({ op: "Relu", name: "large", dims }) }]);
+  const values = Float32Array.from({ length: 3 * 400 * 400 }, (_, i) => (i % 97) / 97);
+  await p.drop("Drop images, a folder, a zip or arrays here", [{ name: "one.npy", bytes: npy(dims, values) }]);
+  await p.button("Quantize").and(p.page.locator(":enabled")).waitFor();
+  await p.quantize();
+  await board(p, { psramBytes: 0 });
+  await connect(p);
+  await alert(p).filter({ hasText: /memory for its tensors.*has no PSRAM.*a board with PSRAM.*Nothing was changed/s }).waitFor();
+  assert.equal(await drawing(p).count(), 0);
+  assert.ok(await p.page.evaluate(() => globalThis.scripted.flash().every((byte) => byte === 0xff)), "nothing was written");
+  await p.screenshots("8-no-psram");
+  await board(p, { psramBytes: 2 << 20 });
+  await succeeds(p, "no PSRAM");
 }

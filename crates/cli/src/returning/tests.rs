@@ -250,10 +250,14 @@ struct Command {
 
 /// `fixpoint flash --port ACM1 --model ...` on this bus.
 fn flash(world: &Shared, test: &str) -> Result<(), Failure> {
+    flash_model(world, test, &adder::image())
+}
+
+fn flash_model(world: &Shared, test: &str, image: &[u8]) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("fixpoint-returning-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let model: PathBuf = folder.join(format!("{test}.fxp"));
-    std::fs::write(&model, adder::image()).unwrap();
+    std::fs::write(&model, image).unwrap();
     let model = model.to_str().unwrap();
     let line = ["flash", "--port", "ACM1", "--loader", "--model", model];
     let args = Command::parse_from(line).args;
@@ -261,6 +265,8 @@ fn flash(world: &Shared, test: &str) -> Result<(), Failure> {
         Port::on(Box::new(ScriptedBus(world.clone())), "ACM1")
     });
     let _ = std::fs::remove_file(model);
+    // Empty by now, or another test's as well.
+    let _ = std::fs::remove_dir(folder);
     outcome
 }
 
@@ -353,4 +359,29 @@ fn the_cable_is_pulled_and_put_back() {
     let world = world.borrow();
     assert!(world.board.runs_application());
     assert_eq!(world.left, 4, "into the loader, pulled, and the same again");
+}
+
+/// A megabyte for tensors: what the eFuses tell is looked at before anything is written.
+#[test]
+fn a_chip_without_psram_is_not_given_a_model_that_needs_it() {
+    let script = Script {
+        back: Some("ACM1"),
+        looks: 0,
+        refusals: 0,
+        pulled_after: None,
+    };
+    let without = Options {
+        psram_bytes: 0,
+        ..jtag()
+    };
+    let world = world(without, script);
+    let image = adder::with_arena(1 << 20);
+    let said = flash_model(&world, "psram", &image)
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("needs 1024 KiB of memory"), "{said}");
+    assert!(said.contains("this one has no PSRAM"), "{said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
+    let flash = world.borrow().board.flash().to_vec();
+    assert!(flash.iter().all(|&byte| byte == 0xFF));
 }

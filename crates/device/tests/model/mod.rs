@@ -129,3 +129,13 @@ pub(crate) fn with_tail(tail: &[u8]) -> Vec<u8> {
     image[12..16].copy_from_slice(&crc.to_le_bytes());
     image
 }
+
+/// The same model, saying that it wants `bytes` for its tensors.
+#[allow(dead_code, reason = "each test file uses its own part")]
+pub(crate) fn with_arena(bytes: u32) -> Vec<u8> {
+    let mut image = image();
+    image[16..20].copy_from_slice(&bytes.to_le_bytes());
+    let crc = checksum(&image).unwrap();
+    image[12..16].copy_from_slice(&crc.to_le_bytes());
+    image
+}
