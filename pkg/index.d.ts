@@ -615,6 +615,8 @@ export type VirtualBoardFault =
   | { fault: "hang-at"; at: number }
   /** The cable is pulled after so many bytes from the host. */
   | { fault: "disconnect-after"; bytes: number }
+  /** The power fails in the middle of an erasure or programming of the flash, counted from 0, and comes back. */
+  | { fault: "power-fails"; operation: number }
   /** The chip never answers. */
   | { fault: "mute" }
   | { fault: "stub-does-not-start" };

@@ -14,6 +14,8 @@ pub(crate) struct Application {
     personality: Personality,
     /// Whether it waits for the host, and time may pass without it.
     idle: bool,
+    /// Those that the flash knows of.
+    flash_operations: u64,
 }
 
 /// What the application did to the chip.
@@ -37,6 +39,7 @@ impl Application {
             core_1_broken: board.faults.contains(&Fault::SecondCoreDead),
             psram_bytes: board.psram_bytes,
             psram_broken: board.faults.contains(&Fault::PsramDead),
+            power_fails_in: nor.fails_in.map(|at| at.saturating_sub(nor.operations)),
         };
         let machine = Machine::new(nor.bytes(), application, options);
         let machine = machine.map_err(|segment| {
@@ -46,6 +49,7 @@ impl Application {
             machine,
             personality,
             idle: false,
+            flash_operations: 0,
         })
     }
 
@@ -79,8 +83,12 @@ impl Application {
         }
         let outcome = self.machine.run(STRETCH);
         for (offset, bytes) in self.machine.written_flash() {
-            nor.erase(offset, bytes.len() as u32);
-            nor.program(offset, &bytes);
+            nor.mirror(offset, &bytes);
+        }
+        let operations = self.machine.flash_operations();
+        nor.operations += operations - std::mem::replace(&mut self.flash_operations, operations);
+        if self.machine.power_failed() {
+            return None;
         }
         let (uart, usb) = (self.machine.uart_output(), self.machine.usb_output());
         out.extend(match self.personality {

@@ -87,6 +87,11 @@ pub enum Fault {
     HangAt {
         at: u64,
     },
+    /// The power fails in the middle of an operation of the flash, counted from 0 over the board's life: the
+    /// erasure of a sector, or the programming of a page or less. It is there again at once.
+    PowerFails {
+        operation: u64,
+    },
     /// The chip never answers.
     Mute,
     /// What is loaded into RAM hangs instead of greeting.
@@ -185,7 +190,11 @@ pub struct VirtualBoard {
 impl VirtualBoard {
     /// A board that has just been powered. `flash` is cut or padded with 0xFF to the flash size.
     pub fn new(flash: Option<Vec<u8>>, options: Options) -> Self {
-        let nor = Nor::new(flash.unwrap_or_default(), options.flash_bytes);
+        let mut nor = Nor::new(flash.unwrap_or_default(), options.flash_bytes);
+        nor.fails_in = options.faults.iter().find_map(|fault| match *fault {
+            Fault::PowerFails { operation } => Some(operation),
+            _ => None,
+        });
         let mut board = Self {
             registers: Registers::new(&options, nor.id()),
             nor,
@@ -247,6 +256,17 @@ impl VirtualBoard {
         let end = application.run(&mut self.nor, &mut sent);
         self.send(&sent);
         self.end_application(end);
+        self.look_at_the_power();
+    }
+
+    /// After the flash may have been written.
+    fn look_at_the_power(&mut self) {
+        if self.nor.failed() {
+            self.nor.fails_in = None;
+            self.start("0x1 (POWERON)", false);
+            // A device of the chip's own goes with its power.
+            self.connected &= self.options.personality == Personality::UartBridge;
+        }
     }
 
     fn end_application(&mut self, end: Option<End>) {
@@ -291,6 +311,9 @@ impl VirtualBoard {
             }
             _ => After::Stay,
         };
+        if self.nor.failed() {
+            return self.look_at_the_power();
+        }
         self.send(&answer);
         match after {
             After::Stay => {
@@ -509,6 +532,11 @@ impl VirtualBoard {
     /// Bytes that came from the host and went to it, faults included.
     pub fn wire_bytes(&self) -> (u64, u64) {
         (self.from_host, self.to_host)
+    }
+
+    /// Erasures of a sector and programmings of a page or less so far (see [`Fault::PowerFails`]).
+    pub fn flash_operations(&self) -> u64 {
+        self.nor.operations
     }
 
     pub fn flash(&self) -> &[u8] {

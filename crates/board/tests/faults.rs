@@ -21,6 +21,8 @@ struct Case {
     wire: (u64, u64),
     /// Both counters at the start of every write of that session.
     steps: Vec<(u64, u64)>,
+    /// Erasures and programmings in that session.
+    operations: u64,
 }
 
 /// Small images: the faults hit every kind of command about as often as data.
@@ -56,6 +58,7 @@ fn case(plan: FlashPlan, options: Options) -> Case {
         flash,
         wire,
         steps,
+        operations: board.flash_operations(),
     }
 }
 
@@ -136,6 +139,15 @@ fn in_service(case: &Case, flash: &[u8], what: &str) -> &'static str {
 /// One session with these faults, and the next one without; the names of its end and of what runs
 /// then.
 fn session(case: &Case, faults: Vec<Fault>) -> (&'static str, &'static str) {
+    session_with(case, faults, |_| false)
+}
+
+/// The same, and the host loses its port when `pulled` says so.
+fn session_with(
+    case: &Case,
+    faults: Vec<Fault>,
+    pulled: impl Fn(&VirtualBoard) -> bool,
+) -> (&'static str, &'static str) {
     let what = format!("{faults:?}");
     let board_options = BoardOptions {
         faults,
@@ -143,7 +155,11 @@ fn session(case: &Case, faults: Vec<Fault>) -> (&'static str, &'static str) {
     };
     let mut board = VirtualBoard::new(Some(case.flash.clone()), board_options);
     let mut flasher = Flasher::new(case.plan.clone(), case.options.clone());
-    let (outcome, _) = drive(&mut flasher, &mut board);
+    let (outcome, _) = drive_with(&mut flasher, &mut board, |flasher, board, _| {
+        if pulled(board) {
+            flasher.on_closed();
+        }
+    });
     let service = in_service(case, board.flash(), &what);
     match outcome {
         Ok(_) => {
@@ -261,6 +277,27 @@ fn at_a_thousand_random_bytes() {
     }
     print("at random bytes", &ends);
     assert!(ends[&("success", "the new ones")] > 800, "{ends:?}");
+}
+
+/// The power fails in the middle of it: of the board alone, which restarts, or with the cable.
+#[test]
+fn in_every_operation_of_the_flash() {
+    let mut ends = Ends::new();
+    let mut all = 0;
+    for case in cases() {
+        all += case.operations;
+        for operation in 0..case.operations {
+            let faults = vec![Fault::PowerFails { operation }];
+            let end = session(&case, faults.clone());
+            assert_eq!(end, ("success", "the new ones"), "{faults:?}");
+            *ends.entry(end).or_default() += 1;
+            let end = session_with(&case, faults, |board| board.flash_operations() > operation);
+            assert_eq!(end.0, "port-lost", "operation {operation}");
+            *ends.entry(end).or_default() += 1;
+        }
+    }
+    print(&format!("in {all} operations of the flash"), &ends);
+    assert!(ends.contains_key(&("port-lost", "the old ones")));
 }
 
 #[test]

@@ -52,6 +52,9 @@ pub struct Options {
     pub usb_host: bool,
     /// Core 1 never leaves its ROM, as if it were broken.
     pub core_1_broken: bool,
+    /// The operation of the flash, an erasure or a programming counted from 0, in the middle of which the power
+    /// fails: it and those behind it leave no more behind. See [`Machine::power_failed`].
+    pub power_fails_in: Option<u64>,
 }
 
 /// Why [`Machine::run`] came back.
@@ -117,6 +120,7 @@ impl Machine {
         let mut memory = Memory::new(flash, options.psram_bytes);
         let psram = Psram::new(options.psram_bytes, options.psram_broken);
         memory.set_wiring(psram.wiring());
+        memory.supply.fails_in = options.power_fails_in;
         for (index, segment) in application.segments.iter().enumerate() {
             let done = match segment.start() {
                 Start::Mapped(entries) => entries
@@ -307,6 +311,17 @@ impl Machine {
     /// their 4096 bytes.
     pub fn written_flash(&mut self) -> Vec<(u32, Vec<u8>)> {
         self.soc.memory.written_flash()
+    }
+
+    /// Erasures and programmings of the flash so far.
+    pub fn flash_operations(&self) -> u64 {
+        self.soc.memory.supply.operations
+    }
+
+    /// Whether the power failed by [`Options::power_fails_in`]: nothing that the program has done since then
+    /// happened on a chip.
+    pub fn power_failed(&self) -> bool {
+        self.soc.memory.supply.failed()
     }
 
     /// Core 0 or 1.

@@ -117,7 +117,7 @@ fn random_code_on_the_chip() {
             psram_bytes: [0, 2, 4, 8][random.below(4)] << 20,
             psram_broken: random.below(4) == 0,
             usb_host: random.below(2) == 0,
-            core_1_broken: false,
+            ..Options::default()
         };
         let Ok(mut machine) = Machine::new(&flash, &application, options) else {
             continue;

@@ -43,6 +43,7 @@ enum Fault {
     DelayToHost { at: u64, ms: u32 },
     HangAt { at: u64 },
     DisconnectAfter { bytes: u64 },
+    PowerFails { operation: u64 },
     Mute,
     StubDoesNotStart,
 }
@@ -59,6 +60,7 @@ impl From<Fault> for board::Fault {
             Fault::DelayToHost { at, ms } => board::Fault::DelayToHost { at, ms },
             Fault::HangAt { at } => board::Fault::HangAt { at },
             Fault::DisconnectAfter { bytes } => board::Fault::DisconnectAfter { bytes },
+            Fault::PowerFails { operation } => board::Fault::PowerFails { operation },
             Fault::Mute => board::Fault::Mute,
             Fault::StubDoesNotStart => board::Fault::StubDoesNotStart,
         }

@@ -112,7 +112,40 @@ pub(super) struct Memory {
     written: BTreeSet<u32>,
     /// What becomes of accesses to PSRAM.
     wiring: Wiring,
+    pub(super) supply: Supply,
     pub(super) cache: Cache,
+}
+
+/// The flash chip's power, which can be made to fail in the middle of an operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Supply {
+    /// Erasures and programmings so far.
+    pub(super) operations: u64,
+    /// The operation, counted from 0, that it fails in.
+    pub(super) fails_in: Option<u64>,
+}
+
+/// What is done of an operation.
+enum Share {
+    All,
+    Half,
+    Nothing,
+}
+
+impl Supply {
+    fn next(&mut self) -> Share {
+        let here = self.operations;
+        self.operations += 1;
+        match self.fails_in {
+            Some(at) if here == at => Share::Half,
+            Some(at) if here > at => Share::Nothing,
+            _ => Share::All,
+        }
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.fails_in.is_some_and(|at| self.operations > at)
+    }
 }
 
 impl Memory {
@@ -142,6 +175,7 @@ impl Memory {
             code_changed: false,
             written: BTreeSet::new(),
             wiring: Wiring::Nothing,
+            supply: Supply::default(),
             cache: Cache::new(flash),
         };
         memory.show(
@@ -489,14 +523,25 @@ impl Memory {
 
     /// Sets the sector at `offset` to ones.
     pub(super) fn erase_flash(&mut self, offset: u32) {
-        for at in offset..offset + SECTOR {
-            self.change_flash(at, |_| 0xFF);
+        match self.supply.next() {
+            Share::All => (offset..offset + SECTOR).for_each(|at| self.change_flash(at, |_| 0xFF)),
+            // All cells go over together: some bits have, some have not.
+            Share::Half => (offset..offset + SECTOR / 2)
+                .for_each(|at| self.change_flash(at, |byte| byte | 0x5A_u8.rotate_left(at % 8))),
+            Share::Nothing => {}
         }
     }
 
-    /// Clears the bits of a byte of flash that are clear in `value`.
-    pub(super) fn program_flash(&mut self, offset: u32, value: u8) {
-        self.change_flash(offset, |byte| byte & value);
+    /// Clears the bits of flash that are clear in `bytes`, which lie at `places`.
+    pub(super) fn program_flash(&mut self, places: impl Iterator<Item = u32>, bytes: &[u8]) {
+        let done = match self.supply.next() {
+            Share::All => bytes.len(),
+            Share::Half => bytes.len() / 2,
+            Share::Nothing => 0,
+        };
+        for (at, value) in places.zip(&bytes[..done]) {
+            self.change_flash(at, |byte| byte & value);
+        }
     }
 
     /// Behind the end of the chip nothing happens.

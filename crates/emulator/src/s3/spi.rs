@@ -187,10 +187,10 @@ impl Spi {
                 };
                 if std::mem::take(&mut self.write_enabled) {
                     let bytes = self.data.iter().flat_map(|word| word.to_le_bytes());
+                    let bytes: Vec<u8> = bytes.take(count as usize).collect();
                     let page = address / FLASH_PAGE * FLASH_PAGE;
-                    for (n, byte) in (0..count.min(64)).zip(bytes) {
-                        memory.program_flash(page + (address + n) % FLASH_PAGE, byte);
-                    }
+                    let places = (0..count).map(|n| page + (address + n) % FLASH_PAGE);
+                    memory.program_flash(places, &bytes);
                 }
             }
             _ => return None,

@@ -1,0 +1,154 @@
+//! A new model through the link of the firmware itself, in the emulator, over a bad line and with a power that
+//! fails in every operation of the flash. `fixpoint-device`'s `update_faults.rs` has the protocol's part of it at
+//! every step; here the flash is driven as on the chip, a few bytes at a time.
+
+mod bench;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bench::{Random, drive};
+use fixpoint_board::{Fault, Options, VirtualBoard};
+use fixpoint_flash::{Flasher, Prebuilt, plan};
+use fixpoint_protocol::host::{Action, Event, LinkClient, LinkError};
+
+/// Flash of a board that runs `model` with the prebuilt runtime.
+fn flashed(model: &[u8]) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let folder = std::env::var_os("FIRMWARE").map_or(folder, Into::into);
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
+    let (bootloader, table, runtime) = (
+        read("bootloader.bin"),
+        read("partition-table.bin"),
+        read("runtime.bin"),
+    );
+    let prebuilt = Prebuilt {
+        bootloader: &bootloader,
+        table: &table,
+        runtime: &runtime,
+    };
+    let plan = plan::standard(&prebuilt, Some(model)).unwrap();
+    let mut board = VirtualBoard::new(None, Options::default());
+    let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
+    drive(&mut flasher, &mut board).0.unwrap();
+    board.flash().to_vec()
+}
+
+/// Why a job ended early: the client's error, or the line is gone.
+type Ended = Option<LinkError>;
+
+/// Runs the client's job; the last event but text.
+fn job(
+    client: &mut LinkClient,
+    board: &mut VirtualBoard,
+    now: &mut u64,
+) -> Result<Option<Event>, Ended> {
+    let mut last = None;
+    loop {
+        if !board.connected() {
+            return Err(None);
+        }
+        match client.poll(*now) {
+            Action::Write(bytes) => board.write(&bytes),
+            Action::WaitUntil(until) => {
+                let bytes = board.read();
+                client.on_bytes(&bytes);
+                if bytes.is_empty() {
+                    let pass = until.saturating_sub(*now).clamp(1, 20);
+                    board.tick(pass as u32);
+                    *now += pass;
+                }
+            }
+            Action::Event(Event::Console(_)) => {}
+            Action::Event(event) => last = Some(event),
+            Action::Done => return Ok(last),
+            Action::Failed(error) => return Err(Some(error)),
+        }
+    }
+}
+
+/// Connects, gives the board `new`, and looks at what runs after its restart.
+fn update(board: &mut VirtualBoard, new: &[u8]) -> Result<u32, Ended> {
+    let (mut client, mut now) = (LinkClient::default(), 0);
+    client.connect();
+    job(&mut client, board, &mut now)?;
+    client.update_model(new.to_vec());
+    job(&mut client, board, &mut now)?;
+    client.connect();
+    job(&mut client, board, &mut now)?;
+    Ok(client.board().unwrap().model.as_ref().unwrap().id)
+}
+
+fn id(image: &[u8]) -> u32 {
+    u32::from_le_bytes(image[12..16].try_into().unwrap())
+}
+
+/// What runs after a start.
+fn runs(flash: &[u8]) -> u32 {
+    let mut board = VirtualBoard::new(Some(flash.to_vec()), Options::default());
+    let mut client = LinkClient::default();
+    client.connect();
+    job(&mut client, &mut board, &mut 0).unwrap();
+    client.board().unwrap().model.as_ref().unwrap().id
+}
+
+#[test]
+fn a_model_runs_whatever_happens_to_line_and_power() {
+    let (old, new) = (bench::model(1, 5_000), bench::model(2, 4_500));
+    let flash = flashed(&old);
+    let with = |faults| Options {
+        faults,
+        ..Options::default()
+    };
+    let mut board = VirtualBoard::new(Some(flash.clone()), with(Vec::new()));
+    assert_eq!(update(&mut board, &new), Ok(id(&new)));
+    let (operations, (out, back)) = (board.flash_operations(), board.wire_bytes());
+    let mut random = Random(17);
+    let power = (0..operations).map(|operation| Fault::PowerFails { operation });
+    let line = (0..160).map(|n| {
+        let mask = 1 << random.below(8);
+        let (to_board, to_host) = (random.below(out), random.below(back));
+        match n % 8 {
+            0 => Fault::FlipToBoard { at: to_board, mask },
+            1 => Fault::FlipToHost { at: to_host, mask },
+            2 => Fault::DropToBoard { at: to_board },
+            3 => Fault::DropToHost { at: to_host },
+            4 => Fault::DuplicateToBoard { at: to_board },
+            5 => Fault::DuplicateToHost { at: to_host },
+            6 => Fault::DelayToHost {
+                at: to_host,
+                ms: 1_500,
+            },
+            _ => Fault::DisconnectAfter { bytes: to_board },
+        }
+    });
+    let faults: Vec<Fault> = power.chain(line).collect();
+    let mut ends = BTreeMap::<_, u32>::new();
+    for fault in &faults {
+        let mut board = VirtualBoard::new(Some(flash.clone()), with(vec![*fault]));
+        let outcome = update(&mut board, &new);
+        let left = board.flash().to_vec();
+        let runs = match runs(&left) {
+            model if model == id(&new) => "the new model",
+            model if model == id(&old) => "the old model",
+            other => panic!("{other:#x} runs after {fault:?}"),
+        };
+        let end = match outcome {
+            Ok(model) => {
+                assert_eq!((model, runs), (id(&new), "the new model"), "{fault:?}");
+                "success"
+            }
+            Err(None) => "cut",
+            Err(Some(error)) => panic!("{error} after {fault:?}"),
+        };
+        let mut board = VirtualBoard::new(Some(left), with(Vec::new()));
+        assert_eq!(update(&mut board, &new), Ok(id(&new)), "next, {fault:?}");
+        *ends.entry((end, runs)).or_default() += 1;
+    }
+    let lines = faults.len() as u64 - operations;
+    println!("the firmware, in {operations} operations of the flash and at {lines} bytes:");
+    for ((end, runs), count) in &ends {
+        println!("  {count:5}  {end}; the board runs {runs}");
+    }
+    assert!(ends.contains_key(&("cut", "the old model")));
+}
