@@ -123,7 +123,7 @@ fixpoint_weights_3x3:
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
     // others come between the record's lanes and bounds, so that a6 goes through all of it. The steps
     // are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
-    .macro depthwise_3x3_kernel name, bits
+    .macro depthwise_3x3_kernel name, bits, whole
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
     .global fixpoint_\name
@@ -179,7 +179,11 @@ fixpoint_\name:
     drain_step \bits, 9, 6, 7
     .endr
 \name\()_drained:
+    .if \whole
     ee.vst.128.xp q5, a5, a15
+    .else
+    ee.vst.l.64.xp q5, a5, a15
+    .endif
 2:  l32i    a6, a2, RUN_X_GAP
     l32i    a4, a2, RUN_Y_GAP
     add     a3, a3, a6
@@ -191,5 +195,35 @@ fixpoint_\name:
     leave
     .endm
 
-    depthwise_3x3_kernel depthwise_3x3_i8, 8
-    depthwise_3x3_kernel depthwise_3x3_i16, 16
+    depthwise_3x3_kernel depthwise_3x3_i8, 8, 1
+    depthwise_3x3_kernel depthwise_3x3_half, 8, 0
+    depthwise_3x3_kernel depthwise_3x3_i16, 16, 1
+
+    // fixpoint_stage(staging): what it is is in crates/vector, `Staging`.
+    .section .text.iram.stage,"ax"
+    .global fixpoint_stage
+    .p2align 2
+fixpoint_stage:
+    l32i    a7, a2, 16
+    l32i    a3, a2, 0
+    l32i    a4, a2, 4
+    l32i    a5, a2, 8
+    l32i    a6, a2, 12
+    l32i    a8, a2, 20
+    l32i    a9, a2, 24
+    l32i    a10, a2, 28
+    beqz    a7, 5f
+1:  bnez    a10, 3f
+    loopnez a6, 2f
+    ee.vld.128.xp q0, a3, a5
+    ee.vst.128.ip q0, a4, 16
+2:  add     a3, a3, a8
+    add     a4, a4, a9
+    addi    a7, a7, -1
+    bnez    a7, 1b
+    ret
+3:  loopnez a6, 4f
+    ee.vld.l.64.xp q0, a3, a5
+    ee.vst.128.ip q0, a4, 16
+4:  j       2b
+5:  ret

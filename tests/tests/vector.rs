@@ -9,7 +9,8 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Bounds, Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Stretch, Unit, Vector, Windowed,
+    Bounds, Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Staging, Stretch, Unit, Vector,
+    Windowed,
 };
 
 /// The model, counting its kernels by element and how split lanes join.
@@ -34,6 +35,13 @@ impl Unit for Counting {
         }
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
+    }
+
+    unsafe fn stage(&mut self, staging: &Staging) {
+        let rows = if staging.rows > 1 { "rows" } else { "row" };
+        *self.0.entry(format!("Staged {rows}")).or_default() += 1;
+        // SAFETY: the caller's promise.
+        unsafe { Model.stage(staging) }
     }
 
     unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
@@ -138,6 +146,7 @@ fn the_units_model_has_the_oracles_bits() {
     for kernel in ["Sum", "Product", "Pixels", "Max", "Lookup"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
+    keys.extend(["I8 Depthwise3x3Half", "Staged row", "Staged rows"].map(str::to_owned));
     keys.push("I8 AlignedSplit across pieces".to_owned());
     keys.push("I8 AlignedSplit long".to_owned());
     keys.push("I8 UnalignedSplit long".to_owned());

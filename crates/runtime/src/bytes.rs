@@ -11,7 +11,8 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    #[inline(always)]
+    pub(crate) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*head)

@@ -8,7 +8,7 @@ use crate::format::{
     OpKind, Storage, TENSOR_BYTES, VERSION, checksum,
 };
 use crate::memory::{self, Block16, integers};
-use crate::op::Op;
+use crate::op::{Depth, Op};
 use fixpoint_kernels::Hwc;
 
 /// A validated image. Borrows its bytes; copying a `Model` is cheap.
@@ -267,7 +267,7 @@ impl<'a> Model<'a> {
     fn check_ops(&self) -> Result<(), ImageError> {
         let mut offset = 0;
         for index in 0..self.ops {
-            let op = Op::decode(self, index, offset)?;
+            let op = Op::decode(self, index, offset, Depth::Arrays)?;
             if self.name_at(op.name).is_none() {
                 let reason = "the name is not UTF-8";
                 return Err(ImageError::Op { index, reason });
@@ -341,7 +341,7 @@ impl<'a> Model<'a> {
         let model = *self;
         let mut offset = 0;
         (0..self.ops).map(move |index| {
-            let op = Op::decode(&model, index, offset);
+            let op = Op::decode(&model, index, offset, Depth::Record);
             offset += op.as_ref().map_or(0, |op| op.length);
             Layer {
                 index: index.into(),

@@ -135,9 +135,19 @@ impl Bounds {
     }
 }
 
+/// How much of an op is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Its record and its tensors, and that its arrays are in the image.
+    Record,
+    /// Each element of its arrays as well, which is done once.
+    Arrays,
+}
+
 struct Reader<'m, 'a> {
     model: &'m Model<'a>,
     fields: Fields<'a>,
+    depth: Depth,
 }
 
 type Checked<T> = Result<T, &'static str>;
@@ -147,16 +157,28 @@ const RESERVED: &str = "a reserved field is used";
 
 impl<'a> Op<'a> {
     /// Decodes and checks op `index`, whose record starts at `offset` of the records.
-    pub(crate) fn decode(model: &Model<'a>, index: u16, offset: u32) -> Result<Self, ImageError> {
+    pub(crate) fn decode(
+        model: &Model<'a>,
+        index: u16,
+        offset: u32,
+        depth: Depth,
+    ) -> Result<Self, ImageError> {
         let record = model.op_record(offset).unwrap_or_default();
         let bad = |reason| ImageError::Op { index, reason };
         let mut fields = Fields::new(record);
         let code = fields.u16().ok_or(bad(SHORT))?;
         let kind = OpKind::from_code(code).ok_or(ImageError::UnknownOp { index, kind: code })?;
-        Self::check(model, index, kind, record).map_err(bad)
+        Self::check(model, index, kind, record, depth).map_err(bad)
     }
 
-    fn check(model: &Model<'a>, index: u16, kind: OpKind, record: &'a [u8]) -> Checked<Self> {
+    #[inline(always)]
+    fn check(
+        model: &Model<'a>,
+        index: u16,
+        kind: OpKind,
+        record: &'a [u8],
+        depth: Depth,
+    ) -> Checked<Self> {
         let mut fields = Fields::new(record);
         fields.u16().ok_or(SHORT)?;
         let input_count = fields.u8().ok_or(SHORT)?;
@@ -204,7 +226,11 @@ impl<'a> Op<'a> {
         for at in 1..inputs.len() {
             check_pair(kind, &inputs.get(model, at).ok_or(unreadable)?, &output)?;
         }
-        let mut reader = Reader { model, fields };
+        let mut reader = Reader {
+            model,
+            fields,
+            depth,
+        };
         let body = reader.body(kind, &inputs, &first, &output)?;
         Ok(Self {
             index,

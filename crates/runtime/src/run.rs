@@ -7,7 +7,7 @@ use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
 use crate::memory::{self, Block16, Integer, integers, integers_mut};
-use crate::op::{Activation, Along, Body, Bounds, Op};
+use crate::op::{Activation, Along, Body, Bounds, Depth, Op};
 use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
 use fixpoint_kernels::shape::repeated_strides;
@@ -107,13 +107,18 @@ pub fn run_to(
         .ok_or(RunError::ArenaTooSmall { have, need })?;
     while position.layer < model.ops && position.layer() < end {
         let index = position.layer;
-        let op = Op::decode(model, index, position.record).map_err(RunError::ImageChanged)?;
+        // Parsing has looked at every element. Not by `?`, which would copy it.
+        let decoded = Op::decode(model, index, position.record, Depth::Record);
+        let op = match &decoded {
+            Ok(op) => op,
+            Err(error) => return Err(RunError::ImageChanged(*error)),
+        };
         position = Position {
             layer: index + 1,
             record: position.record + op.length,
         };
         observer.layer_start(index.into());
-        let done = execute_op(accelerator, model, &op, bytes);
+        let done = execute_op(accelerator, model, op, bytes);
         let output =
             done.and_then(|()| bytes.get(op.output.offset as usize..op.output.end() as usize));
         match output {

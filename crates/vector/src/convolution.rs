@@ -1,6 +1,7 @@
 //! A convolution as runs.
 
 mod rectangle;
+pub(crate) mod staged;
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -13,7 +14,7 @@ use fixpoint_runtime::format::Element;
 
 use crate::record::{Record, Space, VECTOR};
 use crate::segments::Cut;
-use crate::unit::{Run, Unit};
+use crate::unit::{Kernel, Run, Unit};
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
 const SAFE_PRODUCTS: usize = 31;
@@ -113,7 +114,7 @@ struct Steps {
     tap_row: i32,
     /// Whether whole vectors can be stored.
     stores_whole: bool,
-    /// Whether [`crate::Kernel::Depthwise3x3`] can be.
+    /// Whether [`crate::Kernel::Depthwise3x3`] can be, without staging.
     is_3x3: bool,
 }
 
@@ -341,11 +342,10 @@ impl<'a> Layer<'a> {
         };
         let [blocks, rows, columns] = share;
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
-        let mut cut = [Cut::NONE, Cut::NONE];
-        let [rows_cut, columns_cut] = &mut cut;
-        rows_cut.set(Line::rows(window), h, rows);
-        columns_cut.set(Line::columns(window), w, columns);
-        let [rows, columns] = &cut;
+        let (mut rows_cut, mut columns_cut) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let rows = Cut::set(&mut rows_cut, Line::rows(window), h, rows);
+        let columns = Cut::set(&mut columns_cut, Line::columns(window), w, columns);
+        let mut stage = self.stage(share, rows.count() * columns.count(), record.staged());
         let block_bytes = self.block();
         for block in blocks.clone() {
             let first = block as usize * self.lanes();
@@ -360,6 +360,14 @@ impl<'a> Layer<'a> {
             run.one_split = record.one_split;
             run.kept = record.kept;
             run.lanes = self.channels(first).len() as u32;
+            if let Some(stage) = &mut stage
+                && !record.splits
+                && record.more_shifts <= Kernel::MOST_3X3_SHIFTS
+            {
+                run.weights = weights.as_ptr();
+                self.staged(unit, stage, &mut run, first, share);
+                continue;
+            }
             rows.each(|rows| {
                 columns.each(|columns| {
                     run.weights = weights.as_ptr();

@@ -11,7 +11,7 @@
 //! The output channels of one block (sixteen or eight, layout 1 of the image format), for a rectangle
 //! of pixels whose windows are clipped alike: a layer has one such rectangle, or nine with padding on
 //! all sides. (One kernel does every rectangle of a 3x3 depthwise layer: taps that are clipped read an
-//! element that is inside, and weigh nothing.) Its products are *pieces*: elements and weights that both lie one after another in
+//! element that is inside, and weigh nothing; or the input is copied, with zeros around it.) Its products are *pieces*: elements and weights that both lie one after another in
 //! memory. For each pixel the kernel loads the lanes with the biases, adds the pieces' products, and
 //! drains the lanes.
 //!
@@ -92,7 +92,7 @@ pub use model::Model;
 pub use pixels::{Column, Windowed};
 pub use proof::{Channel, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
-pub use unit::{Bounds, Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Unit};
+pub use unit::{Bounds, Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Staging, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

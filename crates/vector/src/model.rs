@@ -6,7 +6,7 @@ use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
 use crate::record::{BOUNDS, VECTOR};
-use crate::unit::{Bounds, Kernel, LONG, Run, SPLIT, Unit};
+use crate::unit::{Bounds, Kernel, LONG, Run, SPLIT, Staging, Unit};
 
 /// The unit in portable code.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +20,21 @@ impl Unit for Model {
                 Element::I8 => run_elements::<i8>(kernel, run),
                 Element::I16 => run_elements::<i16>(kernel, run),
             }
+        }
+    }
+
+    unsafe fn stage(&mut self, staging: &Staging) {
+        let width = if staging.half == 1 { 8 } else { VECTOR };
+        let (mut from, mut to) = (staging.from, staging.to);
+        for _ in 0..staging.rows {
+            for _ in 0..staging.pixels {
+                // SAFETY: the caller's promise.
+                unsafe { to.copy_from(from, width) };
+                from = from.wrapping_add(staging.step as usize);
+                to = to.wrapping_add(VECTOR);
+            }
+            from = from.wrapping_offset(staging.from_gap as isize);
+            to = to.wrapping_offset(staging.to_gap as isize);
         }
     }
 
@@ -222,7 +237,7 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
             vectors: run.part_vectors,
             pieces: run.part_pieces,
         };
-        if kernel == Kernel::Depthwise3x3 {
+        if matches!(kernel, Kernel::Depthwise3x3 | Kernel::Depthwise3x3Half) {
             add_3x3::<T>(run, x, &mut split.sums);
             return split.sums;
         }

@@ -1,6 +1,8 @@
 //! Pixel after pixel, channel by channel: sums, as for global average pooling, and the largest elements
 //! of windows.
 
+use core::mem::MaybeUninit;
+
 use fixpoint_kernels::linear::Line;
 use fixpoint_kernels::{Element, Hwc, Window};
 use fixpoint_runtime::accelerator::Pooling;
@@ -123,17 +125,15 @@ fn windows(
     let (h, w, channels) = (shape.h as usize, shape.w as usize, shape.c as usize);
     let slides = window.output(shape.h, shape.w) == Some((out.h, out.w));
     (slides && channels > 0 && shape.c == out.c).then_some(())?;
-    let mut cut = [Cut::NONE, Cut::NONE];
-    let [rows, columns] = &mut cut;
-    rows.set(Line::rows(window), h, &(0..out.h));
-    columns.set(Line::columns(window), w, &(0..out.w));
+    let (mut rows, mut columns) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    let rows = Cut::set(&mut rows, Line::rows(window), h, &(0..out.h));
+    let columns = Cut::set(&mut columns, Line::columns(window), w, &(0..out.w));
     // Every window before the first: nothing may be half done.
     let mut empty = false;
-    for cut in &cut {
+    for cut in [rows, columns] {
         cut.each(|segment| empty |= segment.taps == 0);
     }
     (!empty).then_some(())?;
-    let [rows, columns] = &cut;
     let pixel = channels * width;
     let last_bytes = (pixel - 1) % VECTOR + 1;
     let mut windows = Windowed {

@@ -18,6 +18,7 @@ use fixpoint_kernels::Shifts;
 use fixpoint_runtime::accelerator::Bias;
 
 use crate::convolution::Layer;
+use crate::convolution::staged::STAGED;
 use crate::image::{IMAGE, Image, write_image, write_pairs};
 use crate::unit::{Bounds, LIST, LONG, SCRATCH, SPLIT};
 
@@ -53,6 +54,7 @@ pub(crate) struct Space {
     /// From -48 on.
     _words: Aligned<{ (IMAGE + BOUNDS + VECTORS * VECTOR) / WORD }>,
     _scratch: Aligned<{ SCRATCH / WORD }>,
+    _staged: Aligned<{ STAGED * VECTOR / WORD }>,
 }
 
 /// The block's part of a [`crate::Run`].
@@ -103,6 +105,12 @@ impl<'s> Record<'s> {
         let space = self.space.as_mut_ptr().cast::<u8>();
         let scratch = space.wrapping_add(offset_of!(Space, _scratch));
         (space.wrapping_add(IMAGE), scratch)
+    }
+
+    /// Where [`STAGED`] vectors can be.
+    pub(crate) fn staged(&mut self) -> *mut u8 {
+        let space = self.space.as_mut_ptr().cast::<u8>();
+        space.wrapping_add(offset_of!(Space, _staged))
     }
 
     /// Fills it in for the block whose channels begin at `first`, and with whose weights `block` begins,

@@ -1,19 +1,9 @@
 //! An axis of the output, cut where the window begins or ceases to be clipped.
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use fixpoint_kernels::linear::Line;
-
-impl Segment {
-    const NONE: Self = Self {
-        first: 0,
-        count: 0,
-        kernel: 0,
-        input: 0,
-        taps: 0,
-        inside: 0,
-    };
-}
 
 /// Neighbouring output positions whose windows have the same taps inside the input.
 #[derive(Clone, Copy, Debug)]
@@ -35,46 +25,43 @@ const KEPT: usize = 3;
 
 /// All segments of some output positions, to be gone through again and again.
 pub(crate) struct Cut {
-    kept: [Segment; KEPT],
+    kept: [MaybeUninit<Segment>; KEPT],
     count: usize,
     rest: Segments,
 }
 
 impl Cut {
-    pub(crate) const NONE: Self = Self {
-        kept: [Segment::NONE; KEPT],
-        count: 0,
-        rest: Segments {
-            line: Line {
-                kernel: 0,
-                stride: 1,
-                dilation: 1,
-                pad: 0,
-            },
-            size: 0,
-            at: 0,
-            end: 0,
-            whole: 0..0,
-        },
-    };
-
-    /// To the segments of `positions` of a window that slides over `size` elements.
-    // In its place, as it is large.
+    /// The segments of `positions` of a window that slides over `size` elements, in `place`: they are large.
     #[inline(never)]
-    pub(crate) fn set(&mut self, line: Line, size: usize, positions: &Range<u32>) {
+    pub(crate) fn set<'c>(
+        place: &'c mut MaybeUninit<Self>,
+        line: Line,
+        size: usize,
+        positions: &Range<u32>,
+    ) -> &'c Self {
         let [at, end] = [positions.start, positions.end].map(|at| at as usize);
-        self.rest = Segments::new(line, size, at, end);
-        self.count = 0;
-        for (place, segment) in self.kept.iter_mut().zip(&mut self.rest) {
-            *place = segment;
-            self.count += 1;
+        let cut = place.write(Self {
+            kept: [MaybeUninit::uninit(); KEPT],
+            count: 0,
+            rest: Segments::new(line, size, at, end),
+        });
+        for (place, segment) in cut.kept.iter_mut().zip(&mut cut.rest) {
+            place.write(segment);
+            cut.count += 1;
         }
+        cut
+    }
+
+    /// How many there are, or more than are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.count + usize::from(self.rest.at < self.rest.end)
     }
 
     #[inline(always)]
     pub(crate) fn each(&self, mut call: impl FnMut(&Segment)) {
         for segment in self.kept.iter().take(self.count) {
-            call(segment);
+            // SAFETY: so many have been written.
+            call(unsafe { segment.assume_init_ref() });
         }
         if self.rest.at < self.rest.end {
             for segment in self.rest.clone() {
@@ -172,8 +159,8 @@ mod tests {
         };
         let segments = Segments::new(line, size, 0, end);
         let cut: Vec<_> = segments.clone().map(|s| (s.count, s.taps)).collect();
-        let mut kept = Cut::NONE;
-        kept.set(line, size, &(0..end as u32));
+        let mut kept = MaybeUninit::uninit();
+        let kept = Cut::set(&mut kept, line, size, &(0..end as u32));
         for _ in 0..2 {
             let mut found = Vec::new();
             kept.each(|s| found.push((s.count, s.taps)));

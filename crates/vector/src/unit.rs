@@ -104,6 +104,29 @@ pub struct Bounds {
     pub none: i16,
 }
 
+/// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
+/// contract here, too.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Staging {
+    /// 0: the first pixel's elements, at a multiple of 16 or 8.
+    pub from: *const u8,
+    /// 4: at a multiple of 16.
+    pub to: *mut u8,
+    /// 8: bytes from one pixel to the next; to the copy's next it is 16.
+    pub step: u32,
+    /// 12: of a row; there may be none.
+    pub pixels: u32,
+    /// 16: there may be none.
+    pub rows: u32,
+    /// 20: from behind a row's last pixel to the next row.
+    pub from_gap: i32,
+    /// 24
+    pub to_gap: i32,
+    /// 28: 1 if only the first eight bytes of a vector count, or 0.
+    pub half: u32,
+}
+
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
 pub const SCRATCH: usize = 48 + 16 * LIST + 48;
 /// Vectors in the list of what splits keep.
@@ -132,6 +155,8 @@ pub enum Kernel {
     /// to tap of a row are [`Run::x_tap`] and [`Run::x_group`], from row to row [`Run::x_piece`] and
     /// [`Run::w_gap`]; the weights are those of all taps, and [`Run::record`] is written to.
     Depthwise3x3,
+    /// As `Depthwise3x3`, of 8 bits: eight channels, stored at multiples of 8.
+    Depthwise3x3Half,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
     /// padding.
     DepthwiseAligned,
@@ -158,6 +183,7 @@ impl Kernel {
         matches!(
             self,
             Self::Depthwise3x3
+                | Self::Depthwise3x3Half
                 | Self::DepthwiseAligned
                 | Self::DepthwiseUnaligned
                 | Self::DepthwiseSplit
@@ -175,6 +201,13 @@ pub trait Unit {
     /// and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
     /// past the end of the weights and the record.
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run);
+
+    /// Copies pixels.
+    ///
+    /// # Safety
+    ///
+    /// They are there, and room for them.
+    unsafe fn stage(&mut self, staging: &Staging);
 
     /// Makes bounds.
     ///

@@ -4,7 +4,7 @@
 mod elements;
 
 use fixpoint_runtime::format::Element;
-use fixpoint_vector::{Bounds, Kernel, Run, Unit, Vector};
+use fixpoint_vector::{Bounds, Kernel, Run, Staging, Unit, Vector};
 
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
 unsafe extern "C" {
@@ -24,6 +24,8 @@ unsafe extern "C" {
     fn fixpoint_depthwise_unaligned_i8(run: *const Run);
     fn fixpoint_depthwise_unaligned_i16(run: *const Run);
     fn fixpoint_depthwise_split(run: *const Run);
+    fn fixpoint_depthwise_3x3_half(run: *const Run);
+    fn fixpoint_stage(staging: *const Staging);
     fn fixpoint_bounds_i8(bounds: *const Bounds);
     fn fixpoint_bounds_i16(bounds: *const Bounds);
 }
@@ -60,6 +62,7 @@ impl Unit for Pie {
             (Kernel::UnalignedSplit, _) => fixpoint_unaligned_split,
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
             (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
+            (Kernel::Depthwise3x3Half, _) => fixpoint_depthwise_3x3_half,
             (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,
             (Kernel::DepthwiseAligned, I16) => fixpoint_depthwise_aligned_i16,
             (Kernel::DepthwiseUnaligned, I8) => fixpoint_depthwise_unaligned_i8,
@@ -68,6 +71,11 @@ impl Unit for Pie {
         };
         // SAFETY: the caller's promise.
         unsafe { call(run) }
+    }
+
+    unsafe fn stage(&mut self, staging: &Staging) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_stage(staging) }
     }
 
     unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {

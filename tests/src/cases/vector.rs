@@ -25,9 +25,60 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
                 let across = ROUNDS..ROUNDS + ACROSS_ROUNDS;
                 cases.extend(across.map(|round| case(&mut random, setting, round)));
                 cases.extend((0..LONG_ROUNDS).map(|round| long(&mut random, setting, round)));
+                cases.extend((0..STAGED.len()).map(|round| staged(&mut random, setting, round)));
             }
         }
     }
+}
+
+/// Channels, rows, columns; strides; pads. Small maps, which are copied as a whole for the vector unit, and
+/// eight channels, of larger maps row by row, and of the widest in stripes.
+const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 7] = [
+    ([32, 6, 6], [1, 1], [1, 1, 1, 1]),
+    ([48, 3, 3], [1, 1], [1, 1, 1, 1]),
+    ([16, 7, 8], [2, 2], [1, 1, 1, 1]),
+    ([8, 5, 4], [1, 1], [0, 0, 0, 0]),
+    ([8, 7, 40], [1, 1], [1, 1, 1, 1]),
+    ([8, 5, 120], [1, 1], [1, 2, 0, 1]),
+    ([8, 6, 110], [2, 2], [0, 0, 1, 1]),
+];
+
+/// One depthwise 3x3 convolution whose sums fit a lane, shifts four apart.
+fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
+    let ([channels, h, w], stride, pads) = STAGED[round];
+    let g = Geometry {
+        kernel: [3, 3],
+        stride,
+        dilation: [1, 1],
+        pads,
+    };
+    let input = setting.chw(random, [channels, h, w]);
+    let (low, high) = setting.range();
+    let weights: Vec<i64> = (0..channels * 9)
+        .map(|_| random.between(low, high))
+        .collect();
+    let tail = Tail {
+        rules: setting.rules,
+        bits: setting.bits,
+        shifts: (0..channels).map(|at| 7 + at as i32 % 4).collect(),
+        bias: (0..channels)
+            .map(|_| random.between(-(1 << 15), 1 << 15))
+            .collect(),
+        per_channel: true,
+        relu: round % 2 == 1,
+        clip: None,
+        slopes: None,
+    };
+    let expected = convolve(&input, &weights, &g, channels, &tail);
+    let linear = lower(random, &weights, 1, 9, true, &tail);
+    let mut builder = setting.builder("staged");
+    let x = builder.input(setting.image("x", &input, -3));
+    let window = window(&g);
+    let op = Op::DepthwiseConv2d { linear, window };
+    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
+    builder.output(y);
+    let name = format!("vector staged {round} {channels}x{h}x{w} {stride:?} {pads:?}");
+    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
 }
 
 /// One convolution of up to 900 products with weights of either extreme; every third depthwise.

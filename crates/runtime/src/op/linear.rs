@@ -1,6 +1,6 @@
 //! Ops with weights, products of activations, and pools.
 
-use super::{Activation, Body, Checked, Linear, RESERVED, Reader, SHORT, Sliding, taps};
+use super::{Activation, Body, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps};
 use crate::format::{Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
 use fixpoint_kernels::fixpoint::Leak;
@@ -189,37 +189,53 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn window(&mut self) -> Option<Window> {
-        let f = &mut self.fields;
+        // All of it at once: each length that is checked takes its time.
+        let bytes: [u8; 20] = self.fields.take()?;
+        let [kernel, stride, dilation, before, after] = bytes.as_chunks().0 else {
+            return None;
+        };
+        let of = |pair: &[u8; 4]| {
+            let [a, b, c, d] = *pair;
+            (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]))
+        };
+        let (kernel_h, kernel_w) = of(kernel);
+        let (stride_h, stride_w) = of(stride);
+        let (dilation_h, dilation_w) = of(dilation);
+        let (pad_top, pad_left) = of(before);
+        let (pad_bottom, pad_right) = of(after);
         Some(Window {
-            kernel_h: f.u16()?,
-            kernel_w: f.u16()?,
-            stride_h: f.u16()?,
-            stride_w: f.u16()?,
-            dilation_h: f.u16()?,
-            dilation_w: f.u16()?,
-            pad_top: f.u16()?,
-            pad_left: f.u16()?,
-            pad_bottom: f.u16()?,
-            pad_right: f.u16()?,
+            kernel_h,
+            kernel_w,
+            stride_h,
+            stride_w,
+            dilation_h,
+            dilation_w,
+            pad_top,
+            pad_left,
+            pad_bottom,
+            pad_right,
         })
     }
 
     /// Also the number of groups.
     fn linear(&mut self, size: &Size) -> Checked<(Linear<'a>, u32)> {
-        let f = &mut self.fields;
-        let (weights, bias) = (f.u32().ok_or(SHORT)?, f.u32().ok_or(SHORT)?);
-        let shifts = f.u32().ok_or(SHORT)?;
-        if f.u8().ok_or(SHORT)? != 1 {
+        let bytes: [u8; 20] = self.fields.take().ok_or(SHORT)?;
+        let [weights, bias, shifts, kinds, rest] = bytes.as_chunks().0 else {
+            return Err(SHORT);
+        };
+        let [weights, bias, shifts] = [weights, bias, shifts].map(|at| u32::from_le_bytes(*at));
+        let [layout, bits, shift, proved] = *kinds;
+        let [g0, g1, parts, reserved] = *rest;
+        if layout != 1 {
             return Err("the weight layout is unknown");
         }
-        let accumulator = Accumulator::from_bits(f.u8().ok_or(SHORT)?)
-            .ok_or("the accumulator's width is unknown")?;
-        let shift = f.i8().ok_or(SHORT)?;
-        let proved = f.u8().ok_or(SHORT)?;
-        let groups = u32::from(f.u16().ok_or(SHORT)?);
-        let sums = Sums::from_code([proved, f.u8().ok_or(SHORT)?])
-            .ok_or("what is proved of the sums is unknown")?;
-        if f.u8().ok_or(SHORT)? != 0 {
+        let accumulator =
+            Accumulator::from_bits(bits).ok_or("the accumulator's width is unknown")?;
+        let shift = shift.cast_signed();
+        let groups = u32::from(u16::from_le_bytes([g0, g1]));
+        let sums =
+            Sums::from_code([proved, parts]).ok_or("what is proved of the sums is unknown")?;
+        if reserved != 0 {
             return Err(RESERVED);
         }
         if groups == 0 || (groups > 1 && !size.groups) || !size.channels.is_multiple_of(groups) {
@@ -248,7 +264,7 @@ impl<'a> Reader<'_, 'a> {
             Shifts::Uniform(shift) => core::slice::from_ref(shift),
             Shifts::PerChannel(shifts) => shifts,
         };
-        if !all.iter().all(in_range) {
+        if self.depth == Depth::Arrays && !all.iter().all(in_range) {
             return Err("a shift is out of range");
         }
         let activation = self.activation(size.element, padded)?;
