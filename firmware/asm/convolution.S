@@ -60,59 +60,6 @@ stored_i\bits:
     store_function 8, 16, 8
     store_function 16, 8, 4
 
-    // fixpoint_bounds_i*(bounds): what they are is in crates/vector, `Bounds`.
-    .macro bounds_function name, bits
-    .section .text.iram.\name,"ax"
-    .global fixpoint_\name
-    .p2align 2
-fixpoint_\name:
-    .irp n, 1, 2, 3, 4, 5, 6
-    addi    a6, a2, 10 + 2 * \n
-    .if \bits == 8
-    ee.vldbc.8 q\n, a6
-    .else
-    ee.vldbc.16 q\n, a6
-    .endif
-    .endr
-    l32i    a3, a2, 0
-    l32i    a4, a2, 4
-    l32i    a5, a2, 8
-    .if \bits == 8
-    ee.vld.128.ip q0, a4, 0
-    ee.vmin.s8 q0, q0, q3
-    .else
-    ee.vld.l.64.ip q0, a4, 0
-    ee.zero.q q7
-    ee.vzip.8 q0, q7
-    ee.vmin.s16 q0, q0, q3
-    .endif
-    bounds_step \bits
-    ee.vst.128.ip q4, a3, 16
-    loopnez a5, 1f
-    bounds_step \bits
-1:  ret
-    .endm
-
-    // All bits of the lanes whose shift in q0 this is, but for the highest: that of the others. Of that
-    // and the upper limit the lesser is stored; q1 is on to the next shift.
-    .macro bounds_step bits
-    .if \bits == 8
-    ee.vcmp.eq.s8 q7, q0, q1
-    ee.xorq q7, q7, q6
-    ee.vmin.s8 q7, q7, q5
-    ee.vadds.s8 q1, q1, q2
-    .else
-    ee.vcmp.eq.s16 q7, q0, q1
-    ee.xorq q7, q7, q6
-    ee.vmin.s16 q7, q7, q5
-    ee.vadds.s16 q1, q1, q2
-    .endif
-    ee.vst.128.ip q7, a3, 16
-    .endm
-
-    bounds_function bounds_i8, 8
-    bounds_function bounds_i16, 16
-
     // ---- one piece ----
 
     // a7 gap from pixel to pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights, a14
@@ -141,7 +88,7 @@ fixpoint_point_i\bits:
     ee.vld.128.ip q1, a11, 16
 1:  l32i    a0, a2, RUN_MORE_SHIFTS
 2:  mov     a6, a14
-    load_lanes 6, 108
+    load_lanes 6, 44
     loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
@@ -265,7 +212,7 @@ fixpoint_unaligned_i\bits:
     l32i    a4, a2, RUN_PIXELS
 1:  l32i    a6, a2, RUN_RECORD
     l32i    a11, a1, WEIGHTS
-    load_lanes 6, 76
+    load_lanes 6, 12
     l32i    a6, a2, RUN_GROUPS
     mov     a15, a3
 2:  l32i    a0, a2, RUN_PIECES

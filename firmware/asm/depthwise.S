@@ -93,15 +93,17 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
-    // Once for a run over 3x3 taps: the weights of the first five to q0 to q4, those of the others into the
-    // record; zeros for a tap that isn't among RUN_VECTORS. Changes a4, a6, a9, a11, q5.
+    // Once for a run over 3x3 taps: the weights of the first five to q0 to q4; into the scratch the record with
+    // those of the others in front of the bounds. Zeros for a tap that isn't among RUN_VECTORS. Changes a4, a6,
+    // a9, a10, a11, q5.
     .section .text.iram.weights_3x3,"ax"
     .global fixpoint_weights_3x3
     .p2align 2
 fixpoint_weights_3x3:
     l32i    a6, a2, RUN_WEIGHTS
     l32i    a4, a2, RUN_VECTORS
-    l32i    a11, a2, RUN_RECORD
+    l32i    a11, a2, RUN_SCRATCH
+    l32i    a10, a2, RUN_RECORD
     movi    a9, 4
     .irp n, 0, 1, 2, 3, 4
     ee.vld.128.ip q\n, a6, 16
@@ -111,17 +113,25 @@ fixpoint_weights_3x3:
     ee.zero.q q\n
 1:
     .endr
-    addi    a11, a11, 48
+    .rept 3
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, 16
+    .endr
     loopnez a9, 2f
     ee.vld.128.ip q5, a6, 16
     bbsi    a4, 5, 1f
     ee.zero.q q5
 1:  ee.vst.128.ip q5, a11, 16
     srli    a4, a4, 1
-2:  ret
+2:  l32i    a9, a2, RUN_MORE_SHIFTS
+    addi    a9, a9, 2
+    loopnez a9, 3f
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, 16
+3:  ret
 
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
-    // others come between the record's lanes and bounds, so that a6 goes through all of it. The steps
+    // others come between the scratch's lanes and bounds, so that a6 goes through all of it. The steps
     // are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
     .macro depthwise_3x3_kernel name, bits, whole
     .section .text.iram.\name,"ax"
@@ -143,7 +153,7 @@ fixpoint_\name:
     sub     a11, a11, a6
     sub     a7, a7, a6
     l32i    a8, a2, RUN_FIRST_SHIFT
-    l32i    a14, a2, RUN_RECORD
+    l32i    a14, a2, RUN_SCRATCH
     l32i    a15, a2, RUN_Y_STEP
     movi    a9, 1
     // A step of the drain has ten bytes.

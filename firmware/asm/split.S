@@ -32,8 +32,7 @@ fixpoint_join:
     j       2f
 1:  call0   fixpoint_fold
     // For the next pixel.
-2:  l32i    a8, a2, RUN_RECORD
-    addi    a8, a8, -48
+2:  l32i    a8, a2, RUN_ABOVE
     s32i    a8, a1, ABOVE
     jx      a11
 

@@ -9,7 +9,7 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Bounds, Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Staging, Stretch, Unit, Vector,
+    Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Staging, Stretch, Unit, Vector,
     Windowed,
 };
 
@@ -42,11 +42,6 @@ impl Unit for Counting {
         *self.0.entry(format!("Staged {rows}")).or_default() += 1;
         // SAFETY: the caller's promise.
         unsafe { Model.stage(staging) }
-    }
-
-    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
-        // SAFETY: the caller's promise.
-        unsafe { Model.bounds(element, bounds) }
     }
 }
 

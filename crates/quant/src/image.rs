@@ -10,6 +10,7 @@ mod plan;
 mod proof;
 mod rearrange;
 mod record;
+mod records;
 
 pub use fixpoint_kernels::Window;
 pub use fixpoint_kernels::resize::{Between, WEIGHT_BITS};

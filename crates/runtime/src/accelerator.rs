@@ -114,6 +114,17 @@ pub struct Convolution<'a, T> {
     pub rows: Range<u32>,
     pub depthwise: bool,
     pub sums: Sums,
+    pub prepared: Prepared<'a>,
+}
+
+/// What the writer has prepared for a vector unit: a record for each block of output channels, as
+/// `fixpoint_vector` describes it. Where there is none, the layer is none for the unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Prepared<'a> {
+    /// The records, one after another.
+    pub bytes: &'a [u8],
+    /// Bytes of each, a multiple of 16.
+    pub each: usize,
 }
 
 /// What the writer has proved about sums of 8-bit products, beyond that they fit the accumulator.

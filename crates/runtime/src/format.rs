@@ -1,4 +1,4 @@
-//! The model image format, version 3.
+//! The model image format, version 4.
 //!
 //! An image is one block of little-endian bytes that is executed in place: on the chip from mapped
 //! flash, on a host from an aligned buffer. It starts at an address that is a multiple of 16.
@@ -10,7 +10,7 @@
 //! | at | type | meaning |
 //! |---|---|---|
 //! | 0 | 4 bytes | magic, `FXPM` |
-//! | 4 | u16 | format version, 2 |
+//! | 4 | u16 | format version, 4 |
 //! | 6 | u16 | header length, 64 |
 //! | 8 | u32 | image length in bytes, a multiple of 16; what follows in memory is ignored |
 //! | 12 | u32 | CRC-32 (ISO-HDLC) of bytes 0..12 and then 16..length; it also names the image |
@@ -85,7 +85,7 @@
 //! | 8 | i16 | largest result; with the smallest: saturation, ReLU and Clip |
 //! | 10 | u16 | zero |
 //!
-//! A *linear* part is 32 bytes:
+//! A *linear* part is 36 bytes:
 //!
 //! | at | type | meaning |
 //! |---|---|---|
@@ -98,8 +98,9 @@
 //! | 15 | u8 | what is proved of 8-bit sums: 0 nothing, 1 whole, 2 rows, 3 vectors; see [`Sums`] |
 //! | 16 | u16 | groups; 1 where the kind has none |
 //! | 18 | u8 | how many rows or vectors, else zero |
-//! | 19 | u8 | zero |
+//! | 19 | u8 | bytes of a block's record by 16, or 0 without records |
 //! | 20 | | activation |
+//! | 32 | u32 | offset of the records, or 0 |
 //!
 //! | kind | inputs | body |
 //! |---|---|---|
@@ -159,6 +160,11 @@
 //! shift > 0. In the espdl arithmetic i32 without rounding constant: at the output's exponent, or at
 //! in + weight + 4 when shifts are per channel. shift = out - in - weight exponent.
 //!
+//! *Records*: one for each block of `B` output channels, all of one length, with what the vector unit needs
+//! of biases, shifts and limits in the order in which it reads them; [`crate::accelerator::Prepared`]. They say
+//! the same as the arrays above, which the portable kernels read. A unit that can't use them doesn't do
+//! the layer.
+//!
 //! # Rules that a reader checks
 //!
 //! Everything above; every name, table and array inside the image; tensors inside the arena;
@@ -166,8 +172,8 @@
 //! Rearrange, ArgMax and of Max and Min in Reduce share an exponent, ArgMax' output excepted; shifts
 //! within [`SHIFT_RANGE`]; an op's output overlaps none of its inputs in the arena, except: Binary,
 //! Requantize, Lookup and Reshape may write exactly over an input of the same length. A constant is
-//! never an output. Accumulators are proved wide enough by the writer; the reader takes its word, and
-//! arithmetic wraps if it lied.
+//! never an output. Accumulators are proved wide enough by the writer, and records agree with what they are
+//! made of; the reader takes its word, and other numbers come out if it lied.
 
 use core::ops::RangeInclusive;
 
@@ -179,7 +185,7 @@ pub use fixpoint_kernels::reduce::Reduction;
 /// First bytes of an image.
 pub const MAGIC: [u8; 4] = *b"FXPM";
 /// The version that this build writes and reads.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Bytes of the header.
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of a tensor record.

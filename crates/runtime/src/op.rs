@@ -4,6 +4,7 @@ mod layout;
 mod linear;
 mod plain;
 
+use crate::accelerator::Prepared;
 use crate::bytes::Fields;
 use crate::error::ImageError;
 use crate::format::{
@@ -111,6 +112,7 @@ pub(crate) struct Linear<'a> {
     pub(crate) accumulator: Accumulator,
     pub(crate) activation: Activation<'a>,
     pub(crate) sums: Sums,
+    pub(crate) prepared: Prepared<'a>,
 }
 
 #[derive(Clone, Copy)]

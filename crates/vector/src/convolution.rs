@@ -5,16 +5,17 @@ pub(crate) mod staged;
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::slice;
+use core::{ptr, slice};
 
 use fixpoint_kernels::linear::Line;
 use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
-use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
+use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Record, Space, VECTOR};
+use crate::record::{Aligned, Record, Scratch, VECTOR, WORD};
 use crate::segments::Cut;
 use crate::unit::{Kernel, Run, Unit};
+use staged::STAGED;
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
 const SAFE_PRODUCTS: usize = 31;
@@ -38,30 +39,7 @@ pub(crate) fn layer<'t, T: Number>(
     output: &'t mut [T],
     place: &'t mut MaybeUninit<Layer<'t>>,
 ) -> Option<&'t Layer<'t>> {
-    let element = match size_of::<T>() {
-        1 => Element::I8,
-        _ => Element::I16,
-    };
-    let layer = place.write(Layer {
-        element,
-        width: size_of::<T>(),
-        lane_bits: if element == Element::I8 { 20 } else { 40 },
-        input: bytes(task.input),
-        weights: bytes(task.weights),
-        output: output.as_mut_ptr().cast(),
-        outputs: output.len(),
-        shape: task.shape,
-        out: task.out,
-        rows: task.rows.clone(),
-        window: task.window,
-        bias: task.bias,
-        shifts: task.shifts,
-        low: task.limits.low.into(),
-        high: task.limits.high.into(),
-        depthwise: task.depthwise,
-        parts: None,
-        steps: Steps::default(),
-    });
+    let layer = place.write(Layer::new(task, output.as_mut_ptr().cast(), output.len()));
     layer.prepare(task.sums)?;
     Some(layer)
 }
@@ -81,6 +59,7 @@ pub(crate) struct Layer<'a> {
     pub(crate) lane_bits: u32,
     input: &'a [u8],
     weights: &'a [u8],
+    records: Prepared<'a>,
     output: *mut u8,
     /// Elements of the output.
     outputs: usize,
@@ -95,6 +74,13 @@ pub(crate) struct Layer<'a> {
     depthwise: bool,
     pub(crate) parts: Option<Parts>,
     steps: Steps,
+}
+
+/// What kernels write to, before it is read: kilobytes aren't to be cleared for each layer.
+#[repr(C)]
+struct Space {
+    _scratch: Scratch,
+    _staged: Aligned<{ STAGED * VECTOR / WORD }>,
 }
 
 /// What rectangles of pixels have in common.
@@ -134,6 +120,48 @@ pub(crate) enum Parts {
 }
 
 impl<'a> Layer<'a> {
+    #[inline(always)]
+    fn new<T: Number>(task: &'a Convolution<'_, T>, output: *mut u8, outputs: usize) -> Self {
+        let element = match size_of::<T>() {
+            1 => Element::I8,
+            _ => Element::I16,
+        };
+        Layer {
+            element,
+            width: size_of::<T>(),
+            lane_bits: if element == Element::I8 { 20 } else { 40 },
+            input: bytes(task.input),
+            weights: bytes(task.weights),
+            records: task.prepared,
+            output,
+            outputs,
+            shape: task.shape,
+            out: task.out,
+            rows: task.rows.clone(),
+            window: task.window,
+            bias: task.bias,
+            shifts: task.shifts,
+            low: task.limits.low.into(),
+            high: task.limits.high.into(),
+            depthwise: task.depthwise,
+            parts: None,
+            steps: Steps::default(),
+        }
+    }
+
+    /// What a task says but for its input and output.
+    pub(crate) fn of_weights<T: Number>(task: &'a Convolution<'_, T>) -> Option<Self> {
+        let mut layer = Self::new(task, ptr::null_mut(), 0);
+        layer.parts = layer.parts_of(task.sums)?;
+        Some(layer)
+    }
+
+    /// The weights of the block that begins at channel `first`.
+    pub(crate) fn block_weights(&self, first: usize) -> Option<&[u8]> {
+        let before = first / self.lanes() * self.block();
+        self.weights.get(before..before + self.block())
+    }
+
     /// Chooses the parts, and checks that the arrays are as long as the shapes say.
     #[inline(never)]
     fn prepare(&mut self, sums: Sums) -> Option<()> {
@@ -149,6 +177,9 @@ impl<'a> Layer<'a> {
             && self.out.c > 0
             && self.input.len() >= self.shape.checked_len()? as usize * self.width
             && self.weights.len() >= weights
+            && self.records.bytes.len() >= blocks.checked_mul(self.records.each)?
+            && self.records.bytes.as_ptr().addr().is_multiple_of(VECTOR)
+            && self.records.each.is_multiple_of(VECTOR)
             && self.weights.as_ptr().addr().is_multiple_of(VECTOR);
         right.then_some(())?;
         self.parts = self.parts_of(sums)?;
@@ -215,11 +246,11 @@ impl<'a> Layer<'a> {
     }
 
     /// Elements of a vector, channels of a block.
-    fn lanes(&self) -> usize {
+    pub(crate) fn lanes(&self) -> usize {
         VECTOR / self.width
     }
 
-    fn channels_out(&self) -> usize {
+    pub(crate) fn channels_out(&self) -> usize {
         self.out.c as usize
     }
 
@@ -305,9 +336,9 @@ impl<'a> Layer<'a> {
         share: &Share,
         space: &mut MaybeUninit<Space>,
     ) -> Option<()> {
-        let mut record = Record::new(space);
         let window = self.window;
-        let (start, scratch) = record.places();
+        let scratch: *mut u8 = space.as_mut_ptr().cast();
+        let staged = scratch.wrapping_add(size_of::<Scratch>());
         let mut run = Run {
             x: self.input.as_ptr(),
             x_step: 0,
@@ -326,7 +357,8 @@ impl<'a> Layer<'a> {
             w_gap: 0,
             x_group: 0,
             w_group: 0,
-            record: start,
+            record: ptr::null(),
+            above: ptr::null(),
             first_shift: 0,
             more_shifts: 0,
             lanes: 0,
@@ -345,15 +377,19 @@ impl<'a> Layer<'a> {
         let (mut rows_cut, mut columns_cut) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let rows = Cut::set(&mut rows_cut, Line::rows(window), h, rows);
         let columns = Cut::set(&mut columns_cut, Line::columns(window), w, columns);
-        let mut stage = self.stage(share, rows.count() * columns.count(), record.staged());
+        let mut stage = self.stage(share, rows.count() * columns.count(), staged);
         let block_bytes = self.block();
         for block in blocks.clone() {
             let first = block as usize * self.lanes();
             let weights = self.weights.get(block as usize * block_bytes..)?;
-            record.fill(self, first, weights)?;
-            // SAFETY: the record has room for as many, and the layer shifts for whole blocks.
-            unsafe { unit.bounds(self.element, &record.asked) };
-            record.end(self);
+            let each = self.records.each;
+            let records = self.records.bytes.get(block as usize * each..)?;
+            let record = Record::read(records.get(..each)?)?;
+            let splits = record.splits();
+            // Whether lanes are split depends on the biases, and how on what is proved.
+            (!splits || self.parts.is_some()).then_some(())?;
+            run.record = record.start;
+            run.above = record.above;
             run.first_shift = record.first_shift;
             run.more_shifts = record.more_shifts;
             run.join_shift = record.join_shift;
@@ -361,7 +397,7 @@ impl<'a> Layer<'a> {
             run.kept = record.kept;
             run.lanes = self.channels(first).len() as u32;
             if let Some(stage) = &mut stage
-                && !record.splits
+                && !splits
                 && record.more_shifts <= Kernel::MOST_3X3_SHIFTS
             {
                 run.weights = weights.as_ptr();
@@ -371,7 +407,7 @@ impl<'a> Layer<'a> {
             rows.each(|rows| {
                 columns.each(|columns| {
                     run.weights = weights.as_ptr();
-                    let kernel = self.rectangle(&mut run, first, rows, columns, record.splits);
+                    let kernel = self.rectangle(&mut run, first, rows, columns, splits);
                     // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
                     // windows of both segments lie inside the input; record and scratch are live.
                     unsafe { unit.run(self.element, kernel, &run) };

@@ -76,6 +76,7 @@ mod image;
 #[cfg(feature = "model")]
 mod model;
 mod pixels;
+mod prepare;
 mod proof;
 mod record;
 mod segments;
@@ -90,9 +91,10 @@ pub use elements::{Combine, ElementUnit, Stretch};
 #[cfg(feature = "model")]
 pub use model::Model;
 pub use pixels::{Column, Windowed};
+pub use prepare::prepare;
 pub use proof::{Channel, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
-pub use unit::{Bounds, Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Staging, Unit};
+pub use unit::{Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Staging, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

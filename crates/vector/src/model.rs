@@ -6,7 +6,7 @@ use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
 use crate::record::{BOUNDS, VECTOR};
-use crate::unit::{Bounds, Kernel, LONG, Run, SPLIT, Staging, Unit};
+use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 
 /// The unit in portable code.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,43 +35,6 @@ impl Unit for Model {
             }
             from = from.wrapping_offset(staging.from_gap as isize);
             to = to.wrapping_offset(staging.to_gap as isize);
-        }
-    }
-
-    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match element {
-                Element::I8 => bounds_of::<i8>(bounds),
-                Element::I16 => bounds_of::<i16>(bounds),
-            }
-        }
-    }
-}
-
-/// # Safety
-///
-/// As [`Unit`] says.
-unsafe fn bounds_of<T: Lanes>(bounds: &Bounds) {
-    let [none, low, high] = [bounds.none, bounds.low, bounds.high].map(|value| {
-        // What doesn't fit a byte is one without a sign.
-        T::saturate(match T::COUNT {
-            8 => value.into(),
-            _ => (value as i8).into(),
-        })
-    });
-    let place =
-        |vector: usize, lane: usize| bounds.to.cast::<T>().wrapping_add(vector * T::COUNT + lane);
-    for lane in 0..T::COUNT {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let shift = i16::from(bounds.shifts.add(lane).read()).min(bounds.most);
-            place(1, lane).write(low);
-            for step in 0..=bounds.more as usize {
-                let is_his = shift == bounds.least + step as i16;
-                let vector = if step == 0 { 0 } else { step + 1 };
-                place(vector, lane).write(if is_his { high } else { none });
-            }
         }
     }
 }
@@ -225,10 +188,10 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
     unsafe {
         let mut above = Sums([0; VECTOR]);
         if kernel.splits() && run.kept == 0 {
-            above = Sums::load::<T>(run.record.sub(IMAGE));
+            above = Sums::load::<T>(run.above);
         }
         for at in 0..run.kept as usize * VECTOR {
-            let kept = run.scratch.add(IMAGE + at).cast::<i8>().read();
+            let kept = run.above.add(at).cast::<i8>().read();
             above.0[at % VECTOR] += i64::from(kept) * i64::from(run.one_split);
         }
         let mut split = Split {

@@ -48,8 +48,8 @@ pub struct Run {
     pub x_group: i32,
     /// 64
     pub w_group: i32,
-    /// 68: see [`crate::record`].
-    pub record: *mut u8,
+    /// 68: the block's image at the start, and behind it the bounds (`crate::record`).
+    pub record: *const u8,
     /// 72: the first shift of the drain.
     pub first_shift: u32,
     /// 76: how many shifts by one follow.
@@ -74,34 +74,11 @@ pub struct Run {
     /// 108: what stands for 1 at the split, after that shift. Then 1.
     pub one_split: u8,
     pub one: u8,
-    /// 112: vectors at the beginning of the list in the scratch, to be added as if splits had kept them:
-    /// the upper bits of the biases. If 0, these are an image in front of the record.
+    /// 112: vectors that are to be added as if splits had kept them: the upper bits of the biases. If 0,
+    /// these are an image.
     pub kept: u32,
-}
-
-/// The bounds of a drain (see [`crate::record`]) that are to be made: for each step a vector, and behind
-/// the first one of the lower limit. Offsets are part of the contract here, too.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Bounds {
-    /// 0: at a multiple of 16.
-    pub to: *mut u8,
-    /// 4: each lane's, at a multiple of as many bytes as there are lanes; none is negative.
-    pub shifts: *const i8,
-    /// 8: steps behind the first.
-    pub more: u32,
-    /// 12: the shift of the first step; of the others it is one more each.
-    pub least: i16,
-    /// 14: 1
-    pub one: i16,
-    /// 16: the shift that greater ones stand for.
-    pub most: i16,
-    /// 18: the limits.
-    pub low: i16,
-    /// 20
-    pub high: i16,
-    /// 22: the least element.
-    pub none: i16,
+    /// 116: where they are.
+    pub above: *const u8,
 }
 
 /// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
@@ -153,7 +130,7 @@ pub enum Kernel {
     /// [`Kernel::MOST_3X3_SHIFTS`] shifts by one. [`Run::vectors`] has a bit for each tap that is inside,
     /// the first in the lowest; the elements of the others are read, but count as zero. The steps from tap
     /// to tap of a row are [`Run::x_tap`] and [`Run::x_group`], from row to row [`Run::x_piece`] and
-    /// [`Run::w_gap`]; the weights are those of all taps, and [`Run::record`] is written to.
+    /// [`Run::w_gap`]; the weights are those of all taps.
     Depthwise3x3,
     /// As `Depthwise3x3`, of 8 bits: eight channels, stored at multiples of 8.
     Depthwise3x3Half,
@@ -208,11 +185,4 @@ pub trait Unit {
     ///
     /// They are there, and room for them.
     unsafe fn stage(&mut self, staging: &Staging);
-
-    /// Makes bounds.
-    ///
-    /// # Safety
-    ///
-    /// There is room for all of them, and there are shifts.
-    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds);
 }

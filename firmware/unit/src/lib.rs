@@ -4,7 +4,7 @@
 mod elements;
 
 use fixpoint_runtime::format::Element;
-use fixpoint_vector::{Bounds, Kernel, Run, Staging, Unit, Vector};
+use fixpoint_vector::{Kernel, Run, Staging, Unit, Vector};
 
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
 unsafe extern "C" {
@@ -26,8 +26,6 @@ unsafe extern "C" {
     fn fixpoint_depthwise_split(run: *const Run);
     fn fixpoint_depthwise_3x3_half(run: *const Run);
     fn fixpoint_stage(staging: *const Staging);
-    fn fixpoint_bounds_i8(bounds: *const Bounds);
-    fn fixpoint_bounds_i16(bounds: *const Bounds);
 }
 
 /// The unit, switched on.
@@ -76,15 +74,5 @@ impl Unit for Pie {
     unsafe fn stage(&mut self, staging: &Staging) {
         // SAFETY: the caller's promise.
         unsafe { fixpoint_stage(staging) }
-    }
-
-    unsafe fn bounds(&mut self, element: Element, bounds: &Bounds) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match element {
-                Element::I8 => fixpoint_bounds_i8(bounds),
-                Element::I16 => fixpoint_bounds_i16(bounds),
-            }
-        }
     }
 }

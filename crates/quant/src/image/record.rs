@@ -2,6 +2,7 @@
 
 use super::encode::Writer;
 use super::linear::Lowered;
+use super::records;
 use super::{
     Accumulator, Activation, Arithmetic, BuildError, Element, ImageBuilder, Node, Offsets, Op,
     Rearrange, Shifts, TensorDef, Window,
@@ -27,7 +28,16 @@ pub(super) fn op_record(
     let element = input.element;
     if let Some(linear) = linear {
         let fixpoint = builder.arithmetic == Arithmetic::Fixpoint;
+        let limits = bounds(&linear.activation, element).filter(|_| fixpoint);
+        let records = records::of(node, (input, output), linear, limits);
         linear_part(writer, &mut body, linear, element, fixpoint);
+        // Beside the number of groups.
+        body[19] = records.each;
+        let offset = match records.each {
+            0 => 0,
+            _ => writer.array(records.bytes.iter().map(|byte| [*byte])),
+        };
+        body.extend(offset.to_le_bytes());
     }
     let no_axis = || bad("there is no such axis");
     let axis_of = |def: &TensorDef, axis: usize| stored_axis(def, axis).ok_or_else(no_axis);

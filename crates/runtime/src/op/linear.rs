@@ -1,6 +1,7 @@
 //! Ops with weights, products of activations, and pools.
 
 use super::{Activation, Body, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps};
+use crate::accelerator::Prepared;
 use crate::format::{Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
 use fixpoint_kernels::fixpoint::Leak;
@@ -11,7 +12,7 @@ use fixpoint_kernels::{Hwc, Shifts, Slopes, Window};
 pub(super) const MAX_POOL_AREA: u64 = 1 << 16;
 
 /// Bytes of a linear part.
-const LINEAR_BYTES: usize = 32;
+const LINEAR_BYTES: usize = 36;
 
 /// Most products of 8-bit elements whose sums fit 32 bits with room to spare.
 const MAX_INNER_I8: u32 = 1 << 16;
@@ -225,7 +226,7 @@ impl<'a> Reader<'_, 'a> {
         };
         let [weights, bias, shifts] = [weights, bias, shifts].map(|at| u32::from_le_bytes(*at));
         let [layout, bits, shift, proved] = *kinds;
-        let [g0, g1, parts, reserved] = *rest;
+        let [g0, g1, parts, each] = *rest;
         if layout != 1 {
             return Err("the weight layout is unknown");
         }
@@ -235,9 +236,6 @@ impl<'a> Reader<'_, 'a> {
         let groups = u32::from(u16::from_le_bytes([g0, g1]));
         let sums =
             Sums::from_code([proved, parts]).ok_or("what is proved of the sums is unknown")?;
-        if reserved != 0 {
-            return Err(RESERVED);
-        }
         if groups == 0 || (groups > 1 && !size.groups) || !size.channels.is_multiple_of(groups) {
             return Err("the output channels are not a whole number of groups");
         }
@@ -268,6 +266,15 @@ impl<'a> Reader<'_, 'a> {
             return Err("a shift is out of range");
         }
         let activation = self.activation(size.element, padded)?;
+        let offset = self.fields.u32().ok_or(SHORT)?;
+        let mut prepared = Prepared::default();
+        if each > 0 {
+            let bytes = self.array(offset, padded / lanes * u64::from(each) * 16)?;
+            let each = usize::from(each) * 16;
+            prepared = Prepared { bytes, each };
+        } else if offset != 0 {
+            return Err(RESERVED);
+        }
         if fixpoint && let Some(leak) = &activation.leak {
             let all = || all.iter().copied().map(i32::from);
             leak_shifts(leak, all().min(), all().max())?;
@@ -279,6 +286,7 @@ impl<'a> Reader<'_, 'a> {
             accumulator,
             activation,
             sums,
+            prepared,
         };
         Ok((linear, groups))
     }

@@ -94,6 +94,7 @@ impl Convolution<'_> {
             rows: 0..out.h,
             depthwise,
             sums: linear.sums,
+            prepared: linear.prepared,
         })
     }
 

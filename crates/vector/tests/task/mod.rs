@@ -3,9 +3,9 @@
 use fixpoint_kernels::linear::{Direction, Sweep, conv2d, depthwise_conv2d};
 use fixpoint_kernels::number::rounding_constant;
 use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window, fixpoint};
-use fixpoint_runtime::accelerator::{Bias, Convolution, Sums};
+use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
 use fixpoint_runtime::memory::{Block16, bytes, bytes_mut};
-use fixpoint_vector::{Channel, prove};
+use fixpoint_vector::{Channel, prepare, prove};
 
 /// SplitMix64.
 pub(crate) struct Random(pub u64);
@@ -71,6 +71,9 @@ pub(crate) struct Task<T> {
     limits: Limits<T>,
     depthwise: bool,
     sums: Sums,
+    records: Vec<Block16>,
+    /// Bytes of a record.
+    each: usize,
 }
 
 /// What a random task is drawn from.
@@ -153,7 +156,7 @@ impl<T: Element> Task<T> {
         };
         bias.resize(padded, 0);
         shifts.resize(padded, 0);
-        Self {
+        let mut task = Self {
             name: format!(
                 "{shape:?} to {outputs}, {window:?}, depthwise {}, weights up to {most}, \
                  shifts {}+{}, {sums:?}",
@@ -173,7 +176,24 @@ impl<T: Element> Task<T> {
             },
             depthwise: draw.depthwise,
             sums,
+            records: Vec::new(),
+            each: 0,
+        };
+        let mut records = Vec::new();
+        if prepare(&task.task(), |record| records.push(record.to_vec())).is_some() {
+            task.each = records.iter().map(Vec::len).max().unwrap_or(0);
+            let each = task.each;
+            let all = records.iter().flat_map(|record| {
+                let mut record = record.clone();
+                record.resize(each, 0);
+                record
+            });
+            let all: Vec<u8> = all.collect();
+            task.records = (all.as_chunks::<16>().0.iter())
+                .map(|vector| Block16(*vector))
+                .collect();
         }
+        task
     }
 
     fn shifts(&self) -> Shifts<'_> {
@@ -196,6 +216,10 @@ impl<T: Element> Task<T> {
             rows: 0..self.out.h,
             depthwise: self.depthwise,
             sums: self.sums,
+            prepared: Prepared {
+                bytes: bytes(&self.records),
+                each: self.each,
+            },
         }
     }
 

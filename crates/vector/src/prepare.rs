@@ -1,0 +1,221 @@
+//! The records of a layer's blocks (`crate::record`), made when its image is written.
+
+use fixpoint_kernels::{Element as Number, Shifts};
+use fixpoint_runtime::accelerator::Convolution;
+
+use crate::convolution::Layer;
+use crate::image::{IMAGE, image_of};
+use crate::record::{BOUNDS, HEADER, STEPS, VECTOR};
+use crate::unit::{LIST, LONG, SPLIT};
+
+/// Most vectors for the biases' upper bits when lanes join the short way.
+const BIAS_VECTORS: usize = 8;
+/// No product of 8-bit elements is above 2 to this.
+const PRODUCT_BITS: u32 = 14;
+/// Shifts that the sums of most channels don't have.
+const FAR: i32 = 18;
+/// Bytes of the longest record.
+const MOST: usize = HEADER + BOUNDS + (STEPS + 1) * VECTOR + BIAS_VECTORS * VECTOR;
+
+/// Tells the record of each block of a task, whose input is not looked at: a multiple of 16 bytes.
+/// `None` if a block is none for the unit, which then doesn't do the layer.
+pub fn prepare<T: Number>(task: &Convolution<'_, T>, mut record: impl FnMut(&[u8])) -> Option<()> {
+    let layer = Layer::of_weights(task)?;
+    for first in (0..layer.channels_out()).step_by(layer.lanes()) {
+        record(Block::new(&layer, first)?.bytes());
+    }
+    Some(())
+}
+
+/// A record that grows.
+struct Block {
+    bytes: [u8; MOST],
+    used: usize,
+}
+
+/// Lanes that are split.
+struct Join {
+    shift: u32,
+    one_split: u8,
+    /// Vectors that are kept, or none, and then the image.
+    kept: usize,
+    list: [[i8; VECTOR]; BIAS_VECTORS],
+    image: [u8; IMAGE],
+}
+
+impl Block {
+    fn new(layer: &Layer<'_>, first: usize) -> Option<Self> {
+        let lanes = layer.channels(first).len();
+        let mut shifts = [0; VECTOR];
+        let mut biases = [0; VECTOR];
+        for (lane, channel) in layer.channels(first).enumerate() {
+            shifts[lane] = match layer.shifts {
+                Shifts::Uniform(shift) => i32::from(shift),
+                Shifts::PerChannel(all) => i32::from(*all.get(channel)?),
+            };
+            biases[lane] = layer.bias.get(channel)?;
+        }
+        let mut constants = [None; VECTOR];
+        if layer.parts.is_some() {
+            for lane in 0..lanes {
+                constants[lane] = constant(layer, first, lane, biases[lane], shifts[lane])?;
+            }
+        }
+        let others = || (0..lanes).filter(|lane| constants[*lane].is_none());
+        // Where there are none, a shift is as good as any.
+        let any = SPLIT as i32;
+        let least = others().map(|lane| shifts[lane]).min().unwrap_or(any);
+        let most = others().map(|lane| shifts[lane]).max().unwrap_or(any);
+        let least = u32::try_from(least).ok()?;
+        // What is constant needs no bias.
+        for (bias, constant) in biases.iter_mut().zip(constants) {
+            *bias = if constant.is_some() { 0 } else { *bias };
+        }
+        let join = Join::new(layer, least, &biases)?;
+        // By how much sums are shifted when the drain begins.
+        let above = join.as_ref().map_or(0, |_| least.min(SPLIT));
+        // A shift beyond a lane's bits is one to its sign.
+        let last = above + layer.lane_bits - 1;
+        let [least, most] = [least, most.unsigned_abs()].map(|shift| shift.min(last));
+        let more = most - least;
+        // Too many steps are none for the record.
+        (more < STEPS as u32).then_some(())?;
+
+        let mut block = Self {
+            bytes: [0; MOST],
+            used: 0,
+        };
+        let (one_split, kept, shift) = match &join {
+            Some(join) => (join.one_split, join.kept as u8, join.shift),
+            None => (0, 0, 0),
+        };
+        block.push(&[(least - above) as u8, more as u8, one_split, kept]);
+        block.push(&shift.to_le_bytes());
+        block.push(&[0; 8]);
+        let mask = match (&join, layer.lane_bits) {
+            (Some(_), _) => (1 << SPLIT) - 1,
+            (None, bits) => (1 << bits) - 1,
+        };
+        block.push(&lanes_image(&biases, mask, layer.width));
+        for step in 0..=more as i32 {
+            let (low, high) = (layer.low, layer.high);
+            let none = if layer.width == 1 { -128 } else { i16::MIN };
+            block.vector(layer.width, |lane| {
+                let shift = shifts[lane].min(most as i32);
+                let his = constants[lane].is_none() && shift == least as i32 + step;
+                if his { high } else { none }
+            });
+            if step == 0 {
+                block.vector(layer.width, |lane| {
+                    constants[lane].map_or(low, |value| value.clamp(low, high))
+                });
+            }
+        }
+        if let Some(join) = &join {
+            match join.kept {
+                0 => block.push(&join.image),
+                kept => {
+                    for vector in &join.list[..kept] {
+                        block.push(&vector.map(|byte| byte as u8));
+                    }
+                }
+            }
+        }
+        Some(block)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.used..][..bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+    }
+
+    /// Elements of `width` bytes.
+    fn vector(&mut self, width: usize, element: impl Fn(usize) -> i16) {
+        for lane in 0..VECTOR / width {
+            self.push(&element(lane).to_le_bytes()[..width]);
+        }
+    }
+}
+
+impl Join {
+    /// How lanes join, if they are to be split; the least shift of the block is `least`.
+    fn new(layer: &Layer<'_>, least: u32, biases: &[i64; VECTOR]) -> Option<Option<Self>> {
+        if layer.parts.is_none() {
+            return Some(None);
+        }
+        let most = biases.iter().map(|bias| bias.unsigned_abs()).max()?;
+        let products = layer.sum_products() as u64;
+        // Whether a lane holds every sum of the block, whatever the weights.
+        if products < 32 && (products << PRODUCT_BITS) + most < 1 << 19 {
+            return Some(None);
+        }
+        let above = least.min(SPLIT);
+        // So that a 1 above the split, and a rest, are elements after the shift.
+        (SPLIT - above < 7).then_some(())?;
+        // The largest sum there can be, whatever the weights, and a lane must fit the lanes.
+        let most_sum = most
+            .checked_add(products << PRODUCT_BITS)?
+            .checked_add(1 << 20)?;
+        (most_sum < ((1 << 19) - 1) << above).then_some(())?;
+        let mut join = Self {
+            shift: above,
+            one_split: 1 << (SPLIT - above),
+            kept: (most >> SPLIT) as usize / i8::MAX as usize + 1,
+            list: [[0; VECTOR]; BIAS_VECTORS],
+            image: [0; IMAGE],
+        };
+        let mut left = biases.map(|bias| bias >> SPLIT);
+        if join.kept <= BIAS_VECTORS && join.kept + layer.splits()? <= LIST {
+            for vector in &mut join.list[..join.kept] {
+                for (place, left) in vector.iter_mut().zip(&mut left) {
+                    *place = (*left).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+                    *left -= i64::from(*place);
+                }
+            }
+        } else {
+            join.shift = LONG + if above < SPLIT { above } else { 0 };
+            join.kept = 0;
+            let upper = left.map(|bias| bias << (SPLIT - above));
+            join.image = lanes_image(&upper, (1 << 20) - 1, 1);
+        }
+        Some(Some(join))
+    }
+}
+
+/// The image of the bits in `mask` of each value: sixteen lanes of 20 bits, or the first eight of 40.
+fn lanes_image(values: &[i64; VECTOR], mask: u64, width: usize) -> [u8; IMAGE] {
+    let bits = |lane: usize| values[lane] as u64 & mask;
+    image_of(&core::array::from_fn(|at| match width {
+        1 => bits(2 * at) | bits(2 * at + 1) << 20,
+        _ => bits(at),
+    }))
+}
+
+/// The result of a lane if it doesn't depend on the input: the bias is so large, and with it the shift, that
+/// no sum of products carries as far as the result. A network has such channels where training has left
+/// nothing but the bias; neither fit the lanes beside those of others. `None` where weights are missing.
+fn constant(
+    layer: &Layer<'_>,
+    first: usize,
+    lane: usize,
+    bias: i64,
+    shift: i32,
+) -> Option<Option<i16>> {
+    if !(FAR..=40).contains(&shift) {
+        return Some(None);
+    }
+    // The result without products, and how far it is from the next below.
+    let value = bias >> shift;
+    let rest = bias - (value << shift);
+    let weights = layer.block_weights(first)?.as_chunks::<VECTOR>().0;
+    let weights = weights.iter().map(|weights| weights[lane] as i8);
+    let sum: u64 = weights.map(|weight| u64::from(weight.unsigned_abs())).sum();
+    // No element is above 128.
+    let most = i64::try_from(sum << 7).ok()?;
+    let same = rest >= most && rest + most < 1 << shift;
+    Some(same.then_some(value.clamp(-128, 127) as i16))
+}
