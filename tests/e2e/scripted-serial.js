@@ -3,15 +3,19 @@
 //
 // What a scenario may set, at any time:
 //   scriptedBoard    options of the first board
-//   scriptedChoice   "none": the browser's list is closed without a choice
+//   scriptedChoice   "none": the browser's list is closed without a choice; "forbidden": there is none for this page
 //   scriptedDelay    milliseconds that every write takes, as on a real line
 //   scripted.rules   openFails: so many attempts to open the port fail, as when another program has it
 //                    resetsTakePort: a chip with its own USB leaves the bus with every reset
 //                    back: milliseconds until it is there again, undefined: never
 //                    granted: whether the page may use it without being asked (default true)
+//                    openHangs: opening the port does not end
+//                    stallAfter: the chip takes no more after so many writes, until the line is set anew
 (() => {
+  // The line has a clock of its own, whatever becomes of the page's.
+  const { setTimeout, setInterval } = globalThis;
   const log = [];
-  const rules = { openFails: 0, resetsTakePort: false, back: 300, granted: true };
+  const rules = { openFails: 0, resetsTakePort: false, back: 300, granted: true, openHangs: false, stallAfter: Infinity };
   /** The chip's USB is one device in the loader and may be another in the application. */
   const devices = { "uart-bridge": [0x10c4, 0xea60], "usb-serial-jtag": [0x303a, 0x1001], "usb-otg": [0x303a, 0x0009] };
   let VirtualBoard;
@@ -55,6 +59,7 @@
       if (this.readable) throw new DOMException("already open", "InvalidStateError");
       if (!(bufferSize >= 4096)) throw new Error(`a buffer of ${bufferSize} bytes overruns`);
       await load();
+      if (rules.openHangs) await new Promise(() => {});
       if (!this.connected || rules.openFails > 0) {
         rules.openFails -= 1;
         throw new DOMException("Failed to open serial port.", "NetworkError");
@@ -62,16 +67,28 @@
       log.push(`open ${baudRate}`);
       board.setBaud(baudRate);
       this.readable = new ReadableStream({ start: (controller) => void (this.#controller = controller) });
+      this.#makeWritable();
+      this.#timer = setInterval(() => this.#pump(), 5);
+    }
+    #makeWritable() {
       this.writable = new WritableStream({
-        write: async (bytes) => {
+        write: async (bytes, controller) => {
+          rules.stallAfter -= 1;
+          if (rules.stallAfter < 0) {
+            log.push("stalls");
+            await new Promise((_, reject) => controller.signal.addEventListener("abort", () => reject(controller.signal.reason)));
+          }
           // A real line takes its time; a scenario that wants to come in between asks for some.
           if (globalThis.scriptedDelay) await new Promise((done) => setTimeout(done, globalThis.scriptedDelay));
           if (!this.readable) throw new DOMException("The device has been lost.", "NetworkError");
           board.write(bytes);
           this.#pump();
         },
+        // An aborted stream is replaced by a new one, as the browser does it.
+        abort: () => {
+          if (this.readable) this.#makeWritable();
+        },
       });
-      this.#timer = setInterval(() => this.#pump(), 5);
     }
     async close() {
       if (!this.readable) throw new DOMException("not open", "InvalidStateError");
@@ -146,6 +163,7 @@
     async requestPort(options) {
       log.push(`request ${options?.filters?.length ?? 0} filters`);
       if (!navigator.userActivation.isActive) throw new DOMException("needs a click", "SecurityError");
+      if (globalThis.scriptedChoice === "forbidden") throw new DOMException("not allowed here", "SecurityError");
       if (globalThis.scriptedChoice === "none") throw new DOMException("no port chosen", "NotFoundError");
       await load();
       if (!port) plugIn();

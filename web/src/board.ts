@@ -8,7 +8,7 @@ import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
 import { duration, percent } from "./format.ts";
 import { stepAs } from "./framed.ts";
-import { module } from "./module.ts";
+import { module, unloaded } from "./module.ts";
 import { type Pace, PaceMeter } from "./pace.ts";
 import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
 import { Segments } from "./segments.ts";
@@ -50,6 +50,8 @@ class Board extends EventTarget {
   segments = new Segments();
   notes: string[] = [];
   summary: FlashSummary | undefined;
+  /** What the last flashing began is on the board, all of it. */
+  flashed = false;
   answers: Answer[] = [];
   /** Each layer of the last test image beside the simulator's, once that was asked for. */
   comparison: LayerComparison[] | undefined;
@@ -236,7 +238,7 @@ class Board extends EventTarget {
       // While something runs, its failure tells the story.
       if (!this.busy) void this.#unplugged();
     };
-    await owner.open(FIRST_BAUD);
+    await this.#unlessCancelled(owner.open(FIRST_BAUD), () => owner.close());
     this.#owner = owner;
     const channel = new MessageChannel();
     serve(
@@ -251,6 +253,16 @@ class Board extends EventTarget {
     await worker.attach(new Transfer(channel.port2, [channel.port2]) as unknown as MessagePort);
   }
 
+  /** Does not wait for what can't be stopped; `undo` follows when it is done after all. */
+  async #unlessCancelled(work: Promise<void>, undo: () => Promise<void>): Promise<void> {
+    const { signal } = this.#cancelled;
+    const cancelled = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await Promise.race([work, cancelled]);
+    if (!signal.aborted) return;
+    void work.then(undo, () => {});
+    this.#stopIfCancelled();
+  }
+
   /** `waits`: the board should be in its loader already. */
   async #flash(loader?: "waits"): Promise<void> {
     const image = session.outcome?.image;
@@ -259,6 +271,7 @@ class Board extends EventTarget {
     this.answers = [];
     this.info = undefined;
     this.summary = undefined;
+    this.flashed = false;
     const parts = await firmware();
     const worker = await this.#ready();
     let askFirst = loader === "waits";
@@ -284,6 +297,7 @@ class Board extends EventTarget {
         this.#set({ name: "flashing", progress, pace });
       });
     }, () => (askFirst ? "flash" : undefined));
+    this.flashed = true;
     this.#stopIfCancelled();
   }
 
@@ -331,16 +345,21 @@ class Board extends EventTarget {
     if (digest.getUint32(0, true) !== info.runtimeId) return false;
     this.#set({ name: "flashing", progress: undefined, pace: undefined });
     this.segments = new Segments();
+    this.flashed = false;
     this.notes = ["The board runs this runtime: the model goes to it directly."];
     this.answers = [];
     this.summary = undefined;
     this.segments.set("model", image.length, "writing");
+    const meter = new PaceMeter();
+    const began = performance.now();
     try {
       await (await this.#ready()).updateModel(image, (event) => {
         if (event.type !== "updating") return;
         const [model] = this.segments.list;
         if (model) model.done = event.done;
-        this.changed();
+        const { done, total } = event;
+        const elapsedMs = performance.now() - began;
+        this.#set({ name: "flashing", progress: throughTheLink(done, total, elapsedMs), pace: meter.at(elapsedMs, done, total) });
       });
     } catch (error) {
       this.#stopIfCancelled();
@@ -350,6 +369,7 @@ class Board extends EventTarget {
       return false;
     }
     this.segments.set("model", image.length, "written");
+    this.flashed = true;
     return true;
   }
 
@@ -405,11 +425,17 @@ class Board extends EventTarget {
     this.#worker ??= (async () => {
       const compiled = await module();
       const worker = new Worker(new URL("./workers/port.worker.ts", import.meta.url), { type: "module" });
-      const { remote } = connect<PortWorkerService>(worker);
+      const { remote, abandon } = connect<PortWorkerService>(worker);
       this.#endWorker = () => {
         worker.terminate();
         this.#worker = undefined;
       };
+      // Its file could not be had: nothing would ever answer.
+      worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        abandon(unloaded());
+        this.#endWorker();
+      });
       await remote.start(compiled);
       return remote;
     })().catch((error: unknown) => {
@@ -473,6 +499,19 @@ class Board extends EventTarget {
     return words && { title, lines: [words.message, ...words.remedies] };
   }
 }
+
+/** Of a model that the runtime takes: there is no loader that counts. */
+const throughTheLink = (doneBytes: number, totalBytes: number, elapsedMs: number): FlashProgress => ({
+  phase: "writing",
+  segment: "model",
+  doneBytes,
+  totalBytes,
+  skippedBytes: 0,
+  wireOut: 0,
+  wireIn: 0,
+  roundTrips: 0,
+  elapsedMs,
+});
 
 const failures: Record<Phase["name"], string> = {
   idle: "Not connected",

@@ -32,7 +32,7 @@ async function load(): Promise<Firmware> {
 async function part(name: string): Promise<Uint8Array> {
   const address = addresses[`../../firmware/prebuilt/${name}`];
   const missing = (why: string): CodedError =>
-    new CodedError("firmware", `The firmware could not be loaded (${name}: ${why}).\nReload the page, or build it again with its firmware.`);
+    new CodedError("firmware", `The firmware could not be loaded (${name}: ${why}).\nCheck the connection and try again, or build the page with its firmware.`);
   if (!address) throw missing("not part of this build");
   const response = await fetch(address).catch(() => undefined);
   if (!response?.ok) throw missing(response ? `the server answered ${response.status}` : "the server can't be reached");

@@ -14,14 +14,18 @@ export function module(): Promise<WebAssembly.Module> {
   return compiled;
 }
 
+const failed = (why: string): CodedError =>
+  new CodedError("load", `The page's program could not be loaded: ${why}. Check the connection and try again.`);
+
+/** For a worker whose file can't be had. */
+export const unloaded = (): CodedError => failed("the server can't be reached");
+
 async function load(): Promise<WebAssembly.Module> {
-  const failed = (why: string): CodedError =>
-    new CodedError("load", `The page's program could not be loaded: ${why}. Check the connection and try again.`);
   let response: Response;
   try {
     response = await fetch(address);
   } catch {
-    throw failed("the server can't be reached");
+    throw unloaded();
   }
   if (!response.ok) throw failed(`the server answered ${response.status}`);
   // Some static hosts send another type, which streaming compilation refuses.

@@ -45,6 +45,8 @@ export const filters: SerialPortFilter[] = [
 
 /** Bytes the browser holds while the page is busy; its default of 255 overruns at once. */
 const BUFFER_BYTES = 64 * 1024;
+/** A chip that hangs takes nothing more, and a write to it would never end. */
+const STALL_MS = 4_000;
 /** How often a port that went away is looked for, and a new one tried: it may not open at once. */
 const LOOK_MS = 150;
 
@@ -142,15 +144,24 @@ export class PortOwner {
     return ports.find((port) => port.getInfo().usbProductId === usbProductId) ?? ports[0];
   }
 
+  /** What the chip does not take in time is dropped: that no answer comes says the rest. */
   async write(bytes: Uint8Array): Promise<void> {
     const writer = this.#port.writable?.getWriter();
+    let stalled = false;
+    const timer = setTimeout(() => {
+      stalled = true;
+      // Ends the write, and with it this stream; the port has a new one then.
+      void writer?.abort().catch(() => {});
+    }, STALL_MS);
     try {
       if (!writer) throw new PortError("port-lost");
       await writer.write(bytes);
     } catch {
+      if (stalled) return;
       this.#gone();
       throw new PortError("port-lost");
     } finally {
+      clearTimeout(timer);
       writer?.releaseLock();
     }
   }

@@ -5,7 +5,7 @@
  * what happens there. The board runs in a worker of its own, at its own pace, like a board. Its
  * answers are real; its speed means nothing.
  */
-import { module } from "./module.ts";
+import { module, unloaded } from "./module.ts";
 import { connect, type Remote, Transfer } from "./rpc.ts";
 import type { SerialLike } from "./serial.ts";
 import type { BoardService } from "./workers/board.worker.ts";
@@ -80,7 +80,7 @@ class VirtualPort extends EventTarget implements SerialPort {
 
   async #start(): Promise<Remote<BoardService>> {
     const worker = new Worker(new URL("./workers/board.worker.ts", import.meta.url), { type: "module" });
-    const { remote } = connect<BoardService>(worker);
+    const { remote, abandon } = connect<BoardService>(worker);
     worker.addEventListener("message", ({ data }: MessageEvent) => {
       if (data instanceof Uint8Array) this.#source?.enqueue(data as Uint8Array<ArrayBuffer>);
     });
@@ -88,6 +88,7 @@ class VirtualPort extends EventTarget implements SerialPort {
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       worker.terminate();
+      abandon(unloaded());
       this.#board = undefined;
       const source = this.#source;
       this.#source = undefined;

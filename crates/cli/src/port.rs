@@ -16,6 +16,9 @@ pub(crate) const CONSOLE_BAUD: u32 = 115_200;
 /// Longest wait for bytes at a time, so that progress is shown while nothing comes.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// Longest wait until a port takes more: its buffer of a few KB has to run empty at the rate of the line.
+const STALL: Duration = Duration::from_secs(4);
+
 /// How often a port that went away with a restart is looked for and tried, 8 seconds in all: a new one
 /// may not open at once.
 const LOOKS: usize = 54;
@@ -149,7 +152,10 @@ impl Port {
         let outcome = match &mut self.stream {
             Stream::Serial {
                 line: Some(line), ..
-            } => line.write_all(bytes).and_then(|()| line.flush()),
+            } => line
+                .set_limit(STALL)
+                .and_then(|()| line.write_all(bytes))
+                .and_then(|()| line.flush()),
             Stream::Serial { line: None, .. } => Err(ErrorKind::NotConnected.into()),
             Stream::Tcp(stream) => stream.write_all(bytes),
         };

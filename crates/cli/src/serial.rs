@@ -11,7 +11,7 @@ pub(crate) trait Line: Read + Write {
     fn set_baud(&mut self, rate: u32) -> serialport::Result<()>;
     /// DTR, then RTS; `true` asserts.
     fn set_signals(&mut self, dtr: bool, rts: bool) -> serialport::Result<()>;
-    /// Longest wait of a read.
+    /// Longest wait of a read, and of a write for room.
     fn set_limit(&mut self, limit: Duration) -> io::Result<()>;
 }
 

@@ -200,7 +200,7 @@ export class BoardStep extends PlainElement {
               progress?.totalBytes,
               pace ? `${bytes(pace.bytesPerSecond)}/s, ${duration(pace.secondsLeft)} left` : "",
             )
-          : board.summary
+          : board.flashed
             ? html`<p class="verdict good">✓ Flashed and verified${onlyModel() ? ", the model alone: everything else was there" : ""}</p>`
             : html`<p class="verdict bad">✗ Not finished: flash again, what is right already is skipped</p>`}
         <ul class="segments">
@@ -216,10 +216,9 @@ export class BoardStep extends PlainElement {
           ? html`<p class="small quiet">
               ${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)}${progress.skippedBytes > 0
                 ? `, ${bytes(progress.skippedBytes)} of it already on the board`
-                : ""};
-              ${bytes(progress.wireOut)} sent in ${plural(progress.roundTrips, "message")}${!board.virtual
-                ? `, ${(progress.elapsedMs / 1000).toFixed(1)} s`
-                : ""}.
+                : ""}${progress.roundTrips > 0
+                ? `; ${bytes(progress.wireOut)} sent in ${plural(progress.roundTrips, "message")}`
+                : ""}${!board.virtual ? `, ${(progress.elapsedMs / 1000).toFixed(1)} s` : ""}.
             </p>`
           : nothing}
         ${board.notes.map((note) => html`<p class="small quiet">${note}</p>`)}

@@ -1,5 +1,5 @@
-//! `fixpoint flash` over ports that leave the bus with a restart: scripted ones, with the virtual board
-//! behind them.
+//! `fixpoint flash` over ports that leave the bus with a restart, and one that does not: scripted, with the
+//! virtual board behind them.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
@@ -19,6 +19,8 @@ use crate::serial::{Bus, Line, Listed, Usb};
 #[allow(dead_code, reason = "only its bytes are flashed here")]
 mod adder;
 
+const SILABS: u16 = 0x10C4;
+const CP210X: u16 = 0xEA60;
 const ESPRESSIF: u16 = 0x303A;
 const JTAG: u16 = 0x1001;
 const OTG: u16 = 0x0009;
@@ -47,6 +49,7 @@ struct World {
     /// Lines of an earlier life of the port are dead.
     life: u32,
     signals: (bool, bool),
+    baud: u64,
     opened: Vec<String>,
     left: u32,
 }
@@ -67,6 +70,7 @@ fn world(options: Options, script: Script) -> Shared {
         refusals: 0,
         life: 0,
         signals: (false, false),
+        baud: 115_200,
         opened: Vec::new(),
         left: 0,
     }))
@@ -120,11 +124,11 @@ impl World {
 
 struct ScriptedBus(Shared);
 
-fn listed(name: &str, product: u16) -> Listed {
+fn listed(name: &str, vendor: u16, product: u16) -> Listed {
     Listed {
         name: name.to_owned(),
         usb: Some(Usb {
-            vendor: ESPRESSIF,
+            vendor,
             product,
             serial: None,
         }),
@@ -135,13 +139,14 @@ impl Bus for ScriptedBus {
     fn ports(&self) -> Vec<Listed> {
         let mut world = self.0.borrow_mut();
         world.look();
-        let product = match world.personality {
-            Personality::UsbOtg => OTG,
-            _ => JTAG,
+        let (vendor, product) = match world.personality {
+            Personality::UartBridge => (SILABS, CP210X),
+            Personality::UsbSerialJtag => (ESPRESSIF, JTAG),
+            Personality::UsbOtg => (ESPRESSIF, OTG),
         };
         // Another board of the same kind is plugged in all the time.
-        let other = listed("ACM0", JTAG);
-        let own = world.name.map(|name| listed(name, product));
+        let other = listed("ACM0", ESPRESSIF, JTAG);
+        let own = world.name.map(|name| listed(name, vendor, product));
         [other].into_iter().chain(own).collect()
     }
 
@@ -157,6 +162,7 @@ impl Bus for ScriptedBus {
         Ok(Box::new(ScriptedLine {
             world: self.0.clone(),
             life: world.life,
+            full: false,
             limit: Duration::ZERO,
         }))
     }
@@ -164,8 +170,12 @@ impl Bus for ScriptedBus {
     fn wait(&self, _: Duration) {}
 }
 
+const BUFFER: usize = 4_096;
+
 struct ScriptedLine {
     world: Shared,
+    /// The last write filled the buffer.
+    full: bool,
     life: u32,
     limit: Duration,
 }
@@ -201,6 +211,12 @@ impl Read for ScriptedLine {
 
 impl Write for ScriptedLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // As a terminal's: so much at a time, and more when nearly all of it has left.
+        let bytes = &bytes[..bytes.len().min(BUFFER)];
+        let drains = Duration::from_millis(BUFFER as u64 * 10_000 / self.alive()?.baud);
+        if std::mem::replace(&mut self.full, bytes.len() == BUFFER) && self.limit < drains {
+            return Err(ErrorKind::TimedOut.into());
+        }
         let mut world = self.alive()?;
         world.board.write(bytes);
         let sent = world.board.wire_bytes().0;
@@ -215,13 +231,16 @@ impl Write for ScriptedLine {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.full = false;
         Ok(())
     }
 }
 
 impl Line for ScriptedLine {
     fn set_baud(&mut self, rate: u32) -> serialport::Result<()> {
-        self.alive()?.board.set_baud(rate);
+        let mut world = self.alive()?;
+        world.baud = rate.into();
+        world.board.set_baud(rate);
         Ok(())
     }
 
@@ -384,4 +403,23 @@ fn a_chip_without_psram_is_not_given_a_model_that_needs_it() {
     assert!(said.contains("Nothing was changed"), "{said}");
     let flash = world.borrow().board.flash().to_vec();
     assert!(flash.iter().all(|&byte| byte == 0xFF));
+}
+
+/// A bridge stays where it is, and takes a few KB at a time.
+#[test]
+fn a_bridge_is_flashed_through_a_small_buffer() {
+    let script = Script {
+        back: None,
+        looks: 0,
+        refusals: 0,
+        pulled_after: None,
+    };
+    let world = world(Options::default(), script);
+    flash(&world, "bridge").unwrap();
+    let world = world.borrow();
+    assert!(world.board.runs_application());
+    assert_eq!(
+        (world.left, &world.opened[..]),
+        (0, &["ACM1".to_owned()][..])
+    );
 }
