@@ -38,7 +38,7 @@ const presses: Record<string, Press> = {
 
 /** Written bytes are only right once all of them have been read back. */
 const segmentState = (state: SegmentState["state"]): string =>
-  state === "kept" ? "✓ already there" : state === "written" ? (board.summary ? "✓ verified" : "written") : state;
+  state === "kept" ? "✓ already there" : state === "written" ? (board.flashed ? "✓ verified" : "written") : state;
 
 export class BoardStep extends PlainElement {
   static override properties = { pictures: { state: true } };
