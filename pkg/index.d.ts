@@ -434,6 +434,8 @@ export interface FlashSummary {
 export class Flasher {
   /** `model` undefined flashes the runtime alone. */
   constructor(firmware: Firmware, model: Uint8Array | undefined, options: FlashOptions);
+  /** For another project's images: a manifest.json of esp-web-tools and the files it names, or a zip of them. */
+  static ofFiles(files: NamedFile[], options: FlashOptions): Flasher;
   poll(nowMs: number): FlashAction;
   onBytes(bytes: Uint8Array): void;
   onClosed(): void;

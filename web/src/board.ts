@@ -2,7 +2,7 @@
  * Step 4's state: from choosing a port to the board's answers. One port at a time, real or
  * virtual, held from flashing through the last test image.
  */
-import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, LayerComparison, PortTrouble } from "fixpoint";
+import type { BoardInfo, BoardLayer, ChipInfo, FlashProgress, FlashSummary, LayerComparison, NamedFile, PortTrouble } from "fixpoint";
 
 import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
@@ -15,7 +15,7 @@ import { Segments } from "./segments.ts";
 import { PortError, PortOwner, type SerialLike, browserSerial, filters, onLinux, requestError } from "./serial.ts";
 import { type Trouble, explain, session } from "./session.ts";
 import { VirtualSerial } from "./virtual-serial.ts";
-import type { PortService, PortWorkerService } from "./workers/port.worker.ts";
+import type { Images, PortService, PortWorkerService } from "./workers/port.worker.ts";
 
 export type Kind = "real" | "virtual";
 
@@ -67,6 +67,8 @@ class Board extends EventTarget {
   #worker: Promise<Remote<PortWorkerService>> | undefined;
   #endWorker = (): void => {};
   #cancelled = new AbortController();
+  /** What is flashed instead of the runtime and the model. */
+  #project: NamedFile[] | undefined;
 
   get supported(): boolean {
     return browserSerial() !== undefined;
@@ -144,11 +146,35 @@ class Board extends EventTarget {
       await this.disconnect();
       this.kind = kind;
       this.console = "";
+      this.#project = undefined;
       await this.#open(...chosen);
       await this.#flash();
       await this.#start();
       await this.#run();
     });
+  }
+
+  /**
+   * Other people's images, by the manifest.json of ESP Web Tools among the files: flashed, verified, started, and
+   * listened to. Must be called from the click.
+   */
+  async flashProject(files: NamedFile[]): Promise<void> {
+    const chosen = await this.#choose("real");
+    if (!chosen) return;
+    await this.#session(async () => {
+      await this.disconnect();
+      this.kind = "real";
+      this.console = "";
+      this.#project = files;
+      await this.#open(...chosen);
+      await this.#write({ files });
+      await this.#listen();
+    });
+  }
+
+  /** Until the port is there that the board's text comes from. */
+  async #listen(): Promise<void> {
+    await this.#throughRestarts(async () => {}, () => undefined);
   }
 
   /** Goes on where the board left with its port, on the port it came back as. Must be called from the click. */
@@ -158,6 +184,10 @@ class Board extends EventTarget {
     if (!chosen) return;
     await this.#session(async () => {
       await this.#open(...chosen);
+      if (this.#project) {
+        await this.#write({ files: this.#project }, "waits");
+        return this.#listen();
+      }
       if (left === "flash") await this.#flash("waits");
       await this.#start();
       await this.#run();
@@ -178,6 +208,7 @@ class Board extends EventTarget {
   async flashAgain(): Promise<void> {
     if (this.busy || !this.#owner) return;
     await this.#session(async () => {
+      this.#project = undefined;
       if (!(await this.#updateModel())) await this.#flash();
       await this.#start();
       await this.#run();
@@ -263,16 +294,19 @@ class Board extends EventTarget {
     this.#stopIfCancelled();
   }
 
-  /** `waits`: the board should be in its loader already. */
+  /** The runtime and the model. `waits`: the board should be in its loader already. */
   async #flash(loader?: "waits"): Promise<void> {
-    const image = session.outcome?.image;
-    if (!image) throw new CodedError("no-model", `There is no quantized model.\nQuantize one in ${stepAs("quantize")} first.`);
+    const model = session.outcome?.image;
+    if (!model) throw new CodedError("no-model", `There is no quantized model.\nQuantize one in ${stepAs("quantize")} first.`);
+    await this.#write({ firmware: await firmware(), model }, loader);
+  }
+
+  async #write(images: Images, loader?: "waits"): Promise<void> {
     this.notes = [];
     this.answers = [];
     this.info = undefined;
     this.summary = undefined;
     this.flashed = false;
-    const parts = await firmware();
     const worker = await this.#ready();
     let askFirst = loader === "waits";
     this.summary = await this.#throughRestarts(async (owner) => {
@@ -284,7 +318,7 @@ class Board extends EventTarget {
       // If the reset into the loader takes the port along, the loader is what comes back. Later than that,
       // the cable was pulled and put back, and the application runs.
       askFirst = true;
-      return worker.flash(parts, image, options, ({ progress, events }) => {
+      return worker.flash(images, options, ({ progress, events }) => {
         for (const event of events) {
           if (event.type === "chip") this.chip = event;
           else if (event.type === "note") this.notes.push(event.text);

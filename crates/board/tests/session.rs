@@ -455,6 +455,16 @@ fn the_restart_is_seen_or_there_is_advice() {
         let advice = start.advice().unwrap();
         let noted = |e: &Event| matches!(e, Event::Note { text } if text == advice);
         assert!(log.events.iter().any(noted));
+        // A program of others that starts and says nothing over the link.
+        let foreign = FlashPlan {
+            foreign: true,
+            ..Images::new(3).plan()
+        };
+        let (start, log) = run(personality, link, foreign);
+        assert_eq!(start, Start::Booting);
+        assert!(log.text().contains("Loaded app from"), "{}", log.text());
+        let noted = |e: &Event| matches!(e, Event::Note { .. });
+        assert!(!log.events.iter().any(noted));
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Go through the loader even where the running runtime could take the model itself.
     #[arg(long)]
     loader: bool,
-    /// Flash the images of an esp-web-tools manifest.json instead.
+    /// Flash the images of an esp-web-tools manifest.json instead, ours or another project's
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "firmware"])]
     manifest: Option<PathBuf>,
 }
@@ -104,7 +104,7 @@ pub(crate) fn run_over(
         Failure::new(format!("{error}{}", quote(log))).help(error.remedy())
     })?;
     report(&summary);
-    start(&mut port, &summary, model.as_ref())
+    start(&mut port, &summary, model.as_ref(), plan.foreign)
 }
 
 /// Gives the model to the runtime that runs on the board, if it is this release's and can take it.
@@ -171,7 +171,12 @@ fn manifest_plan(path: &Path) -> Result<fixpoint_flash::FlashPlan, Failure> {
 }
 
 /// Waits for the runtime's answer after the restart.
-fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Result<(), Failure> {
+fn start(
+    port: &mut Port,
+    summary: &Summary,
+    model: Option<&ModelFile>,
+    foreign: bool,
+) -> Result<(), Failure> {
     if summary.start == Start::PortChanges && !returning::wait(port) {
         let advice = summary.start.advice().unwrap_or_default();
         note(&format!("the flash was written and verified. {advice}"));
@@ -191,6 +196,13 @@ fn start(port: &mut Port, summary: &Summary, model: Option<&ModelFile>) -> Resul
         (Ok(()), Some(board)) => {
             note(&describe(board));
             check(board, model)
+        }
+        (Err(_), _) if summary.restarted && foreign => {
+            let said = quote(&console);
+            note(&format!(
+                "the flash was written and verified, and the board restarted{said}"
+            ));
+            Ok(())
         }
         (Err(error), _) if summary.restarted => Err(Failure::new(format!(
             "the flash was written and verified, but the runtime does not answer{}",

@@ -45,6 +45,8 @@ pub struct Part {
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestError {
+    #[error("there is no manifest.json among the files")]
+    NoManifest,
     #[error("the manifest is not one of esp-web-tools: {0}")]
     Json(String),
     #[error("the manifest has nothing for the {CHIP_FAMILY}, only for: {0}")]
@@ -150,11 +152,33 @@ impl Manifest {
         }
         let plan = FlashPlan {
             segments,
+            foreign: true,
             ..FlashPlan::default()
         };
         plan.check()?;
         Ok(plan)
     }
+}
+
+/// The plan of a manifest and its files, under the paths that they have in one folder or zip.
+pub fn plan_of(files: &[(String, Vec<u8>)]) -> Result<FlashPlan, ManifestError> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let manifest = files.iter().find(|(path, _)| name(path) == "manifest.json");
+    // Some call it otherwise.
+    let mut others = files.iter().filter(|(path, _)| path.ends_with(".json"));
+    let (path, json) = manifest
+        .or_else(|| others.next().filter(|_| others.next().is_none()))
+        .ok_or(ManifestError::NoManifest)?;
+    let folder = &path[..path.len() - name(path).len()];
+    Manifest::read(&String::from_utf8_lossy(json))?.plan(|part| {
+        let beside = format!("{folder}{}", part.trim_start_matches("./"));
+        let there = files.iter().find(|(path, _)| *path == beside);
+        // Chosen one by one, files have no folders.
+        let alone = || files.iter().find(|(path, _)| *path == name(part));
+        let file = there.or_else(alone);
+        file.map(|(_, bytes)| bytes.clone())
+            .ok_or_else(|| "it is not among the files".to_owned())
+    })
 }
 
 /// What decides the order of writes: a file at 0 may be a whole merged image, so the bootloader in it is
@@ -275,5 +299,25 @@ mod tests {
         assert_eq!(gone.unwrap_err().to_string(), "a is missing: 404");
         let far = [("x".into(), 0xFFFF_F000, vec![0; 9])];
         assert!(matches!(merged(&far), Err(ManifestError::TooLong(_))));
+    }
+
+    #[test]
+    fn files_are_found_beside_the_manifest_or_by_their_names() {
+        let json = br#"{"name": "x", "builds": [{"chipFamily": "ESP32-S3",
+            "parts": [{"path": "./build/app.bin", "offset": 65536}]}]}"#;
+        let file = |path: &str, bytes: &[u8]| (path.to_owned(), bytes.to_vec());
+        let folder = [
+            file("site/app.bin", &[1]),
+            file("site/manifest.json", json),
+            file("site/build/app.bin", &[0xE9, 2]),
+        ];
+        let plan = plan_of(&folder).unwrap();
+        assert_eq!(plan.segments[0].bytes, [0xE9, 2]);
+        assert!(plan.foreign);
+        let chosen = [file("esp32s3.json", json), file("app.bin", &[0xE9, 3])];
+        assert_eq!(plan_of(&chosen).unwrap().segments[0].bytes, [0xE9, 3]);
+        let error = plan_of(&chosen[..1]).unwrap_err().to_string();
+        assert!(error.contains("build/app.bin is missing"), "{error}");
+        assert_eq!(plan_of(&folder[..1]), Err(ManifestError::NoManifest));
     }
 }

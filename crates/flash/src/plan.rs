@@ -56,6 +56,8 @@ pub struct FlashPlan {
     pub model_slots: Vec<Slot>,
     /// What the model takes of the runtime's memory; none: not looked at.
     pub memory: Option<TensorMemory>,
+    /// Another project's images: what starts is not our runtime, and says nothing over the link.
+    pub foreign: bool,
 }
 
 /// Bytes for the tensors of a model, whose place is internal memory, or PSRAM if that is too small.
@@ -214,6 +216,7 @@ pub fn standard(prebuilt: &Prebuilt<'_>, model: Option<&[u8]>) -> Result<FlashPl
         app_switch: switch.map(|p| p.offset),
         model_slots: model_slots(&partitions),
         memory: None,
+        foreign: false,
     };
     plan.check()?;
     Ok(plan)

@@ -84,6 +84,7 @@ pub(crate) async fn run(
     plan.check()?;
     line.state().baud = connect::FIRST_BAUD;
     line.state().progress.total_bytes = plan.total_bytes();
+    let foreign = plan.foreign;
     let mut session = Session {
         line: line.clone(),
         plan,
@@ -101,11 +102,13 @@ pub(crate) async fn run(
     let mut summary = result?;
     summary.restarted = restarted;
     summary.start = match session.start {
-        Start::NotTried if restarted => start::listen(&line, options.link).await,
+        Start::NotTried if restarted => start::listen(&line, options.link, foreign).await,
         start => start,
     };
     // A port that goes is the caller's to find again; what it does next is not known here.
     let heard = restarted && summary.start != Start::PortChanges;
+    // Text is all that can be expected of others' programs.
+    let heard = heard && !(foreign && summary.start == Start::Booting);
     if let Some(advice) = summary.start.advice().filter(|_| heard) {
         line.note(advice);
     }

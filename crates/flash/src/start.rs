@@ -47,10 +47,11 @@ pub(crate) async fn through_lines(line: &Line, options: &Options) -> bool {
     }
 }
 
-/// Asks for the runtime until it answers, and reads the boot log meanwhile.
-pub(crate) async fn listen(line: &Line, link: Link) -> Start {
+/// Asks for the runtime until it answers, and reads the boot log meanwhile. `foreign`: there is none, and
+/// text is enough.
+pub(crate) async fn listen(line: &Line, link: Link, foreign: bool) -> Start {
     line.state().raw = Some(Vec::new());
-    let start = ask(line).await;
+    let start = ask(line, foreign).await;
     line.state().raw = None;
     match start {
         Ok(start) => start,
@@ -59,7 +60,7 @@ pub(crate) async fn listen(line: &Line, link: Link) -> Start {
     }
 }
 
-async fn ask(line: &Line) -> Result<Start, FlashError> {
+async fn ask(line: &Line, foreign: bool) -> Result<Start, FlashError> {
     let end = line.state().now_ms + PATIENCE_MS;
     let mut decoder = Decoder::new(vec![0; BUFFER_BYTES]);
     let mut hello = Vec::new();
@@ -81,7 +82,11 @@ async fn ask(line: &Line) -> Result<Start, FlashError> {
                 }
             }
         }
-        line.send(hello.clone()).await?;
+        if !foreign {
+            line.send(hello.clone()).await?;
+        } else if line.log().1 > 0 {
+            break;
+        }
     }
     let (log, bytes) = line.log();
     Ok(if log.contains("waiting for download") {

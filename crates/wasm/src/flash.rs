@@ -1,8 +1,11 @@
 //! The flashing session.
 
+use std::io::{Cursor, Read};
+
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
+use zip::ZipArchive;
 
 use fixpoint_flash as flash;
 use fixpoint_runtime::{AlignedBytes, Model};
@@ -11,6 +14,7 @@ use flash::plan::{self, Prebuilt};
 
 use crate::error::{Code, coded};
 use crate::plain::{Act, from_js, to_js};
+use crate::samples::named_file;
 
 /// One flashing session; drive it with `poll`.
 #[wasm_bindgen]
@@ -51,11 +55,34 @@ impl Flasher {
         model: Option<Vec<u8>>,
         options: JsValue,
     ) -> Result<Flasher, JsValue> {
-        let options: Options = from_js(options, "flash options")?;
         let firmware = Firmware::of(firmware)?;
         let mut plan = plan::standard(&firmware.prebuilt(), model.as_deref())
             .map_err(|e| coded(Code::Flash, e))?;
         plan.memory = memory(&plan, model.as_deref());
+        Self::with(plan, options)
+    }
+
+    /// For another project's images: `files` is an array of `path` and `bytes`, a manifest of esp-web-tools and what
+    /// it names; or one zip of them.
+    #[wasm_bindgen(js_name = ofFiles)]
+    pub fn of_files(files: Array, options: JsValue) -> Result<Flasher, JsValue> {
+        let mut all = Vec::new();
+        for file in files {
+            let file = named_file(file)?;
+            match file.path.ends_with(".zip") {
+                true => unzip(file.bytes, &mut all).map_err(|e| coded(Code::Flash, e))?,
+                false => all.push((file.path, file.bytes)),
+            }
+        }
+        let plan = manifest::plan_of(&all).map_err(|error| {
+            let help = "Give the manifest.json of a project for the ESP32-S3, and the files that it names.";
+            coded(Code::Flash, format!("Nothing was flashed: {error}.\n{help}"))
+        })?;
+        Self::with(plan, options)
+    }
+
+    fn with(plan: flash::FlashPlan, options: JsValue) -> Result<Flasher, JsValue> {
+        let options: Options = from_js(options, "flash options")?;
         let options = flash::Options {
             link: match options.link {
                 LinkKind::UartBridge => flash::Link::UartBridge,
@@ -125,6 +152,30 @@ impl Flasher {
         to_js(&self.inner.take_events())
     }
 }
+
+/// Adds a zip's files to `files`.
+fn unzip(zip: Vec<u8>, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), String> {
+    let unreadable = |error: &dyn std::fmt::Display| format!("The zip can't be read: {error}.");
+    let mut zip = ZipArchive::new(Cursor::new(zip)).map_err(|e| unreadable(&e))?;
+    for index in 0..zip.len() {
+        let file = zip.by_index(index).map_err(|e| unreadable(&e))?;
+        if !file.is_file() {
+            continue;
+        }
+        let path = file.name().map_err(|e| unreadable(&e))?.into_owned();
+        let mut bytes = Vec::new();
+        // No flash holds more.
+        let mut file = file.take(MOST_BYTES + 1);
+        file.read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(format!("{path} in the zip is too long for any flash."));
+        }
+        files.push((path, bytes));
+    }
+    Ok(())
+}
+
+const MOST_BYTES: u64 = 32 << 20;
 
 /// What the model takes of the runtime's memory, so that a chip that has too little is left as it is.
 fn memory(plan: &flash::FlashPlan, model: Option<&[u8]>) -> Option<flash::TensorMemory> {

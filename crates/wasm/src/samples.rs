@@ -146,7 +146,7 @@ impl Samples {
     }
 }
 
-fn named_file(file: JsValue) -> Result<NamedFile, JsValue> {
+pub(crate) fn named_file(file: JsValue) -> Result<NamedFile, JsValue> {
     let wrong = || {
         coded(
             Code::Argument,

@@ -14,6 +14,7 @@ import { numberOf, stepAs } from "../framed.ts";
 import type { SegmentState } from "../segments.ts";
 import { Watch, session } from "../session.ts";
 import { name } from "./data.ts";
+import "./project.ts";
 
 const phases: Record<FlashPhase, string> = {
   connecting: "Reaching the board's loader",
@@ -108,7 +109,9 @@ export class BoardStep extends PlainElement {
                   ${connected
                     ? html`
                         <button type="button" ?disabled=${!ready} @click=${() => board.flashAgain()}>Flash again</button>
-                        <button type="button" @click=${() => board.runAgain()}>Run the images again</button>
+                        ${board.info
+                          ? html`<button type="button" @click=${() => board.runAgain()}>Run the images again</button>`
+                          : nothing}
                         <button type="button" @click=${() => board.disconnect()}>Disconnect</button>
                       `
                     : nothing}
@@ -170,6 +173,7 @@ export class BoardStep extends PlainElement {
           ${phase.name === "comparing" ? bar(`Layer ${phase.done} of ${phase.total}`, phase.done, phase.total) : nothing}
           ${this.#chip()} ${board.answers.length > 0 ? this.#answers() : nothing}
           ${board.console === "" ? nothing : this.#console()}
+          <fx-project></fx-project>
         </div>
       </section>
     `;

@@ -16,6 +16,7 @@ import type {
   FlashSummary,
   Inference,
   LinkEvent,
+  NamedFile,
   PortTrouble,
   TroubleWords,
 } from "fixpoint";
@@ -29,6 +30,9 @@ export type PortService = {
   setBaud(rate: number): Promise<void>;
   console(text: string): void;
 };
+
+/** What is flashed: the runtime with a model, or another project's manifest with its files. */
+export type Images = { firmware: Firmware; model: Uint8Array } | { files: NamedFile[] };
 
 export type FlashReport = { progress: FlashProgress; events: FlashEvent[] };
 
@@ -161,13 +165,9 @@ const service = {
     wake?.();
   },
 
-  async flash(
-    firmware: Firmware,
-    model: Uint8Array,
-    options: FlashOptions,
-    report: (report: FlashReport) => void,
-  ): Promise<FlashSummary> {
-    const machine = new Flasher(firmware, model, options);
+  async flash(images: Images, options: FlashOptions, report: (report: FlashReport) => void): Promise<FlashSummary> {
+    const machine =
+      "files" in images ? Flasher.ofFiles(images.files, options) : new Flasher(images.firmware, images.model, options);
     flasher = machine;
     let shown = 0;
     try {

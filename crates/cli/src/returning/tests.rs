@@ -272,6 +272,13 @@ fn flash(world: &Shared, test: &str) -> Result<(), Failure> {
     flash_model(world, test, &adder::image())
 }
 
+fn run(world: &Shared, line: &[&str]) -> Result<(), Failure> {
+    let args = Command::parse_from(line).args;
+    flash::run_over(&args, || {
+        Port::on(Box::new(ScriptedBus(world.clone())), "ACM1")
+    })
+}
+
 fn flash_model(world: &Shared, test: &str, image: &[u8]) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("fixpoint-returning-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -279,10 +286,7 @@ fn flash_model(world: &Shared, test: &str, image: &[u8]) -> Result<(), Failure> 
     std::fs::write(&model, image).unwrap();
     let model = model.to_str().unwrap();
     let line = ["flash", "--port", "ACM1", "--loader", "--model", model];
-    let args = Command::parse_from(line).args;
-    let outcome = flash::run_over(&args, || {
-        Port::on(Box::new(ScriptedBus(world.clone())), "ACM1")
-    });
+    let outcome = run(world, &line);
     let _ = std::fs::remove_file(model);
     // Empty by now, or another test's as well.
     let _ = std::fs::remove_dir(folder);
@@ -422,4 +426,51 @@ fn a_bridge_is_flashed_through_a_small_buffer() {
         (world.left, &world.opened[..]),
         (0, &["ACM1".to_owned()][..])
     );
+}
+
+/// A manifest of esp-web-tools: its files go where it says.
+#[test]
+fn another_projects_manifest_is_flashed() {
+    let script = Script {
+        back: Some("ACM1"),
+        looks: 1,
+        refusals: 0,
+        pulled_after: None,
+    };
+    let world = world(jtag(), script);
+    let folder = std::env::temp_dir().join(format!("fixpoint-project-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let prebuilt = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let places = [
+        ("bootloader", 0),
+        ("partition-table", 0x8000),
+        ("runtime", 0x1_0000),
+    ];
+    let mut parts = Vec::new();
+    for (name, offset) in places {
+        let name = format!("{name}.bin");
+        std::fs::copy(prebuilt.join(&name), folder.join(&name)).unwrap();
+        parts.push(format!(r#"{{"path": "{name}", "offset": {offset}}}"#));
+    }
+    let manifest = folder.join("manifest.json");
+    let json = format!(
+        r#"{{"name": "other", "builds": [{{"chipFamily": "ESP32-S3", "parts": [{}]}}]}}"#,
+        parts.join(", ")
+    );
+    std::fs::write(&manifest, json).unwrap();
+    let line = [
+        "flash",
+        "--port",
+        "ACM1",
+        "--manifest",
+        manifest.to_str().unwrap(),
+    ];
+    run(&world, &line).unwrap();
+    let world = world.borrow();
+    for (name, offset) in places {
+        let bytes = std::fs::read(folder.join(format!("{name}.bin"))).unwrap();
+        assert!(world.board.flash()[offset..].starts_with(&bytes), "{name}");
+    }
+    assert!(world.board.runs_application());
+    std::fs::remove_dir_all(folder).unwrap();
 }
