@@ -62,9 +62,8 @@ stored_i\bits:
 
     // ---- one piece ----
 
-    // a7 gap from pixel to pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights, a14
-    // record, a15 step of the output. The last vector's last products load
-    // the next pixel's first weights.
+    // a7 from the last vector to the next pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights,
+    // a14 record, a15 step of the output. The last vector's last products load the next pixel's first weights.
     .macro point_kernel bits
     .section .text.iram.point_i\bits,"ax"
     .global fixpoint_point_i\bits
@@ -76,8 +75,8 @@ fixpoint_point_i\bits:
     l32i    a15, a2, RUN_Y_STEP
     l32i    a13, a2, RUN_WEIGHTS
     l32i    a14, a2, RUN_RECORD
-    slli    a6, a12, 4
     addi    a12, a12, -1
+    slli    a6, a12, 4
     sub     a7, a7, a6
     movi    a9, 1
     enter_bounds
@@ -92,7 +91,7 @@ fixpoint_point_i\bits:
     loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
-3:  ee.vld.128.ip q2, a3, 16
+3:  ee.vld.128.xp q2, a3, a7
     .if \bits == 8
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
     ee.vsmulas.s8.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
@@ -109,7 +108,6 @@ fixpoint_point_i\bits:
     ee.vsmulas.s16.qacc.ld.incp q1, a11, q1, q2, 7
     .endif
     shifted \bits, 3, 8
-    add     a3, a3, a7
     least_load \bits, 4, 5, 3, 6
     greatest \bits, 7
     loopnez a0, 4f

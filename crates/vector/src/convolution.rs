@@ -14,7 +14,7 @@ use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, Record, Scratch, VECTOR, WORD};
 use crate::segments::Cut;
-use crate::unit::{Kernel, Run, Unit};
+use crate::unit::{Run, Unit};
 use staged::STAGED;
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
@@ -336,7 +336,6 @@ impl<'a> Layer<'a> {
         share: &Share,
         space: &mut MaybeUninit<Space>,
     ) -> Option<()> {
-        let window = self.window;
         let scratch: *mut u8 = space.as_mut_ptr().cast();
         let staged = scratch.wrapping_add(size_of::<Scratch>());
         let mut run = Run {
@@ -372,49 +371,55 @@ impl<'a> Layer<'a> {
             one: 1,
             kept: 0,
         };
+        match self.stage(share, staged) {
+            Some(stage) => self.staged(unit, &stage, &mut run, share),
+            None => self.rectangles(unit, &mut run, share),
+        }
+    }
+
+    /// Does a share rectangle by rectangle.
+    #[inline(never)]
+    fn rectangles(&self, unit: &mut impl Unit, run: &mut Run, share: &Share) -> Option<()> {
         let [blocks, rows, columns] = share;
         let (h, w) = (self.shape.h as usize, self.shape.w as usize);
         let (mut rows_cut, mut columns_cut) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        let rows = Cut::set(&mut rows_cut, Line::rows(window), h, rows);
-        let columns = Cut::set(&mut columns_cut, Line::columns(window), w, columns);
-        let mut stage = self.stage(share, rows.count() * columns.count(), staged);
-        let block_bytes = self.block();
+        let rows = Cut::set(&mut rows_cut, Line::rows(self.window), h, rows);
+        let columns = Cut::set(&mut columns_cut, Line::columns(self.window), w, columns);
         for block in blocks.clone() {
-            let first = block as usize * self.lanes();
-            let weights = self.weights.get(block as usize * block_bytes..)?;
-            let each = self.records.each;
-            let records = self.records.bytes.get(block as usize * each..)?;
-            let record = Record::read(records.get(..each)?)?;
-            let splits = record.splits();
-            // Whether lanes are split depends on the biases, and how on what is proved.
-            (!splits || self.parts.is_some()).then_some(())?;
-            run.record = record.start;
-            run.above = record.above;
-            run.first_shift = record.first_shift;
-            run.more_shifts = record.more_shifts;
-            run.join_shift = record.join_shift;
-            run.one_split = record.one_split;
-            run.kept = record.kept;
-            run.lanes = self.channels(first).len() as u32;
-            if let Some(stage) = &mut stage
-                && !splits
-                && record.more_shifts <= Kernel::MOST_3X3_SHIFTS
-            {
-                run.weights = weights.as_ptr();
-                self.staged(unit, stage, &mut run, first, share);
-                continue;
-            }
+            let (first, splits) = self.begin(run, block)?;
+            let weights = run.weights;
             rows.each(|rows| {
                 columns.each(|columns| {
-                    run.weights = weights.as_ptr();
-                    let kernel = self.rectangle(&mut run, first, rows, columns, splits);
+                    run.weights = weights;
+                    let kernel = self.rectangle(run, first, rows, columns, splits);
                     // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
                     // windows of both segments lie inside the input; record and scratch are live.
-                    unsafe { unit.run(self.element, kernel, &run) };
+                    unsafe { unit.run(self.element, kernel, run) };
                 });
             });
         }
         Some(())
+    }
+
+    /// Fills in what a run says of a block; its first channel, and whether lanes are split.
+    #[inline(always)]
+    fn begin(&self, run: &mut Run, block: u32) -> Option<(usize, bool)> {
+        let (block, each) = (block as usize, self.records.each);
+        let first = block * self.lanes();
+        let records = self.records.bytes.get(block * each..)?;
+        let record = Record::read(records.get(..each)?)?;
+        // Whether lanes are split depends on the biases, and how on what is proved.
+        (!record.splits() || self.parts.is_some()).then_some(())?;
+        run.weights = self.weights.get(block * self.block()..)?.as_ptr();
+        run.record = record.start;
+        run.above = record.above;
+        run.first_shift = record.first_shift;
+        run.more_shifts = record.more_shifts;
+        run.join_shift = record.join_shift;
+        run.one_split = record.one_split;
+        run.kept = record.kept;
+        run.lanes = self.channels(first).len() as u32;
+        Some((first, record.splits()))
     }
 
     fn elements_aligned(&self) -> bool {

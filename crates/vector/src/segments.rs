@@ -52,11 +52,6 @@ impl Cut {
         cut
     }
 
-    /// How many there are, or more than are kept.
-    pub(crate) fn count(&self) -> usize {
-        self.count + usize::from(self.rest.at < self.rest.end)
-    }
-
     #[inline(always)]
     pub(crate) fn each(&self, mut call: impl FnMut(&Segment)) {
         for segment in self.kept.iter().take(self.count) {

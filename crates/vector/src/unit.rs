@@ -56,7 +56,8 @@ pub struct Run {
     pub more_shifts: u32,
     /// 80: elements of a pixel that are stored.
     pub lanes: u32,
-    /// 84: [`Self::y_step`] if `y` is a multiple of 16 for each pixel and `lanes` are all, or 0.
+    /// 84: [`Self::y_step`] if `y` is a multiple of 16 for each pixel and `lanes` are all; the negative of it if
+    /// `y` is a multiple of 8 and they are eight bytes; else 0.
     pub whole: i32,
     /// 88: [`SCRATCH`] bytes, at a multiple of 16.
     pub scratch: *mut u8,

@@ -30,7 +30,11 @@ impl Layer<'_> {
             run.x_gap = (steps.x_row).wrapping_sub(steps.x.wrapping_mul(pixels));
             run.y_gap = (steps.y_row as i32).wrapping_sub((steps.y as i32).wrapping_mul(pixels));
         }
-        run.whole = if steps.stores_whole { run.y_step } else { 0 };
+        run.whole = match run.lanes as usize * self.width {
+            _ if steps.stores_whole => run.y_step,
+            8 if (steps.y | self.output.addr()).is_multiple_of(8) => -run.y_step,
+            _ => 0,
+        };
         let block = first * self.width;
         let row = rows.first - self.rows.start as usize;
         let place = row * steps.y_row + columns.first * steps.y;
@@ -113,7 +117,7 @@ impl Layer<'_> {
             };
             let within = matches!(self.parts, Some(Parts::Vectors(_)));
             run.part_pieces = if within { 0 } else { u32::MAX };
-            let one = run.groups == 1 && run.pieces == 1 && run.whole != 0;
+            let one = run.groups == 1 && run.pieces == 1 && run.whole > 0;
             return match (splits, one) {
                 (true, _) => Kernel::AlignedSplit,
                 (false, true) => Kernel::Point,

@@ -4,7 +4,6 @@
 //! for eight channels of 8 bits, which lie at multiples of 8 only.
 
 use core::ops::Range;
-use core::slice;
 
 use super::{Layer, Share};
 use crate::record::VECTOR;
@@ -27,11 +26,9 @@ static ZEROS: Zeros = Zeros([0; VECTOR]);
 pub(super) struct Stage {
     /// Vectors, [`STAGED`] of them.
     memory: *mut u8,
-    pub(super) kernel: Kernel,
+    kernel: Kernel,
     /// Whether all rows are there at once, or only those of one row of windows.
     whole: bool,
-    /// Whether zeros are already where they stay.
-    cleared: bool,
 }
 
 /// An axis of what is staged.
@@ -47,6 +44,11 @@ struct Axis {
 }
 
 impl Axis {
+    /// About how many rectangles windows are in along it: clipped before and behind, and whole.
+    fn pieces(&self) -> usize {
+        1 + usize::from(self.before > 0) + usize::from(self.before + self.count < self.size)
+    }
+
     /// What the windows at `positions` see of `size` elements.
     fn new(positions: &Range<u32>, stride: u16, pad: u16, size: u32) -> Self {
         let reach = (positions.len().saturating_sub(1)) * usize::from(stride) + TAPS;
@@ -65,19 +67,30 @@ impl Axis {
     }
 }
 
+/// Windows that are staged, of all blocks: their elements and results are those of the first channel.
+struct Staged {
+    copy: Staging,
+    y: *mut u8,
+    y_gap: i32,
+    rows: Axis,
+    /// Bytes of a row.
+    pitch: usize,
+    x_gap: i32,
+}
+
 impl Layer<'_> {
-    /// How a share of so many rectangles is staged, if it is.
-    pub(super) fn stage(&self, share: &Share, rectangles: usize, memory: *mut u8) -> Option<Stage> {
+    /// How a share is staged, if it is.
+    pub(super) fn stage(&self, share: &Share, memory: *mut u8) -> Option<Stage> {
         let window = self.window;
         let is_3x3 = self.depthwise && (window.kernel_h, window.kernel_w) == (3, 3);
         (is_3x3 && (window.dilation_h, window.dilation_w) == (1, 1)).then_some(())?;
-        let others = rectangles.checked_sub(1)?;
         let [rows, columns] = self.axes(share);
         let vectors = rows.size.saturating_mul(columns.size);
         let whole = vectors <= STAGED;
         let half = self.width == 1
             && self.out.c == 8
             && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(8);
+        let others = rows.pieces() * columns.pieces() - 1;
         let pays = self.steps.is_3x3 && whole && 2 * vectors < RECTANGLE * others;
         (half || pays).then_some(Stage {
             memory,
@@ -86,7 +99,6 @@ impl Layer<'_> {
                 false => Kernel::Depthwise3x3,
             },
             whole,
-            cleared: false,
         })
     }
 
@@ -98,118 +110,167 @@ impl Layer<'_> {
         ]
     }
 
-    /// Does the block of a share that begins at channel `first`, which the run has all about but where
-    /// elements are.
+    /// Does a share, in stripes if it is too wide.
     #[inline(never)]
     pub(super) fn staged(
         &self,
         unit: &mut impl Unit,
-        stage: &mut Stage,
+        stage: &Stage,
         run: &mut Run,
-        first: usize,
         share: &Share,
-    ) {
+    ) -> Option<()> {
         let [blocks, rows, columns] = share;
         let stride = usize::from(self.window.stride_w).max(1);
         let most = match stage.whole {
             true => columns.len(),
             false => (STAGED / TAPS - TAPS) / stride + 1,
         };
-        for at in columns.clone().step_by(most) {
+        if rows.is_empty() {
+            return Some(());
+        }
+        for at in columns.clone().step_by(most.max(1)) {
             let columns = at..columns.end.min(at + most as u32);
-            let share = [blocks.clone(), rows.clone(), columns];
-            self.staged_columns(unit, stage, run, first, &share);
+            let stripe = [blocks.clone(), rows.clone(), columns];
+            let staged = self.clear(unit, stage, &stripe);
+            self.begin_stripe(stage, &staged, run, &stripe);
+            for block in blocks.clone() {
+                let (first, splits) = self.begin(run, block)?;
+                if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
+                    let [_, rows, columns] = stripe.clone();
+                    self.rectangles(unit, run, &[block..block + 1, rows, columns])?;
+                    self.begin_stripe(stage, &staged, run, &stripe);
+                    continue;
+                }
+                run.y = staged.y.wrapping_add(first * self.width);
+                let mut copy = staged.copy;
+                copy.from = copy.from.wrapping_add(first * self.width);
+                if stage.whole {
+                    // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
+                    // `stage`. For the run as `rectangles` says; all taps lie in what is staged.
+                    unsafe {
+                        unit.stage(&copy);
+                        unit.run(self.element, stage.kernel, run);
+                    }
+                } else {
+                    self.row_by_row(unit, stage, &staged, run, copy, rows.len());
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Where the windows of a stripe are staged, and zeros where there is padding: they stay.
+    #[inline(never)]
+    fn clear(&self, unit: &mut impl Unit, stage: &Stage, stripe: &Share) -> Staged {
+        let [share_rows, share_columns] = [stripe[1].len(), stripe[2].len()];
+        let [rows, columns] = self.axes(stripe);
+        let steps = &self.steps;
+        let pitch = columns.size * VECTOR;
+        let kept = if stage.whole { rows.size } else { TAPS };
+        let zeros = Staging {
+            from: ZEROS.0.as_ptr(),
+            to: stage.memory,
+            step: 0,
+            pixels: (kept * columns.size) as u32,
+            rows: (columns.count < columns.size || rows.count < rows.size).into(),
+            from_gap: 0,
+            to_gap: 0,
+            half: 0,
+        };
+        // SAFETY: so many vectors are there, by `stage` or as columns are cut.
+        unsafe { unit.stage(&zeros) };
+        let place = rows.input * steps.row + columns.input * steps.pixel;
+        let before = columns.before
+            + if stage.whole {
+                rows.before * columns.size
+            } else {
+                0
+            };
+        let row = stripe[1].start as usize - self.rows.start as usize;
+        let y = row * steps.y_row + stripe[2].start as usize * steps.y;
+        let x_step = usize::from(self.window.stride_w) * VECTOR;
+        let x_row = usize::from(self.window.stride_h) * pitch;
+        let several = share_rows > 1;
+        Staged {
+            copy: Staging {
+                from: self.input.as_ptr().wrapping_add(place),
+                to: stage.memory.wrapping_add(before * VECTOR),
+                step: steps.pixel as u32,
+                pixels: columns.count as u32,
+                rows: if stage.whole { rows.count as u32 } else { 1 },
+                from_gap: steps.row.wrapping_sub(columns.count * steps.pixel) as i32,
+                to_gap: ((columns.size - columns.count) * VECTOR) as i32,
+                half: (stage.kernel == Kernel::Depthwise3x3Half).into(),
+            },
+            y: self.output.wrapping_add(y),
+            y_gap: if several {
+                (steps.y_row - share_columns * steps.y) as i32
+            } else {
+                0
+            },
+            rows,
+            pitch,
+            x_gap: if several {
+                x_row as i32 - (x_step * share_columns) as i32
+            } else {
+                0
+            },
         }
     }
 
+    /// Fills in what a run says of a stripe.
+    fn begin_stripe(&self, stage: &Stage, staged: &Staged, run: &mut Run, stripe: &Share) {
+        run.x = stage.memory;
+        run.x_step = (usize::from(self.window.stride_w) * VECTOR) as i32;
+        run.y_step = self.steps.y as i32;
+        run.pixels = stripe[2].len() as u32;
+        run.rows = if stage.whole {
+            stripe[1].len() as u32
+        } else {
+            1
+        };
+        (run.x_gap, run.y_gap) = (staged.x_gap, staged.y_gap);
+        (run.x_tap, run.x_group) = (VECTOR as i32, VECTOR as i32);
+        (run.x_piece, run.w_gap) = (staged.pitch as i32, staged.pitch as i32);
+        run.vectors = 0x1ff;
+    }
+
+    /// Does a block's windows with the rows of one row of them, which go round.
     #[inline(never)]
-    fn staged_columns(
+    fn row_by_row(
         &self,
         unit: &mut impl Unit,
-        stage: &mut Stage,
+        stage: &Stage,
+        staged: &Staged,
         run: &mut Run,
-        first: usize,
-        share: &Share,
+        mut copy: Staging,
+        rows: usize,
     ) {
-        let [_, share_rows, share_columns] = share;
-        let [rows, columns] = self.axes(share);
-        let steps = &self.steps;
-        let (pitch, block) = (columns.size * VECTOR, first * self.width);
-        let pads = columns.count < columns.size || rows.count < rows.size;
-        // If all is there, zeros stay from block to block.
-        if pads && !(stage.whole && stage.cleared) {
-            stage.cleared = true;
-            let kept = if stage.whole { rows.size } else { TAPS };
-            let place = stage.memory.cast::<u32>();
-            // SAFETY: so many vectors are there, by `stage` or as columns are cut.
-            unsafe { slice::from_raw_parts_mut(place, kept * pitch / 4) }.fill(0);
-        }
-        let mut copy = Staging {
-            from: self.input.as_ptr(),
-            to: stage.memory,
-            step: steps.pixel as u32,
-            pixels: columns.count as u32,
-            rows: rows.count as u32,
-            from_gap: steps.row.wrapping_sub(columns.count * steps.pixel) as i32,
-            to_gap: ((columns.size - columns.count) * VECTOR) as i32,
-            half: (stage.kernel == Kernel::Depthwise3x3Half).into(),
-        };
-        let input = columns.input * steps.pixel + block;
-        let from = self
-            .input
-            .as_ptr()
-            .wrapping_add(rows.input * steps.row + input);
-        let to = stage.memory.wrapping_add(columns.before * VECTOR);
-        run.pixels = share_columns.len() as u32;
-        run.x_step = (usize::from(self.window.stride_w) * VECTOR) as i32;
-        run.y_step = steps.y as i32;
-        (run.x_tap, run.x_group) = (VECTOR as i32, VECTOR as i32);
-        run.vectors = 0x1ff;
-        let row = share_rows.start as usize - self.rows.start as usize;
-        let place = row * steps.y_row + share_columns.start as usize * steps.y;
-        run.y = self.output.wrapping_add(place + block);
-        let y_gap = steps.y_row - share_columns.len() * steps.y;
-        let stride_h = usize::from(self.window.stride_h);
-        if stage.whole {
-            copy.from = from;
-            copy.to = to.wrapping_add(rows.before * pitch);
-            // SAFETY: windows lie over the input, and so do these pixels; there is room for them.
-            unsafe { unit.stage(&copy) };
-            run.x = stage.memory;
-            run.rows = share_rows.len() as u32;
-            run.x_gap = (stride_h * pitch) as i32 - run.x_step * run.pixels as i32;
-            run.y_gap = y_gap as i32;
-            (run.x_piece, run.w_gap) = (pitch as i32, pitch as i32);
-            // SAFETY: as `runs` says; all taps lie in what is staged.
-            unsafe { unit.run(self.element, stage.kernel, run) };
-            return;
-        }
-        (run.rows, run.x_gap, run.y_gap) = (1, 0, 0);
-        copy.rows = 1;
-        // Rows go round: where the one is that has `at` before it.
-        let slot = |at: usize| (at % TAPS * pitch) as i32;
+        // Where the one is that has `at` before it.
+        let slot = |at: usize| (at % TAPS * staged.pitch) as i32;
+        let (from, to) = (copy.from, copy.to);
         let mut done = 0;
-        for row in 0..share_rows.len() {
-            let top = row * stride_h;
+        for row in 0..rows {
+            let top = row * usize::from(self.window.stride_h);
             for at in done.max(top)..top + TAPS {
                 copy.to = to.wrapping_offset(slot(at) as isize);
                 (copy.from, copy.step) = (ZEROS.0.as_ptr(), 0);
-                if let Some(inside) = at.checked_sub(rows.before)
-                    && inside < rows.count
+                if let Some(inside) = at.checked_sub(staged.rows.before)
+                    && inside < staged.rows.count
                 {
-                    copy.from = from.wrapping_add(inside * steps.row);
-                    copy.step = steps.pixel as u32;
+                    copy.from = from.wrapping_add(inside * self.steps.row);
+                    copy.step = self.steps.pixel as u32;
                 }
-                // SAFETY: as above.
+                // SAFETY: as `staged` says.
                 unsafe { unit.stage(&copy) };
             }
             done = top + TAPS;
             run.x = stage.memory.wrapping_offset(slot(top) as isize);
             run.x_piece = slot(top + 1) - slot(top);
             run.w_gap = slot(top + 2) - slot(top + 1);
-            // SAFETY: as above.
+            // SAFETY: as `staged` says.
             unsafe { unit.run(self.element, stage.kernel, run) };
-            run.y = run.y.wrapping_add(steps.y_row);
+            run.y = run.y.wrapping_add(self.steps.y_row);
         }
     }
 }
