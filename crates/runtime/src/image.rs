@@ -426,11 +426,14 @@ impl<'a> Model<'a> {
     }
 
     /// Tensor `index` without its name, which takes longer to check than all the rest.
+    // In place: as a function it would copy the tensor three times.
+    #[inline(always)]
     pub(crate) fn bare_tensor(&self, index: usize) -> Option<Tensor<'a>> {
         self.record(index).map(|(tensor, _)| tensor)
     }
 
     /// A tensor, but for its name, and where that is.
+    #[inline(always)]
     fn record(&self, index: usize) -> Option<(Tensor<'a>, u32)> {
         let index = u32::try_from(index).ok()?;
         let tensors = u32::from(self.tensors);

@@ -280,17 +280,22 @@ impl Body<'_> {
                     fixpoint_kernels::linear::Direction::Transposed => shape,
                 };
                 let each = u64::from(shape.c) / sweep.groups as u64 * u64::from(out.c);
-                u64::from(positions.h) * u64::from(positions.w) * taps(&sweep.window) * each
+                u64::from(positions.h)
+                    * u64::from(positions.w)
+                    * u64::from(taps(&sweep.window))
+                    * each
             }
-            Body::DepthwiseConv2d(_, s) => u64::from(output.elements()) * taps(&s.window),
+            Body::DepthwiseConv2d(_, s) => {
+                u64::from(output.elements()) * u64::from(taps(&s.window))
+            }
             Body::MatMul => u64::from(output.elements()) * u64::from(inner),
             _ => 0,
         }
     }
 }
 
-fn taps(window: &Window) -> u64 {
-    u64::from(window.kernel_h) * u64::from(window.kernel_w)
+fn taps(window: &Window) -> u32 {
+    u32::from(window.kernel_h) * u32::from(window.kernel_w)
 }
 
 /// Rules that hold for every op: element types, and no harmful overlap.
@@ -403,23 +408,20 @@ impl<'a> Reader<'_, 'a> {
         Ok(Bounds { low, high })
     }
 
-    fn integers<T: Integer>(&self, offset: u32, count: u64) -> Checked<&'a [T]> {
+    fn integers<T: Integer>(&self, offset: u32, count: u32) -> Checked<&'a [T]> {
         let bytes = count
-            .checked_mul(size_of::<T>() as u64)
+            .checked_mul(size_of::<T>() as u32)
             .ok_or("an array is too large")?;
         integers(self.array(offset, bytes)?).ok_or("an array is misaligned")
     }
 
-    fn array(&self, offset: u32, length: u64) -> Checked<&'a [u8]> {
+    fn array(&self, offset: u32, length: u32) -> Checked<&'a [u8]> {
         let reason = "an array is outside the image or misaligned";
         if !offset.is_multiple_of(ALIGN) {
             return Err(reason);
         }
         // Whole blocks, so that the vector unit may read past the last element.
-        let whole = length
-            .checked_next_multiple_of(ALIGN.into())
-            .ok_or(reason)?;
-        let whole = u32::try_from(whole).map_err(|_| reason)?;
+        let whole = length.checked_next_multiple_of(ALIGN).ok_or(reason)?;
         let bytes = self.model.slice(offset, whole).ok_or(reason)?;
         bytes.get(..length as usize).ok_or(reason)
     }

@@ -41,7 +41,7 @@ impl<'a> Reader<'_, 'a> {
                 low += reach.min(0);
                 high += reach.max(0);
             } else {
-                let entries: &[i32] = self.integers(table, (*size).into())?;
+                let entries: &[i32] = self.integers(table, *size)?;
                 let read = || entries.iter().copied().filter(|entry| *entry >= 0);
                 *axis = Axis::Table(entries);
                 low += i64::from(read().min().unwrap_or(0));
@@ -107,7 +107,7 @@ impl<'a> Reader<'_, 'a> {
         let columns = self.fields.u32().ok_or(SHORT)?;
         let between = |offset, count: u32, limit: u32| {
             let (entries, _) = self
-                .integers::<u16>(offset, u64::from(count) * 3)?
+                .integers::<u16>(offset, count.checked_mul(3).ok_or("an array is too large")?)?
                 .as_chunks();
             let outside = |[first, second, weight]: &Between| {
                 u32::from(*first.max(second)) >= limit || *weight > 1 << WEIGHT_BITS

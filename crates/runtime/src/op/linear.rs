@@ -2,7 +2,7 @@
 
 use super::{Activation, Body, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps};
 use crate::accelerator::Prepared;
-use crate::format::{Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
+use crate::format::{ALIGN, Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
 use fixpoint_kernels::fixpoint::Leak;
 use fixpoint_kernels::linear::{Direction, Sweep};
@@ -21,7 +21,7 @@ const MAX_INNER_I8: u32 = 1 << 16;
 struct Size {
     element: Element,
     /// Weights of one output channel.
-    each: u64,
+    each: u32,
     channels: u32,
     /// Whether the kind may have more than one.
     groups: bool,
@@ -48,7 +48,7 @@ impl<'a> Reader<'_, 'a> {
         let size = Size {
             element: input.element,
             each: taps(&s.window)
-                .checked_mul(shape.c.into())
+                .checked_mul(shape.c)
                 .ok_or("the filter is too large")?,
             channels: out.c,
             groups: true,
@@ -93,7 +93,7 @@ impl<'a> Reader<'_, 'a> {
     ) -> Checked<Body<'a>> {
         let (linear, _) = self.linear(&Size {
             element: input.element,
-            each: input.elements().into(),
+            each: input.elements(),
             channels: output.elements(),
             groups: false,
         })?;
@@ -169,7 +169,7 @@ impl<'a> Reader<'_, 'a> {
         if sliding.input.c != sliding.output.c {
             return Err("a pool keeps the number of channels");
         }
-        if taps(&sliding.window) > MAX_POOL_AREA {
+        if u64::from(taps(&sliding.window)) > MAX_POOL_AREA {
             return Err("the window has more than 65536 elements");
         }
         Ok(sliding)
@@ -240,17 +240,19 @@ impl<'a> Reader<'_, 'a> {
             return Err("the output channels are not a whole number of groups");
         }
 
-        let lanes = u64::from(size.element.lanes());
-        let padded = u64::from(size.channels / groups).next_multiple_of(lanes) * u64::from(groups);
+        let too_large = "the filter is too large";
+        let lanes = size.element.lanes();
+        let padded = (size.channels / groups)
+            .checked_next_multiple_of(lanes)
+            .and_then(|each| each.checked_mul(groups))
+            .ok_or(too_large)?;
         let fixpoint = self.model.arithmetic() == Arithmetic::Fixpoint;
         let narrow = accumulator == Accumulator::Bits32;
         let bias_bytes = if narrow || !fixpoint { 4 } else { 8 };
-        let weight_bytes = (size.each / u64::from(groups))
-            .checked_mul(padded)
-            .and_then(|n| n.checked_mul(size.element.bytes().into()))
-            .ok_or("the filter is too large")?;
+        let bytes = |each: u32, of: u32| each.checked_mul(padded)?.checked_mul(of);
+        let weight_bytes = bytes(size.each / groups, size.element.bytes()).ok_or(too_large)?;
         let weights = self.array(weights, weight_bytes)?;
-        let bias = self.array(bias, padded * bias_bytes)?;
+        let bias = self.array(bias, bytes(1, bias_bytes).ok_or(too_large)?)?;
         let top = if narrow { 31 } else { *SHIFT_RANGE.end() };
         let in_range = |shift: &i8| (*SHIFT_RANGE.start()..=top).contains(&i32::from(*shift));
         let shifts = if shifts == 0 {
@@ -269,7 +271,9 @@ impl<'a> Reader<'_, 'a> {
         let offset = self.fields.u32().ok_or(SHORT)?;
         let mut prepared = Prepared::default();
         if each > 0 {
-            let bytes = self.array(offset, padded / lanes * u64::from(each) * 16)?;
+            // A record is no longer than sixteen times a byte.
+            let length = (padded / lanes).checked_mul(u32::from(each) * ALIGN);
+            let bytes = self.array(offset, length.ok_or(too_large)?)?;
             let each = usize::from(each) * 16;
             prepared = Prepared { bytes, each };
         } else if offset != 0 {
@@ -295,7 +299,7 @@ impl<'a> Reader<'_, 'a> {
     pub(super) fn activation(
         &mut self,
         element: Element,
-        channels: u64,
+        channels: u32,
     ) -> Checked<Activation<'a>> {
         let offset = self.fields.u32().ok_or(SHORT)?;
         let leak = self.fields.u8().ok_or(SHORT)?;

@@ -49,7 +49,8 @@ impl<'a> Reader<'_, 'a> {
     ) -> Checked<Body<'a>> {
         same_length(input, output)?;
         let channels = input.stored()[RANK - 1];
-        let padded = u64::from(channels).next_multiple_of(input.element.lanes().into());
+        // No dimension is beyond 2^31.
+        let padded = channels.next_multiple_of(input.element.lanes());
         let activation = self.activation(input.element, padded)?;
         if let Some(leak) = &activation.leak {
             if self.fixpoint() {
@@ -76,7 +77,8 @@ impl<'a> Reader<'_, 'a> {
         if step_bits > most {
             return Err("the table's steps are too large");
         }
-        let bytes = lookup::entries(bits, step_bits) as u64 * u64::from(input.element.bytes());
+        // At most 65,536 entries.
+        let bytes = lookup::entries(bits, step_bits) as u32 * input.element.bytes();
         Ok(Body::Lookup(self.array(offset, bytes)?, step_bits))
     }
 

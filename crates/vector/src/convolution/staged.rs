@@ -67,9 +67,11 @@ impl Axis {
     }
 }
 
-/// Windows that are staged, of all blocks: their elements and results are those of the first channel.
+/// Windows that are staged.
 struct Staged {
     copy: Staging,
+    /// Elements of the first channel, and results.
+    from: *const u8,
     y: *mut u8,
     y_gap: i32,
     rows: Axis,
@@ -131,7 +133,7 @@ impl Layer<'_> {
         for at in columns.clone().step_by(most.max(1)) {
             let columns = at..columns.end.min(at + most as u32);
             let stripe = [blocks.clone(), rows.clone(), columns];
-            let staged = self.clear(unit, stage, &stripe);
+            let mut staged = self.clear(unit, stage, &stripe);
             self.begin_stripe(stage, &staged, run, &stripe);
             for block in blocks.clone() {
                 let (first, splits) = self.begin(run, block)?;
@@ -142,17 +144,16 @@ impl Layer<'_> {
                     continue;
                 }
                 run.y = staged.y.wrapping_add(first * self.width);
-                let mut copy = staged.copy;
-                copy.from = copy.from.wrapping_add(first * self.width);
+                staged.copy.from = staged.from.wrapping_add(first * self.width);
                 if stage.whole {
                     // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
                     // `stage`. For the run as `rectangles` says; all taps lie in what is staged.
                     unsafe {
-                        unit.stage(&copy);
+                        unit.stage(&staged.copy);
                         unit.run(self.element, stage.kernel, run);
                     }
                 } else {
-                    self.row_by_row(unit, stage, &staged, run, copy, rows.len());
+                    self.row_by_row(unit, stage, &staged, run, rows.len());
                 }
             }
         }
@@ -191,9 +192,11 @@ impl Layer<'_> {
         let x_step = usize::from(self.window.stride_w) * VECTOR;
         let x_row = usize::from(self.window.stride_h) * pitch;
         let several = share_rows > 1;
+        let from = self.input.as_ptr().wrapping_add(place);
         Staged {
+            from,
             copy: Staging {
-                from: self.input.as_ptr().wrapping_add(place),
+                from,
                 to: stage.memory.wrapping_add(before * VECTOR),
                 step: steps.pixel as u32,
                 pixels: columns.count as u32,
@@ -243,11 +246,11 @@ impl Layer<'_> {
         stage: &Stage,
         staged: &Staged,
         run: &mut Run,
-        mut copy: Staging,
         rows: usize,
     ) {
         // Where the one is that has `at` before it.
         let slot = |at: usize| (at % TAPS * staged.pitch) as i32;
+        let mut copy = staged.copy;
         let (from, to) = (copy.from, copy.to);
         let mut done = 0;
         for row in 0..rows {
