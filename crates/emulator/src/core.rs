@@ -151,7 +151,7 @@ impl Core {
         block.executed += 1;
         self.executed += u64::from(block.count);
         if cpu.intenable != 0 {
-            cpu.pass_timers((cpu.cycles - before) as u32);
+            cpu.pass_timers();
         }
         if let Op::Special(_) = last.op {
             // LEND may have been written.

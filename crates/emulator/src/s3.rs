@@ -153,18 +153,21 @@ impl Machine {
         })
     }
 
-    /// Runs until there is something to say, for about `budget` instructions of core 0 at most.
+    /// Runs until there is something to say, for about `budget` instructions of core 0 at most; while that
+    /// waits for an interrupt, of core 1.
     pub fn run(&mut self, budget: u64) -> Outcome {
-        let end = self.cores[0].executed().saturating_add(budget);
-        loop {
-            let left = end.saturating_sub(self.cores[0].executed());
-            if left == 0 {
-                return Outcome::Budget;
-            }
+        let mut left = budget;
+        while left > 0 {
+            let before = self.cores.each_ref().map(Core::executed);
             if let Some(outcome) = self.stretch(left) {
                 return outcome;
             }
+            let waits = self.cores[0].cpu.waiting;
+            for (core, before) in self.cores.iter().zip(before).take(1 + usize::from(waits)) {
+                left = left.saturating_sub(core.executed() - before);
+            }
         }
+        Outcome::Budget
     }
 
     fn stretch(&mut self, budget: u64) -> Option<Outcome> {
@@ -177,7 +180,7 @@ impl Machine {
             _ => self.core(0, budget.min(STRETCH)),
         };
         let waits = match done {
-            Ok(pause) => pause == Pause::Waiting,
+            Ok(pause) => pause == Pause::Waiting && !self.sleep(),
             Err(outcome) => return Some(outcome),
         };
         if let Some(reset) = self.keep_time() {
@@ -194,17 +197,44 @@ impl Machine {
         (idle && self.core_1 != Activity::Works).then_some(Outcome::Idle)
     }
 
+    /// Core 0 waits for an interrupt: its time passes up to a timer's, or with core 1's. `false` if nothing
+    /// will come.
+    fn sleep(&mut self) -> bool {
+        let [first, second] = &mut self.cores;
+        let cycles = match (first.cpu.timer_due(), self.core_1) {
+            (Some(cycles), _) => cycles,
+            (None, Activity::Works) => {
+                let behind = second.cpu.cycles.saturating_sub(first.cpu.cycles);
+                behind + STRETCH_OF_TWO
+            }
+            (None, _) => return false,
+        };
+        first.cpu.cycles += cycles;
+        first.cpu.pass_timers();
+        true
+    }
+
     /// Core 1 is behind: it goes on until it isn't, or waits for core 0. The answer is for core 0.
     fn run_core_1(&mut self) -> Result<Pause, Outcome> {
         match self.core(1, STRETCH_OF_TWO)? {
             Pause::Polling => {
                 let words = self.cores[1].polled(&mut self.soc);
-                if self.soc.memory.watch(&words) {
+                let interrupted = self.cores[1].cpu.timer_due().is_some();
+                if !interrupted && self.soc.memory.watch(&words) {
                     self.core_1 = Activity::Polls;
                 }
             }
-            // Nothing interrupts it.
-            Pause::Waiting => self.core_1 = Activity::Polls,
+            Pause::Waiting => {
+                let core = &mut self.cores[1].cpu;
+                match core.timer_due() {
+                    Some(cycles) => {
+                        core.cycles += cycles;
+                        core.pass_timers();
+                    }
+                    // Nothing else interrupts it.
+                    None => self.core_1 = Activity::Polls,
+                }
+            }
             Pause::Budget | Pause::Event => {}
         }
         Ok(Pause::Budget)
@@ -228,6 +258,7 @@ impl Machine {
             cpu.a[1] = stack;
             cpu.ps.write(ps);
             cpu.cycles = now;
+            cpu.compared = now;
             self.cores[1].cpu = cpu;
             self.cores[1].stops_polling = true;
         }
@@ -258,7 +289,8 @@ impl Machine {
         let peripherals = &mut self.soc.peripherals;
         let cycles = self.cores[0].cpu.cycles;
         let passed = cycles - std::mem::replace(&mut self.counted_cycles, cycles);
-        peripherals.now_ns += passed * 1_000_000_000 / peripherals.cpu_hz();
+        let (hz, giga) = (peripherals.cpu_hz(), 1_000_000_000);
+        peripherals.now_ns += passed / hz * giga + passed % hz * giga / hz;
         let asked = peripherals.reset.take();
         asked.or_else(|| peripherals.bitten())
     }
@@ -283,6 +315,7 @@ impl Machine {
         let cycles = self.soc.peripherals.cpu_hz() / 1000 * u64::from(milliseconds);
         for core in &mut self.cores {
             core.cpu.cycles += cycles;
+            core.cpu.pass_timers();
         }
         self.keep_time()
     }

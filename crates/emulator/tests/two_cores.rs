@@ -305,3 +305,163 @@ fn flash_is_seen_when_its_bus_is_open() {
         }
     }
 }
+
+#[test]
+fn core_0_waits_for_an_interrupt_beside_core_1() {
+    let mut first = Program::default();
+    first.start_core_1(CODE_OF_1).line("waiti 0").stand_still();
+    let mut second = Program::default();
+    second.set(6, MAILBOX).line("movi a7, 0");
+    let again = second.here();
+    second.line("addi a7, a7, 1").line("s32i a7, a6, 8");
+    second.back(Branch::J, 0, again);
+    let mut machine = machine(&first, &second, CODE_OF_1, Options::default());
+    assert_eq!(machine.run(100_000), Outcome::Budget);
+    let rounds = word(&machine, ANSWER);
+    assert!((30_000..34_000).contains(&rounds), "{rounds}");
+    // Time is the same for both.
+    let [first, second] = [0, 1].map(|core| machine.cpu(core).cycles);
+    assert!(first.abs_diff(second) < 1_000, "{first}, {second}");
+}
+
+/// Core 0 (or both) waits for its timer, 1,000 cycles each time, and counts in a7.
+fn ticking(then: &str) -> Program {
+    let mut program = Program::default();
+    program
+        .set(2, CODE)
+        .line("wsr a2, vecbase")
+        .line("movi a2, 64")
+        .line("rsr a3, ccount")
+        .line("addi a3, a3, 100")
+        .line("wsr a3, ccompare0")
+        .line("wsr a2, intenable")
+        .line("rsil a2, 0");
+    let again = program.here();
+    program.line(then).back(Branch::J, 0, again);
+    program.0.resize(0x340, 0);
+    program
+        .line("rsr a3, ccompare0")
+        .line("addmi a3, a3, 1024")
+        .line("wsr a3, ccompare0")
+        .line("addi a7, a7, 1")
+        .line("rfe");
+    program
+}
+
+#[test]
+fn a_timer_ends_waiting_and_goes_round_loops() {
+    for (then, instructions) in [("waiti 0", 7), ("nop", 1024 * 2 / 4)] {
+        let mut machine = machine(&ticking(then), &one_job(1), CODE_OF_1, Options::default());
+        assert_eq!(machine.run(100_000), Outcome::Budget, "{then}");
+        let cpu = machine.cpu(0);
+        // `waiti` takes no instructions; each `nop` and its jump take four cycles.
+        let expected = 100_000 / instructions;
+        assert!(
+            cpu.a[7].abs_diff(expected) <= expected / 10,
+            "{then}: {}",
+            cpu.a[7]
+        );
+        let time = u64::from(cpu.a[7]) * 1024;
+        assert!(cpu.cycles.abs_diff(time) < 5_000, "{then}: {}", cpu.cycles);
+    }
+}
+
+#[test]
+fn timers_are_seen_that_interrupt_nobody() {
+    let mut first = Program::default();
+    first
+        .line("rsr a3, ccount")
+        .line("addi a3, a3, 100")
+        .line("wsr a3, ccompare1")
+        .line("rsr a4, interrupt")
+        .spend(100)
+        .line("rsr a5, interrupt")
+        .line("wsr a3, ccompare1")
+        .line("rsr a6, interrupt")
+        .stand_still();
+    let mut machine = machine(&first, &one_job(1), CODE_OF_1, Options::default());
+    assert_eq!(machine.run(1_000), Outcome::Budget);
+    assert_eq!(machine.cpu(0).a[4..7], [0, 1 << 15, 0]);
+    // Any time may pass.
+    machine.skip(u32::MAX);
+}
+
+/// What stops a program that loads from an address into a7 or stores a7 there.
+fn stopped(access: &str, address: u32) -> String {
+    let mut first = Program::default();
+    first
+        .line("movi a7, 255")
+        .line("wsr a7, cpenable")
+        .set(14, address)
+        .line(access)
+        .stand_still();
+    // Core 1's code makes the bootloader map flash.
+    let outcome = machine(&first, &one_job(1), 0x4200_0400, Options::default()).run(1_000);
+    let Outcome::Stopped { stop, .. } = outcome else {
+        panic!("{access}: {outcome}")
+    };
+    stop.trap.to_string()
+}
+
+#[test]
+fn what_is_not_modelled_is_named() {
+    const LOAD: &str = "l32i a7, a14, 0";
+    const STORE: &str = "s32i a7, a14, 0";
+    for (access, address, expected) in [
+        (
+            STORE,
+            u32::MAX,
+            "store to 0xffffffff, where nothing is modelled",
+        ),
+        (
+            LOAD,
+            0xFFFF_FFFD,
+            "load from 0xfffffffd, where nothing is modelled",
+        ),
+        (
+            "ee.vst.128.ip q0, a14, 16",
+            u32::MAX,
+            "store to 0xfffffff0, where nothing is modelled",
+        ),
+        (
+            LOAD,
+            0x6000_4000,
+            "load from 0x60004000, where nothing is modelled",
+        ),
+        (
+            "l8ui a7, a14, 0",
+            0x6000_0000,
+            "load from 0x60000000: registers are modelled for aligned accesses of 32 bits only",
+        ),
+        (
+            STORE,
+            0x6000_7054,
+            "store to 0x60007054: of this register only reads are modelled, or other values than \
+             this one",
+        ),
+        (
+            STORE,
+            0x3C00_0000,
+            "store to 0x3c000000: flash can't be written through its cache",
+        ),
+    ] {
+        assert_eq!(stopped(access, address), expected, "{access}");
+    }
+}
+
+#[test]
+fn a_word_behind_shut_buses_is_named() {
+    let mut second = Program::default();
+    second
+        .set(14, 0x3C00_0000)
+        .line("l32i a7, a14, 0")
+        .stand_still();
+    let mut first = Program::default();
+    // An entry of the MMU's table, for both.
+    first.write(EXTMEM + 0x1000, 0);
+    first.start_core_1(CODE_OF_1).stand_still();
+    let mut machine = machine(&first, &second, CODE_OF_1, Options::default());
+    let text = machine.run(100_000).to_string();
+    let expected = "load from 0x3c000000: this core's buses to the caches are shut";
+    assert!(text.contains(expected), "{text}");
+}

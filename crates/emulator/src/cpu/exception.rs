@@ -45,13 +45,43 @@ impl Cpu {
         self.pc = self.vecbase.wrapping_add(vector);
     }
 
-    /// Asserts the interrupts of timers that CCOUNT passed while it went on by `cycles`.
-    pub(crate) fn pass_timers(&mut self, cycles: u32) {
+    /// Asserts the interrupts of timers that CCOUNT has passed since this was last called.
+    pub(crate) fn pass_timers(&mut self) {
+        let passed = self.cycles - std::mem::replace(&mut self.compared, self.cycles);
         let now = self.ccount();
         for (compare, interrupt) in self.ccompare.iter().zip(TIMERS) {
-            if now.wrapping_sub(*compare) < cycles {
+            if u64::from(now.wrapping_sub(*compare)) < passed {
                 self.interrupt |= interrupt;
             }
+        }
+    }
+
+    /// Cycles until a timer interrupts what the core does or waits for; `None` if none will.
+    pub(crate) fn timer_due(&self) -> Option<u64> {
+        let now = self.ccount();
+        let timers = self.ccompare.iter().zip(TIMERS);
+        let due = timers.filter(|(_, interrupt)| self.is_let_through(*interrupt));
+        due.map(|(compare, _)| match compare.wrapping_sub(now) {
+            0 => 1 << 32,
+            cycles => u64::from(cycles),
+        })
+        .min()
+    }
+
+    /// Whether one of these interrupts is enabled and not masked.
+    fn is_let_through(&self, interrupts: u32) -> bool {
+        let masked = self.masked_level();
+        let levels = (1..).zip(LEVELS).filter(|(level, _)| *level > masked);
+        let open = levels.fold(0, |all, (_, level)| all | level);
+        interrupts & self.intenable & open != 0
+    }
+
+    /// Interrupts up to this level wait.
+    fn masked_level(&self) -> u32 {
+        let level = self.ps.interrupt_level();
+        match self.ps.excm() {
+            true => level.max(EXCM_LEVEL),
+            false => level,
         }
     }
 
@@ -61,10 +91,7 @@ impl Cpu {
         if asserted == 0 {
             return false;
         }
-        let mut masked = self.ps.interrupt_level();
-        if self.ps.excm() {
-            masked = masked.max(EXCM_LEVEL);
-        }
+        let masked = self.masked_level();
         for level in (1..=5u32).rev() {
             if level <= masked || asserted & LEVELS[level as usize - 1] == 0 {
                 continue;

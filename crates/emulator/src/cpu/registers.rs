@@ -69,6 +69,8 @@ pub struct Cpu {
     /// Interrupts that are asserted: those of the timers and of software.
     pub interrupt: u32,
     pub ccompare: [u32; 3],
+    /// Cycles up to which CCOUNT was compared with CCOMPARE0 to 2.
+    pub(crate) compared: u64,
     /// Cycles since reset, by the cost model. The low 32 bits plus `ccount_offset` are CCOUNT.
     pub cycles: u64,
     pub ccount_offset: u32,
@@ -112,6 +114,7 @@ impl Cpu {
             intenable: 0,
             interrupt: 0,
             ccompare: [0; 3],
+            compared: 0,
             cycles: 0,
             ccount_offset: 0,
             windowstart: 1,

@@ -17,11 +17,13 @@ pub(super) fn execute(cpu: &mut Cpu, op: Special, i: &Instruction) -> Result<Nex
     let [t, register, ..] = i.reg;
     match op {
         S::Rsr => {
+            cpu.pass_timers();
             let value = read(cpu, register)?;
             cpu.set(t, value);
         }
         S::Wsr => write(cpu, register, cpu.get(t))?,
         S::Xsr => {
+            cpu.pass_timers();
             let old = read(cpu, register)?;
             write(cpu, register, cpu.get(t))?;
             cpu.set(t, old);
@@ -126,6 +128,8 @@ pub fn read(cpu: &Cpu, register: u8) -> Result<u32, Trap> {
 /// # Errors
 /// When it isn't emulated or can't be written.
 pub fn write(cpu: &mut Cpu, register: u8, value: u32) -> Result<(), Trap> {
+    // What the timers did until now was as the registers were.
+    cpu.pass_timers();
     match register {
         number::LBEG => cpu.lbeg = value,
         number::LEND => cpu.lend = value,

@@ -298,7 +298,7 @@ impl Memory {
 
     /// Places `bytes` as a loader does, in RAM only and whole.
     pub(super) fn place(&mut self, address: u32, bytes: &[u8]) -> Option<()> {
-        for (at, &byte) in (address..).zip(bytes) {
+        for (at, &byte) in from(address).zip(bytes) {
             let index = self.locate(at, STORE, 1).map(|(index, _)| index);
             let index = index.or_else(|| rtc(at, 1))?;
             *self.bytes.get_mut(index)? = byte;
@@ -412,7 +412,7 @@ impl Memory {
             return Ok(None);
         }
         // Bytes in two pages.
-        for (at, byte) in (address..).zip(&mut value) {
+        for (at, byte) in from(address).zip(&mut value) {
             match self.peek::<1>(at)? {
                 Some([found]) => *byte = found,
                 None => return Ok(None),
@@ -493,7 +493,7 @@ impl Memory {
                 None => Ok(None),
             };
         }
-        for (at, byte) in (address..).zip(value) {
+        for (at, byte) in from(address).zip(value) {
             if self.store::<1>(at, [byte])?.is_none() {
                 return Ok(None);
             }
@@ -574,6 +574,11 @@ impl Memory {
         self.code.iter_mut().for_each(|known| *known &= !CODE);
         self.code_changed = false;
     }
+}
+
+/// `address` and those behind it, at the end of the address space as well.
+fn from(address: u32) -> impl Iterator<Item = u32> {
+    (0u32..).map(move |offset| address.wrapping_add(offset))
 }
 
 /// Where RTC memory lies that has `width` bytes at `address`.

@@ -19,6 +19,8 @@ pub(super) struct Soc {
 /// Registers are words.
 const NOT_A_WORD: &str = "registers are modelled for aligned accesses of 32 bits only";
 
+const NOT_WRITTEN: &str = "of this register only reads are modelled, or other values than this one";
+
 const SHUT: &str =
     "this core's buses to the caches are shut (EXTMEM_DCACHE_CTRL1, EXTMEM_ICACHE_CTRL1)";
 
@@ -71,7 +73,7 @@ impl Soc {
         if polls > 0 && polls.is_multiple_of(IDLE_POLLS) {
             self.called = true;
         }
-        value.ok_or(Trap::Unmapped { access, address })
+        value.ok_or_else(|| self.nothing(access, address))
     }
 
     #[cold]
@@ -82,14 +84,21 @@ impl Soc {
         }
         let written = self.peripherals.write(address, value, &mut self.memory);
         self.called |= self.peripherals.reset.is_some() || self.peripherals.second.touched;
-        let objection = self.peripherals.spi.objection.take();
-        written.ok_or(match objection {
-            Some(what) => Trap::Unmodelled {
-                access,
-                address,
-                what,
+        if written.is_some() {
+            return Ok(());
+        }
+        let what = match self.peripherals.spi.objection.take() {
+            Some(what) => what,
+            None => match self.nothing(access, address) {
+                // The width is right.
+                Trap::Unmodelled { what, .. } if what == NOT_A_WORD => NOT_WRITTEN,
+                nothing => return Err(nothing),
             },
-            None => Trap::Unmapped { access, address },
+        };
+        Err(Trap::Unmodelled {
+            access,
+            address,
+            what,
         })
     }
 }

@@ -1,9 +1,13 @@
-//! Nothing that can be in flash or in memory makes the emulator panic.
+//! Nothing that can be in flash or in memory makes the emulator panic or run for ever. Seeds are fixed;
+//! `SURVIVAL=10` plays ten times as many cases.
 
-use std::path::Path;
+mod chip;
+mod image;
+mod program;
+mod registers;
 
-use fixpoint_emulator::boot::{Application, Boot, Segment, boot};
-use fixpoint_emulator::s3::{Machine, Options, Outcome};
+use fixpoint_emulator::boot::{Boot, boot};
+use fixpoint_emulator::s3::{Machine, Options};
 use fixpoint_emulator::sim::{End, Sim};
 use fixpoint_isa::{Class, rows};
 
@@ -67,11 +71,18 @@ impl Random {
     }
 }
 
+/// So many cases, or as many more as `SURVIVAL` says.
+fn cases(count: usize) -> usize {
+    let times = std::env::var("SURVIVAL").map(|text| text.parse().expect("SURVIVAL is a number"));
+    count * times.unwrap_or(1)
+}
+
 #[test]
 fn random_code_in_plain_memory() {
     let mut random = Random(1);
     let (mut stopped, mut executed) = (0, 0);
-    for _ in 0..4_000 {
+    let count = cases(4_000);
+    for _ in 0..count {
         let mut sim = Sim::new(0x8000, 0x1000);
         let code = random.code(200, 1);
         sim.memory.place(0x1000, &code).expect("room");
@@ -91,69 +102,18 @@ fn random_code_in_plain_memory() {
         );
     }
     println!(
-        "{executed} random instructions, {stopped} of 4000 programs stopped by what is unknown"
+        "{executed} random instructions, {stopped} of {count} programs stopped by what is unknown"
     );
     assert!(executed > 10_000);
 }
 
 #[test]
-fn random_code_on_the_chip() {
-    let mut random = Random(2);
-    let (mut executed, mut ends) = (0, [0; 4]);
-    for _ in 0..600 {
-        let mut flash = vec![0xFF; 0x4_0000];
-        let code = random.code(400, 12);
-        flash[0x100..0x100 + code.len()].copy_from_slice(&code);
-        let place = [0x4037_8000, 0x4200_0100, 0x3FC9_0000, 0x6000_0000][random.below(4)];
-        let application = Application {
-            entry: place,
-            segments: vec![Segment {
-                address: place,
-                size: code.len() as u32,
-                at: 0x100,
-            }],
-        };
-        let options = Options {
-            psram_bytes: [0, 2, 4, 8][random.below(4)] << 20,
-            psram_broken: random.below(4) == 0,
-            usb_host: random.below(2) == 0,
-            ..Options::default()
-        };
-        let Ok(mut machine) = Machine::new(&flash, &application, options) else {
-            continue;
-        };
-        for _ in 0..3 {
-            machine.uart_input(&random.next().to_le_bytes());
-            let end = match machine.run(3_000) {
-                Outcome::Budget => 0,
-                Outcome::Idle => 1,
-                Outcome::Reset(_) => 2,
-                Outcome::Stopped { .. } => 3,
-            };
-            ends[end] += 1;
-            machine.skip(random.below(10_000) as u32);
-        }
-        executed += machine.executed();
-    }
-    println!("{executed} random instructions on the chip; budget, idle, reset, stopped: {ends:?}");
-}
-
-#[test]
 fn damaged_flash() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let mut whole = vec![0xFF; 0x6_0000];
-    for (start, name) in [
-        (0, "bootloader.bin"),
-        (0x8000, "partition-table.bin"),
-        (0x1_0000, "runtime.bin"),
-    ] {
-        let bytes = std::fs::read(folder.join(name)).expect("firmware/prebuilt");
-        whole[start..start + bytes.len()].copy_from_slice(&bytes);
-    }
+    let whole = image::prebuilt();
     let mut random = Random(3);
     // Headers of the images and the table, then anywhere.
     let places = [0..64, 0x8000..0x8080, 0x1_0000..0x1_0140, 0..0x3_8000];
-    for round in 0..400 {
+    for round in 0..cases(400) {
         let mut flash = whole.clone();
         let place = places[round % places.len()].clone();
         for _ in 0..=random.below(3) {
@@ -176,7 +136,7 @@ fn damaged_flash() {
     let Boot::Application(application) = boot(&whole, "0x1 (POWERON)", &mut log) else {
         panic!("{log}");
     };
-    for _ in 0..150 {
+    for _ in 0..cases(150) {
         let mut flash = whole.clone();
         for _ in 0..40 {
             flash[0x1_0120 + random.below(0x1_8000)] = random.next() as u8;
