@@ -45,7 +45,7 @@ fn options(random: &mut Random) -> Options {
         psram_broken: random.below(4) == 0,
         usb_host: random.below(2) == 0,
         core_1_broken: random.below(16) == 0,
-        ..Options::default()
+        power_fails_in: (random.below(8) == 0).then_some(random.below(4) as u64),
     }
 }
 
