@@ -124,8 +124,10 @@ export interface NamedFile {
 
 export interface SamplesSummary {
   count: number;
-  /** Dimensions of one sample, batch 1. */
+  /** Dimensions of one sample of the first input, batch 1. */
   dims: number[];
+  /** For each of the model's inputs: its dimensions, and how pixels became its values, where there were pixels. */
+  inputs: { dims: number[]; pixels: string | null }[];
   labels: number[] | null;
   class_names: string[];
   names: string[];
@@ -133,7 +135,15 @@ export interface SamplesSummary {
   notes: string[];
 }
 
-/** Samples shaped for a model's input. */
+/** An input of a model with several. */
+export interface WantedInput {
+  name: string;
+  /** ONNX order, batch 1. */
+  dims: number[];
+  preprocess: Preprocess;
+}
+
+/** Samples shaped for a model's inputs. */
 export class Samples {
   private constructor();
   /** `limit` 0: all. */
@@ -144,11 +154,19 @@ export class Samples {
     limit: number,
     progress: ProgressListener<"read">,
   ): Samples;
+  /**
+   * For a model with several inputs: an .npz with an array for each, or an .npy each, called as the inputs
+   * are, or `x_0`, `x_1` and so on in the model's order.
+   */
+  static loadSeveral(files: NamedFile[], inputs: WantedInput[], limit: number): Samples;
   /** No samples: enough to `quantize` a model whose own exponents are taken. */
   static none(): Samples;
   static defaultPreprocess(dims: Uint32Array): Preprocess;
+  /** Settings in words, as `pixel / 255`. */
+  static pixelRule(preprocess: Preprocess): string;
   summary(): SamplesSummary;
-  values(index: number): Float32Array;
+  /** One sample, in the order of input number `input` (0 when not given). */
+  values(index: number, input?: number): Float32Array;
   /** A copy of `count` samples: the first, or spread evenly over all. */
   select(count: number, spread: boolean): Samples;
   free(): void;
@@ -301,8 +319,8 @@ export class Simulator {
   constructor(image: Uint8Array);
   readonly inputs: TensorInfo[];
   readonly outputs: TensorInfo[];
-  /** One sample of the first input. */
-  runRaw(values: Float32Array): RawOutput[];
+  /** One sample: its values, or for a model with several inputs those of each. */
+  runRaw(values: Float32Array | Float32Array[]): RawOutput[];
   /** The bytes a board gets for input `index`. */
   inputBytes(index: number, values: Float32Array): Uint8Array;
   /** Output `index` as it came from a board. */

@@ -16,6 +16,7 @@ import type {
   RawOutput,
   Report,
   SamplesSummary,
+  WantedInput,
 } from "fixpoint";
 
 import { module } from "./module.ts";
@@ -26,8 +27,7 @@ type Listener = (progress: Progress) => void;
 
 interface Loaded {
   files: NamedFile[];
-  dims: number[];
-  preprocess: Preprocess;
+  inputs: WantedInput[];
 }
 
 interface Running {
@@ -53,15 +53,19 @@ export class Engine {
     return this.#call((remote) => remote.defaultPreprocess(dims));
   }
 
+  /** Settings in words, as `pixel / 255`. */
+  pixelRule(preprocess: Preprocess): Promise<string> {
+    return this.#call((remote) => remote.pixelRule(preprocess));
+  }
+
   async loadSamples(
     which: Which,
     files: NamedFile[],
-    dims: number[],
-    preprocess: Preprocess,
+    inputs: WantedInput[],
     report: Listener,
   ): Promise<SamplesSummary> {
-    const summary = await this.#call((remote) => remote.loadSamples(which, files, dims, preprocess, report));
-    this.#samples.set(which, { files, dims, preprocess });
+    const summary = await this.#call((remote) => remote.loadSamples(which, files, inputs, report));
+    this.#samples.set(which, { files, inputs });
     return summary;
   }
 
@@ -70,8 +74,9 @@ export class Engine {
     await this.#call((remote) => remote.dropSamples(which));
   }
 
-  values(which: Which, indexes: number[]): Promise<Float32Array[]> {
-    return this.#call((remote) => remote.values(which, indexes));
+  /** Samples as they go into the model's input number `input`. */
+  values(which: Which, indexes: number[], input = 0): Promise<Float32Array[]> {
+    return this.#call((remote) => remote.values(which, indexes, input));
   }
 
   /** All options: those in `request`, and the best for the rest. */
@@ -170,8 +175,8 @@ export class Engine {
     });
     await remote.start(compiled);
     if (this.#model) await remote.openModel(this.#model.bytes, this.#model.anew);
-    for (const [which, { files, dims, preprocess }] of this.#samples) {
-      await remote.loadSamples(which, files, dims, preprocess, () => {});
+    for (const [which, { files, inputs }] of this.#samples) {
+      await remote.loadSamples(which, files, inputs, () => {});
     }
     if (this.#image) await remote.openImage(this.#image);
     return { worker, remote, abandon };

@@ -1,6 +1,6 @@
 /** What the page knows, in one place. The steps are views of it. */
 import type { ReactiveController, ReactiveControllerHost } from "lit";
-import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary } from "fixpoint";
+import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary, WantedInput } from "fixpoint";
 
 import { Engine } from "./engine.ts";
 import { count, plural } from "./format.ts";
@@ -59,7 +59,10 @@ export class Session extends EventTarget {
   readonly engine = new Engine();
 
   model: ModelState | undefined;
-  preprocess: Preprocess | undefined;
+  /** The model's inputs, and how the values of each are read. */
+  inputs: WantedInput[] = [];
+  /** `inputs`' settings in words. */
+  rules: string[] = [];
   samples: Partial<Record<Which, SampleState>> = {};
   calibrationCount = 100;
   spread = false;
@@ -74,6 +77,11 @@ export class Session extends EventTarget {
   busy: Busy | undefined;
   progress: Progress | undefined;
   trouble: Partial<Record<Busy, Trouble>> = {};
+
+  /** How the first input is read. */
+  get preprocess(): Preprocess | undefined {
+    return this.inputs[0]?.preprocess;
+  }
 
   /** Tells every view. */
   changed(): void {
@@ -91,11 +99,12 @@ export class Session extends EventTarget {
     await this.#doing("model", `${file.path} can't be used`, async () => {
       const inspection = await this.engine.openModel(file.bytes, anew);
       const dims = inspection.inputs[0]?.dims ?? [];
-      const same = dims.join() === this.model?.dims.join();
+      const before = this.model?.inspection.inputs;
       this.model = { fileName: file.path, fileBytes: file.bytes.length, file, inspection, dims };
       this.#touch();
-      if (!same && dims.length > 0) {
-        this.preprocess = await this.engine.defaultPreprocess(dims);
+      if (JSON.stringify(inspection.inputs) !== JSON.stringify(before)) {
+        this.inputs = await this.#defaults(inspection);
+        this.rules = await this.#rules();
         await this.#reload().catch((error: unknown) => {
           this.trouble.calibration = explain("The images don't fit this model and were put away", error);
         });
@@ -124,10 +133,11 @@ export class Session extends EventTarget {
     await this.engine.dropSamples(which);
   }
 
-  /** Reads the same files again with other settings. */
-  async setPreprocess(preprocess: Preprocess): Promise<void> {
-    this.preprocess = preprocess;
+  /** Reads the same files again with other settings for input number `input`. */
+  async setPreprocess(preprocess: Preprocess, input = 0): Promise<void> {
+    this.inputs = this.inputs.map((one, i) => (i === input ? { ...one, preprocess } : one));
     await this.#doing("calibration", "The files can't be read with these settings", async () => {
+      this.rules = await this.#rules();
       this.#touch();
       await this.#reload();
     });
@@ -219,9 +229,33 @@ export class Session extends EventTarget {
   }
 
   async #load(which: Which, source: string, files: NamedFile[]): Promise<void> {
-    if (!this.model || !this.preprocess) throw new Error("Give the model first: its input says how images are read.");
-    const summary = await this.engine.loadSamples(which, files, this.model.dims, this.preprocess, this.#report);
+    if (this.inputs.length === 0) {
+      throw new Error(
+        this.model
+          ? "The shape of the model's input is not known: export it with a fixed one (only the batch may be open)."
+          : "Give the model first: its input says how images are read.",
+      );
+    }
+    const summary = await this.engine.loadSamples(which, files, this.inputs, this.#report);
     this.samples[which] = { source, files, summary };
+  }
+
+  /**
+   * An input alone is read from pixels, whatever holds bytes. Of several it can't be told which are
+   * pictures: they take the arrays' values, unless the user says otherwise. None without a known shape.
+   */
+  async #defaults({ inputs }: Inspection): Promise<WantedInput[]> {
+    const wanted: WantedInput[] = [];
+    for (const { name, dims } of inputs) {
+      if (!dims || dims.length === 0) return [];
+      const preprocess = await this.engine.defaultPreprocess(dims);
+      wanted.push({ name, dims, preprocess: inputs.length > 1 ? { ...preprocess, arrays: "values" } : preprocess });
+    }
+    return wanted;
+  }
+
+  #rules(): Promise<string[]> {
+    return Promise.all(this.inputs.map(({ preprocess }) => this.engine.pixelRule(preprocess)));
   }
 
   async #reload(): Promise<void> {

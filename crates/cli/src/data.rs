@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use fixpoint_dataset::{
-    self as dataset, Arrays, Channels, InputShape, Layout, LoadOptions, NamedFile, Preprocess,
-    Resize, load_several, load_with,
+    self as dataset, Arrays, Channels, InputOf, InputShape, Layout, LoadOptions, NamedFile,
+    Preprocess, Resize, SampleSet, load_several, load_with,
 };
 use fixpoint_quant as quant;
 
@@ -87,24 +87,26 @@ pub(crate) struct Input {
 /// Samples as every command takes them: one array of values for each input.
 #[derive(Debug)]
 pub(crate) struct Data {
-    /// Values sample after sample, and how many one sample has.
-    inputs: Vec<(Vec<f32>, usize)>,
-    count: usize,
-    pub(crate) labels: Option<Vec<u32>>,
-    /// Whether all values are whole numbers as they were stored.
-    pub(crate) integers: bool,
+    set: SampleSet,
 }
 
 impl Data {
     pub(crate) fn len(&self) -> usize {
-        self.count
+        self.set.len()
+    }
+
+    pub(crate) fn labels(&self) -> Option<&[u32]> {
+        self.set.labels.as_deref()
+    }
+
+    /// Whether all values are whole numbers as they were stored.
+    pub(crate) fn is_integers(&self) -> bool {
+        self.set.inputs.iter().all(|input| input.integers)
     }
 
     /// Sample `i`, one slice for each input.
     pub(crate) fn sample(&self, i: usize) -> Vec<&[f32]> {
-        (self.inputs.iter())
-            .map(|(data, size)| &data[i * size..][..*size])
-            .collect()
+        self.set.sample(i)
     }
 
     /// Sample `i` of integers; at most 16 bits, which f32 carries exactly.
@@ -115,8 +117,8 @@ impl Data {
 
     /// The samples as the quantizer takes them.
     pub(crate) fn view(&self) -> Result<quant::Samples<'_>, Failure> {
-        let inputs = (self.inputs.iter())
-            .map(|(data, size)| (&data[..], *size))
+        let inputs = (self.set.inputs.iter())
+            .map(|input| (&input.data[..], input.size()))
             .collect();
         quant::Samples::new(inputs)
             .ok_or_else(|| Failure::new("the samples don't fill the model's inputs"))
@@ -124,17 +126,6 @@ impl Data {
 }
 
 impl PreprocessArgs {
-    /// Whether anything was asked for.
-    fn given(&self) -> bool {
-        self.scale.is_some()
-            || self.mean.is_some()
-            || self.std.is_some()
-            || self.channels.is_some()
-            || self.layout.is_some()
-            || self.resize.is_some()
-            || self.arrays.is_some()
-    }
-
     fn settings(&self, dims: &[usize]) -> Preprocess {
         let mut settings = Preprocess::default_for(dims);
         if let Some(channels) = self.channels {
@@ -184,53 +175,61 @@ pub(crate) fn load(
         return Err(Failure::usage("--limit 0 leaves no samples"));
     }
     let files = read(path)?;
-    match inputs {
+    let set = match inputs {
         [] => Err(Failure::new("the model has no input")),
-        [input] => load_one(path, files, &input.dims, preprocess, limit),
-        several => {
-            if preprocess.given() {
-                return Err(Failure::usage(format!(
-                    "how pixels become values can't be said for a model with {} inputs",
-                    several.len()
-                ))
-                .help("give arrays of input values"));
-            }
-            load_many(path, files, several, limit)
-        }
+        [input] => load_one(files, &input.dims, preprocess, limit),
+        several => load_many(files, several, preprocess, limit),
+    }
+    .map_err(|failure| failure.about(path))?;
+    tell(&set, inputs);
+    Ok(Data { set })
+}
+
+/// What became of the files, on stderr.
+fn tell(set: &SampleSet, inputs: &[Input]) {
+    for text in &set.notes {
+        note(text);
+    }
+    for (read, input) in set.inputs.iter().zip(inputs) {
+        let Some(rule) = &read.pixels else { continue };
+        let of = match inputs.len() {
+            1 => String::new(),
+            _ => format!(" of input '{}'", input.name),
+        };
+        note(&format!(
+            "pixels from 0 to 255 became the values{of} by {rule} (--scale, --mean, --std, --arrays)"
+        ));
+    }
+    const SHOWN: usize = 5;
+    for skipped in set.skipped.iter().take(SHOWN) {
+        note(&format!("left out: {skipped}"));
+    }
+    if set.skipped.len() > SHOWN {
+        note(&format!("left out: {} more", set.skipped.len() - SHOWN));
     }
 }
 
 fn load_many(
-    path: &Path,
     files: Vec<NamedFile>,
     inputs: &[Input],
+    preprocess: &PreprocessArgs,
     limit: Option<usize>,
-) -> Result<Data, Failure> {
-    let wanted: Vec<(&str, InputShape)> = (inputs.iter())
-        .map(|input| (input.name.as_str(), InputShape::new(&input.dims)))
+) -> Result<SampleSet, Failure> {
+    let wanted: Vec<InputOf<'_>> = (inputs.iter())
+        .map(|input| InputOf {
+            preprocess: preprocess.settings(&input.dims),
+            ..InputOf::new(&input.name, &input.dims)
+        })
         .collect();
-    let set = load_several(files, &wanted, &LoadOptions { limit });
-    let set = set.map_err(|e| Failure::from(e).about(path))?;
-    for text in &set.notes {
-        note(text);
-    }
-    Ok(Data {
-        count: set.len(),
-        integers: set.inputs.iter().all(|input| input.integers),
-        labels: set.labels,
-        inputs: (set.inputs.into_iter())
-            .map(|input| (input.data, input.size))
-            .collect(),
-    })
+    Ok(load_several(files, &wanted, &LoadOptions { limit })?)
 }
 
 fn load_one(
-    path: &Path,
     files: Vec<NamedFile>,
     dims: &[usize],
     preprocess: &PreprocessArgs,
     limit: Option<usize>,
-) -> Result<Data, Failure> {
+) -> Result<SampleSet, Failure> {
     let mut bar = Bar::new("reading");
     let samples = load_with(
         files,
@@ -239,24 +238,7 @@ fn load_one(
         &LoadOptions { limit },
         &mut |done, total| bar.show(done, total),
     );
-    drop(bar);
-    let samples = samples.map_err(|e| Failure::from(e).about(path))?;
-    for text in &samples.notes {
-        note(text);
-    }
-    const SHOWN: usize = 5;
-    for skipped in samples.skipped.iter().take(SHOWN) {
-        note(&format!("left out: {skipped}"));
-    }
-    if samples.skipped.len() > SHOWN {
-        note(&format!("left out: {} more", samples.skipped.len() - SHOWN));
-    }
-    Ok(Data {
-        count: samples.len(),
-        integers: samples.integers,
-        labels: samples.labels,
-        inputs: vec![(samples.data, samples.dims.iter().product())],
-    })
+    Ok(samples?.into())
 }
 
 /// The inputs by name and shape, or which of them has no known shape.

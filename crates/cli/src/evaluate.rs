@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         (None, None) => return Err(Failure::usage("there is no model to evaluate")),
     };
     let samples = data::load(&args.data, &inputs, &args.preprocess, args.limit)?;
-    if samples.labels.is_none() && args.reference.is_none() {
+    if samples.labels().is_none() && args.reference.is_none() {
         return Err(
             Failure::new("the data has no labels, so there is no accuracy")
                 .about(&args.data)
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         );
     }
     let view = samples.view()?;
-    let labels = samples.labels.as_deref();
+    let labels = samples.labels();
 
     let mut bar = Bar::new("float model");
     let start = Instant::now();

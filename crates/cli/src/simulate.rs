@@ -100,8 +100,8 @@ pub(crate) fn append(batch: &mut Batch, output: &RawOutput) {
 
 /// Whether the samples are the model's integers already: with --raw, if they are whole numbers.
 pub(crate) fn raw_integers(raw: bool, samples: &Data) -> bool {
-    if raw && !samples.integers {
+    if raw && !samples.is_integers() {
         note("the input holds floats, which are quantized first; the output is integers");
     }
-    raw && samples.integers
+    raw && samples.is_integers()
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use fixpoint_dataset::npy::{Array, Element, Values};
+use fixpoint_dataset::npy::{self, Array, Element, Values};
 use pack::npz;
 use place::{fixture, folder};
 
@@ -145,18 +145,14 @@ fn arrays_that_don_t_fit_the_inputs_are_named() {
     let data = out.join("data.npz");
     let result = out.join("result");
     let row = [0.0f32; 40];
-    let quantize = |arrays: &[(&str, &[usize], Values<'_>)], more: &[&str]| {
+    let quantize = |arrays: &[(&str, &[usize], Values<'_>)]| {
         npz(&data, arrays);
-        let mut args = vec!["--calib", text(&data), "--out", text(&result)];
-        args.extend(more);
+        let args = ["--calib", text(&data), "--out", text(&result)];
         fixpoint("quantize", &model, &args)
     };
     let some = |n: usize| Values::F32(&row[..n]);
     let two: &[usize] = &[2, 2, 5];
-    let said = failed(
-        &quantize(&[("a", two, some(20)), ("i0", two, some(20))], &[]),
-        1,
-    );
+    let said = failed(&quantize(&[("a", two, some(20)), ("i0", two, some(20))]), 1);
     for words in [
         "3 inputs",
         "'i1' (an array of N x 2x5)",
@@ -172,19 +168,74 @@ fn arrays_that_don_t_fit_the_inputs_are_named() {
             ("x_2", last, some(n)),
         ]
     };
-    let said = failed(&quantize(&three(&[2, 2, 4], 16), &[]), 1);
+    let said = failed(&quantize(&three(&[2, 2, 4], 16)), 1);
     assert!(
         said.contains("input 'i2'") && said.contains("2x2x4"),
         "{said}"
     );
-    let said = failed(&quantize(&three(&[4, 2, 5], 40), &[]), 1);
+    let said = failed(&quantize(&three(&[4, 2, 5], 40)), 1);
     assert!(
         said.contains("holds 2 samples") && said.contains("4: every input"),
         "{said}"
     );
-    let said = failed(&quantize(&three(&[2, 2, 5], 20), &["--scale", "2"]), 2);
-    assert!(said.contains("3 inputs"), "{said}");
     assert!(!result.exists());
+}
+
+/// A file for each input, one of them with bytes: whether these are pixels is said and can be chosen.
+#[test]
+fn a_file_for_each_input_may_hold_pixels() {
+    let out = folder("several-files");
+    let model = fixture("nodes/sum_of_three/model.onnx");
+    let data = out.join("data");
+    fs::create_dir_all(&data).unwrap();
+    let bytes: Vec<i8> = (0..20).map(|i| i * 6).collect();
+    let zeros = [0.0f32; 20];
+    let shape = [2, 2, 5];
+    let files = [
+        ("i0", unsigned(npy::write(&shape, Values::I8(&bytes)))),
+        ("i1", npy::write(&shape, Values::F32(&zeros))),
+        ("i2", npy::write(&shape, Values::F32(&zeros))),
+    ];
+    for (name, contents) in files {
+        fs::write(data.join(format!("{name}.npy")), contents).unwrap();
+    }
+    let summed = |name: &str, more: &[&str]| {
+        let made = out.join(name);
+        let mut args = vec!["--calib", text(&data), "--bits", "16", "--out", text(&made)];
+        args.extend(more);
+        let output = fixpoint("quantize", &model, &args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        done(&output);
+        let (image, to) = (made.join("model.fxp"), made.join("y.npy"));
+        let mut args = vec!["--input", text(&data), "--output", text(&to)];
+        args.extend(more);
+        done(&fixpoint("simulate", &image, &args));
+        (said, floats(&to))
+    };
+    let (said, values) = summed("values", &[]);
+    assert!(
+        said.contains("i0.npy: uint8 values are used as they are, 0 to 255"),
+        "{said}"
+    );
+    let (said, pixels) = summed("pixels", &["--arrays", "bytes-are-pixels"]);
+    assert!(
+        said.contains("the values of input 'i0' by pixel / 255"),
+        "{said}"
+    );
+    assert!(!said.contains("'i1' by"), "{said}");
+    let (_, scaled) = summed("scaled", &["--scale", "0.5", "--mean", "1"]);
+    for (i, byte) in bytes.iter().copied().map(f32::from).enumerate() {
+        assert!((values[i] - byte).abs() < 0.1, "{i}");
+        assert!((pixels[i] - byte / 255.0).abs() < 1e-3, "{i}");
+        assert!((scaled[i] - (byte * 0.5 - 1.0)).abs() < 0.1, "{i}");
+    }
+}
+
+/// The same file, of `uint8`.
+fn unsigned(mut npy: Vec<u8>) -> Vec<u8> {
+    let at = npy.windows(3).position(|part| part == b"|i1").unwrap();
+    npy[at + 1] = b'u';
+    npy
 }
 
 #[test]

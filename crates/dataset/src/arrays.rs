@@ -15,6 +15,8 @@ pub(crate) struct Part {
     pub(crate) class_names: Vec<String>,
     /// Whole numbers as the array has them.
     pub(crate) integers: bool,
+    /// Whether it was made of pixels.
+    pub(crate) pixels: bool,
 }
 
 /// An array and its name without folder and extension.
@@ -77,8 +79,8 @@ pub(crate) fn pick(mut group: Vec<Named>) -> (Vec<Named>, Option<Named>, Vec<Nam
     (group, labels, Vec::new())
 }
 
-/// Makes samples of an array, at most `limit` of them. The string tells what was done to the
-/// axes, if anything.
+/// Makes samples of an array, at most `limit` of them. The strings tell what was done to the
+/// axes, and that bytes are values, if so.
 ///
 /// Errors read on from the name of the array.
 pub(crate) fn samples(
@@ -87,7 +89,7 @@ pub(crate) fn samples(
     target: &InputShape,
     preprocess: &Preprocess,
     limit: usize,
-) -> Result<(Part, Option<String>), String> {
+) -> Result<(Part, Vec<String>), String> {
     let array = &data.array;
     let (count, order, note) = fit(array.dims(), target)?;
     if count == 0 {
@@ -100,7 +102,7 @@ pub(crate) fn samples(
     };
     let as_values = (array.element() == Element::U8 && !pixels)
         .then(|| "uint8 values are used as they are, 0 to 255".to_owned());
-    let note = note.or(as_values);
+    let notes = note.into_iter().chain(as_values).collect();
     let plane = target.plane(preprocess).ok();
     if pixels && plane.is_none() && preprocess.mean.len().max(preprocess.std.len()) > 1 {
         return Err("holds pixels for an input without channels; give one mean and one std".into());
@@ -118,6 +120,7 @@ pub(crate) fn samples(
         labels: labels.map(|all| all[..taken].to_vec()),
         class_names: Vec::new(),
         integers: array.element().is_integer() && !pixels,
+        pixels,
     };
     let dims = target.sample_dims();
     for sample in 0..taken {
@@ -153,7 +156,7 @@ pub(crate) fn samples(
             }
         }));
     }
-    Ok((part, note))
+    Ok((part, notes))
 }
 
 /// Number of samples in an array of shape `found`, and how to read them for `target`.

@@ -58,7 +58,7 @@ impl DatasetError {
                 Some("give the samples as a .npy or .npz array with the input's shape")
             }
             Self::Inputs(_) => Some(
-                "give an .npz with one array for each input, called as the input is, or x_0, x_1 and so on in the model's order",
+                "give an .npz with one array for each input, or a .npy file for each, called as the input is, or x_0, x_1 and so on in the model's order",
             ),
             _ => None,
         }

@@ -29,7 +29,7 @@ use serde::Serialize;
 pub use error::DatasetError;
 pub use idx::labels_beside;
 pub use preprocess::{Arrays, Channels, Layout, Preprocess, Resize};
-pub use several::{InputSamples, SampleSet, load_several};
+pub use several::{InputOf, InputSamples, SampleSet, load_several};
 pub use shape::InputShape;
 
 /// Most float values that are held at once (1 GiB): a 32-bit page can't hold much more.
@@ -67,6 +67,8 @@ pub struct Samples {
     pub class_names: Vec<String>,
     /// True when every value comes as it is from an array of whole numbers.
     pub integers: bool,
+    /// How pixels became values, where there were pixels: [`Preprocess::rule`].
+    pub pixels: Option<String>,
     /// Where each sample comes from: a path, or `array[17]`.
     pub names: Vec<String>,
     /// Files that were left out, with the reason.

@@ -15,10 +15,10 @@ use crate::{LoadOptions, NamedFile, Samples, Skipped, check_amount, idx, labels,
 /// What there is to read, by kind; paths stay sorted.
 #[derive(Default)]
 pub(crate) struct Sorted {
-    images: Vec<(NamedFile, Format)>,
+    pub(crate) images: Vec<(NamedFile, Format)>,
     /// By folder or archive.
     pub(crate) arrays: BTreeMap<String, Vec<Named>>,
-    idx: Vec<(String, Array)>,
+    pub(crate) idx: Vec<(String, Array)>,
     tables: Vec<NamedFile>,
     pub(crate) skipped: Vec<Skipped>,
 }
@@ -212,9 +212,8 @@ impl Loader<'_> {
                 self.left,
             );
             match made {
-                Ok((part, note)) => {
-                    self.notes
-                        .extend(note.map(|n| format!("{}: {n}.", array.path)));
+                Ok((part, notes)) => {
+                    (self.notes).extend(notes.iter().map(|n| format!("{}: {n}.", array.path)));
                     self.add(part);
                 }
                 Err(reason) => self.skip(array.path, reason),
@@ -284,6 +283,7 @@ impl Loader<'_> {
         let mut part = Part {
             names: (0..taken).map(|i| format!("{}[{i}]", data.path)).collect(),
             labels: labels.map(|all| all[..taken].to_vec()),
+            pixels: true,
             ..Part::default()
         };
         for i in 0..taken {
@@ -342,7 +342,10 @@ impl Loader<'_> {
             self.target,
         )?;
 
-        let mut part = Part::default();
+        let mut part = Part {
+            pixels: true,
+            ..Part::default()
+        };
         let mut numbers = Vec::new();
         for i in order {
             let (file, format) = &images[i];
@@ -427,6 +430,7 @@ impl Loader<'_> {
         }
         let mut samples = Samples {
             integers: self.parts.iter().all(|p| p.integers),
+            pixels: (self.parts.iter().any(|p| p.pixels)).then(|| self.preprocess.rule()),
             dims: self.target.dims().to_vec(),
             labels: usable.then(Vec::new),
             class_names: if usable { names[0].clone() } else { Vec::new() },

@@ -137,6 +137,33 @@ impl Preprocess {
         Ok(())
     }
 
+    /// The rule in words, as `pixel / 255` or `(pixel * 0.0078125 - 1) / 0.5`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let list = |values: &[f32]| {
+            let parts: Vec<String> = values.iter().map(ToString::to_string).collect();
+            match &parts[..] {
+                [one] => one.clone(),
+                several => format!("[{}]", several.join(", ")),
+            }
+        };
+        let inverse = 1.0 / self.scale;
+        let scaled = if self.scale == 1.0 {
+            "pixel".to_owned()
+        } else if inverse > 1.5 && 1.0 / inverse.round() == self.scale {
+            format!("pixel / {}", inverse.round())
+        } else {
+            format!("pixel * {}", self.scale)
+        };
+        let all = |values: &[f32], what: f32| values.iter().all(|&v| v == what);
+        match (all(&self.mean, 0.0), all(&self.std, 1.0)) {
+            (true, true) => scaled,
+            (true, false) => format!("{scaled} / {}", list(&self.std)),
+            (false, true) => format!("{scaled} - {}", list(&self.mean)),
+            (false, false) => format!("({scaled} - {}) / {}", list(&self.mean), list(&self.std)),
+        }
+    }
+
     /// The rule for one pixel value of channel `c`.
     pub(crate) fn value(&self, pixel: f32, c: usize) -> f32 {
         let of = |values: &[f32]| values[if values.len() == 1 { 0 } else { c }];
@@ -185,5 +212,31 @@ impl fmt::Display for Layout {
             Self::Nchw => "NCHW",
             Self::Nhwc => "NHWC",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_reads_like_the_settings() {
+        let rule = |scale: f32, mean: &[f32], std: &[f32]| {
+            let settings = Preprocess {
+                scale,
+                mean: mean.to_vec(),
+                std: std.to_vec(),
+                ..Preprocess::default()
+            };
+            settings.rule()
+        };
+        assert_eq!(rule(1.0 / 255.0, &[0.0], &[1.0]), "pixel / 255");
+        assert_eq!(rule(1.0, &[0.0, 0.0, 0.0], &[1.0]), "pixel");
+        assert_eq!(rule(1.0, &[127.0], &[128.0]), "(pixel - 127) / 128");
+        assert_eq!(rule(2.0, &[0.5], &[1.0]), "pixel * 2 - 0.5");
+        assert_eq!(
+            rule(1.0 / 255.0, &[0.485, 0.456, 0.406], &[0.25]),
+            "(pixel / 255 - [0.485, 0.456, 0.406]) / 0.25"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The simulator: the runtime of the chip, here.
 
-use js_sys::{Array, Function};
+use js_sys::{Array, Float32Array, Function};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -58,10 +58,12 @@ impl Simulator {
         to_js(&self.inner.outputs())
     }
 
-    /// One sample of the first input in, the outputs' integers out.
+    /// One sample in, a `Float32Array` or an array with one for each input; the outputs' integers out.
     #[wasm_bindgen(js_name = runRaw)]
-    pub fn run_raw(&mut self, values: &[f32]) -> Result<JsValue, JsValue> {
-        let outputs = self.inner.run_raw(&[values]).map_err(simulate_error)?;
+    pub fn run_raw(&mut self, values: JsValue) -> Result<JsValue, JsValue> {
+        let values = floats_of(values)?;
+        let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let outputs = self.inner.run_raw(&values).map_err(simulate_error)?;
         to_js(&outputs.into_iter().map(answer).collect::<Vec<_>>())
     }
 
@@ -118,6 +120,22 @@ impl Simulator {
         );
         to_js(&evaluation.map_err(simulate_error)?)
     }
+}
+
+/// A `Float32Array`, or an array of them.
+fn floats_of(values: JsValue) -> Result<Vec<Vec<f32>>, JsValue> {
+    let several = match values.dyn_into::<Array>() {
+        Ok(several) => several,
+        Err(one) => Array::of1(&one),
+    };
+    let wrong = |_| {
+        let message = "The values of an input must be a Float32Array.";
+        coded(Code::Argument, message)
+    };
+    let inputs: Result<Vec<Float32Array>, _> = several.iter().map(|i| i.dyn_into()).collect();
+    Ok((inputs.map_err(wrong)?.iter())
+        .map(Float32Array::to_vec)
+        .collect())
 }
 
 fn answer(output: RawOutput) -> Answer {

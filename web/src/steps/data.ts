@@ -11,7 +11,7 @@ import { count, plural, shape } from "../format.ts";
 import { numberOf } from "../framed.ts";
 import { type SampleState, Watch, session } from "../session.ts";
 import type { Which } from "../workers/engine.worker.ts";
-import { preprocessForm } from "./preprocess.ts";
+import { preprocessForms } from "./preprocess.ts";
 
 const SHOWN = 12;
 const kinds = ".png,.jpg,.jpeg,.bmp,.zip,.npy,.npz,.gz,.csv,image/png,image/jpeg";
@@ -36,20 +36,23 @@ export class DataStep extends PlainElement {
   }
 
   async #draw(summary: SamplesSummary): Promise<void> {
-    if (!plane(summary.dims, this.#channelsLast)) return;
+    const { pictured } = this;
+    if (pictured < 0) return;
     const step = Math.max(1, Math.floor(summary.count / SHOWN));
     const indexes = Array.from({ length: Math.min(SHOWN, summary.count) }, (_, i) => i * step);
-    const pictures = await session.engine.values("calibration", indexes).catch(() => []);
+    const pictures = await session.engine.values("calibration", indexes, pictured).catch(() => []);
     if (this.#drawn === summary) this.pictures = pictures;
   }
 
-  get #channelsLast(): boolean {
-    return session.preprocess?.layout === "nhwc";
+  /** The first input that can be drawn, or -1. */
+  private get pictured(): number {
+    return session.inputs.findIndex(({ dims, preprocess }) => plane(dims, preprocess.layout === "nhwc"));
   }
 
   override render(): TemplateResult {
     const { model, samples, busy } = session;
     const set = samples.calibration;
+    const several = session.inputs.length > 1;
     return html`
       <section class="step" id="step-data" aria-labelledby="data-title" data-state=${set ? "done" : "open"}>
         <div class="numeral" aria-hidden="true">${numberOf("data")}</div>
@@ -64,8 +67,14 @@ export class DataStep extends PlainElement {
           ${model
             ? html`
                 <fx-drop
-                  label=${set ? "Drop other files to replace them" : "Drop images, a folder, a zip or arrays here"}
-                  hint="PNG, JPEG or BMP (a folder's name is its label), .npy, .npz with x and y, or MNIST idx files."
+                  label=${set
+                    ? "Drop other files to replace them"
+                    : several
+                      ? "Drop an array for each input here"
+                      : "Drop images, a folder, a zip or arrays here"}
+                  hint=${several
+                    ? `An .npz with the arrays ${named(session.inputs.map((input) => input.name))} (or x_0, x_1, … in this order), and y for labels; or an .npy file for each, called like that.`
+                    : "PNG, JPEG or BMP (a folder's name is its label), .npy, .npz with x and y, or MNIST idx files."}
                   button="Choose files"
                   accept=${kinds}
                   multiple
@@ -76,7 +85,7 @@ export class DataStep extends PlainElement {
                 ></fx-drop>
                 ${busy === "calibration" ? working(session.progress, "Reading the files") : nothing}
                 ${trouble(session.trouble.calibration)} ${set ? this.#found(set) : nothing}
-                ${preprocessForm(model.dims)} ${set ? this.#evaluation() : nothing}
+                ${preprocessForms()} ${set ? this.#evaluation() : nothing}
               `
             : html`<p class="quiet">Choose a model first: its input says how images are read.</p>`}
         </div>
@@ -93,7 +102,24 @@ export class DataStep extends PlainElement {
     return html`
       <dl class="facts">
         <div><dt>Files</dt><dd>${source}</dd></div>
-        <div><dt>Images</dt><dd>${count(summary.count)}</dd><dd>each ${shape(summary.dims)}</dd></div>
+        <div>
+          <dt>${session.inputs.length > 1 ? "Samples" : "Images"}</dt>
+          <dd>${count(summary.count)}</dd>
+          ${summary.inputs.map(
+            ({ dims }, i) =>
+              html`<dd>${session.inputs.length > 1 ? html`${session.inputs[i]?.name}: ` : "each "}${shape(dims)}</dd>`,
+          )}
+        </div>
+        <div id="values">
+          <dt>Values</dt>
+          ${session.inputs.length > 1 ? html`<dd>${session.inputs.length} inputs</dd>` : nothing}
+          ${summary.inputs.map(
+            ({ pixels }, i) =>
+              html`<dd>
+                ${session.inputs.length > 1 ? html`${session.inputs[i]?.name}: ` : nothing}${pixels ?? "as in the arrays"}
+              </dd>`,
+          )}
+        </div>
         <div>
           <dt>Labels</dt>
           <dd>${labels ? plural(new Set(labels).size, "class", "classes") : "none"}</dd>
@@ -110,8 +136,8 @@ export class DataStep extends PlainElement {
                 <figure>
                   <fx-thumb
                     .values=${values}
-                    .dims=${summary.dims}
-                    ?channelsLast=${this.#channelsLast}
+                    .dims=${session.inputs[this.pictured]?.dims ?? []}
+                    ?channelsLast=${session.inputs[this.pictured]?.preprocess.layout === "nhwc"}
                     label=${`Image ${i * step}${label ? `, labelled ${label}` : ""}`}
                   ></fx-thumb>
                   ${label ? html`<figcaption title=${label}>${label}</figcaption>` : nothing}
@@ -216,6 +242,10 @@ function notes({ skipped, notes }: SamplesSummary): TemplateResult | typeof noth
       </ul>
     </div>
   `;
+}
+
+function named(names: readonly string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
 /** The label of a sample as a word: the class's name where there is one. */

@@ -92,12 +92,6 @@ function summary(fileName: string, fileBytes: number, inspection: Inspection): T
       <div><dt>Nodes</dt><dd>${count(nodes.length)}</dd><dd>of ${count(original.length)} in the file</dd></div>
     </dl>
     ${problemNotice(inspection)}
-    ${inputs.length > 1
-      ? html`<div class="notice warn">
-          <strong>This model has ${inputs.length} inputs</strong>
-          The page feeds models with one input. Use the command line for this one.
-        </div>`
-      : nothing}
     ${passTable(passes)}
     <details ?open=${problems.length > 0}>
       <summary>Network, ${plural(nodes.length, "node")}</summary>

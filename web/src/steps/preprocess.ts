@@ -1,6 +1,6 @@
 /** The form that says how pixels become input values. */
 import { html, nothing, type TemplateResult } from "lit";
-import type { Preprocess } from "fixpoint";
+import type { Preprocess, WantedInput } from "fixpoint";
 
 import { shape } from "../format.ts";
 import { session } from "../session.ts";
@@ -27,42 +27,56 @@ const arrays: Choice<"arrays"> = [
   ["values", "No array"],
 ];
 
-export function preprocessForm(dims: readonly number[]): TemplateResult | typeof nothing {
-  const { preprocess, busy } = session;
-  if (!preprocess) return nothing;
+/** One form for each input. */
+export function preprocessForms(): TemplateResult {
+  return html`${session.inputs.map((input, i) => form(input, i, session.inputs.length > 1))}`;
+}
+
+/** Of several inputs each has its arrays, and no images. */
+function form({ name, dims, preprocess }: WantedInput, index: number, several: boolean): TemplateResult {
+  const id = several ? `pre-${index}` : "pre";
+  const rule = session.rules[index];
   return html`
     <details>
-      <summary>How pixels become input values</summary>
-      <fieldset class="stack" ?disabled=${busy !== undefined}>
-        <legend class="visually-hidden">Preprocessing</legend>
+      <summary>
+        ${several ? html`Values of input <strong>${name}</strong>` : "How pixels become input values"}${several &&
+        preprocess.arrays === "values"
+          ? html`: <span class="rule">as they are</span>`
+          : rule
+            ? html`: <span class="rule">${rule}</span>`
+            : nothing}
+      </summary>
+      <fieldset class="stack" ?disabled=${session.busy !== undefined}>
+        <legend class="visually-hidden">Preprocessing${several ? ` of ${name}` : ""}</legend>
         <p class="small quiet">
           value = (pixel × scale − mean) ÷ std, with pixels from 0 to 255. These are the defaults for an input of
           ${shape(dims)}; set them to what the model was trained with.
         </p>
         <div class="form">
+          ${choice("arrays", "Arrays that hold pixels", arrays)}
           ${numbers("scale", "Scale", "Factor on the pixel. 1/255 gives 0 to 1.")}
           ${numbers("mean", "Mean", "One number, or one per channel.")}
           ${numbers("std", "Std", "One number, or one per channel.")}
           ${choice("channels", "Colours", channels)} ${choice("layout", "Layout", layouts)}
-          ${choice("resize", "Other sizes", resizes)} ${choice("arrays", "Arrays that hold pixels", arrays)}
+          ${several ? nothing : choice("resize", "Other sizes", resizes)}
         </div>
       </fieldset>
     </details>
   `;
 
   function numbers(key: "scale" | "mean" | "std", label: string, hint: string): TemplateResult {
-    const settings = session.preprocess as Preprocess;
+    const settings = preprocess;
     return html`
       <div class="field">
-        <label for=${`pre-${key}`}>${label}</label>
+        <label for=${`${id}-${key}`}>${label}</label>
         <input
-          id=${`pre-${key}`}
+          id=${`${id}-${key}`}
           class="numbers"
           type="text"
           inputmode="decimal"
           autocomplete="off"
           spellcheck="false"
-          aria-describedby=${`pre-${key}-hint`}
+          aria-describedby=${`${id}-${key}-hint`}
           .value=${written(settings[key])}
           @change=${(event: Event) => {
             const input = event.target as HTMLInputElement;
@@ -73,10 +87,10 @@ export function preprocessForm(dims: readonly number[]): TemplateResult | typeof
               input.reportValidity();
               return;
             }
-            void session.setPreprocess({ ...settings, [key]: key === "scale" ? values[0] : values });
+            void session.setPreprocess({ ...settings, [key]: key === "scale" ? values[0] : values }, index);
           }}
         />
-        <span class="hint" id=${`pre-${key}-hint`}>${hint}</span>
+        <span class="hint" id=${`${id}-${key}-hint`}>${hint}</span>
       </div>
     `;
   }
@@ -86,15 +100,15 @@ export function preprocessForm(dims: readonly number[]): TemplateResult | typeof
     label: string,
     choices: Choice<K>,
   ): TemplateResult {
-    const settings = session.preprocess as Preprocess;
+    const settings = preprocess;
     return html`
       <div class="field">
-        <label for=${`pre-${key}`}>${label}</label>
+        <label for=${`${id}-${key}`}>${label}</label>
         <select
-          id=${`pre-${key}`}
+          id=${`${id}-${key}`}
           @change=${(event: Event) => {
             const chosen = choices[(event.target as HTMLSelectElement).selectedIndex];
-            if (chosen) void session.setPreprocess(withKey(settings, key, chosen[0]));
+            if (chosen) void session.setPreprocess(withKey(settings, key, chosen[0]), index);
           }}
         >
           ${choices.map(([value, text]) => html`<option ?selected=${settings[key] === value}>${text}</option>`)}

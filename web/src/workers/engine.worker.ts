@@ -11,6 +11,7 @@ import type {
   RawOutput,
   Report,
   SamplesSummary,
+  WantedInput,
 } from "fixpoint";
 
 import { CodedError, serve } from "../rpc.ts";
@@ -74,14 +75,21 @@ const service = {
     return Samples.defaultPreprocess(Uint32Array.from(dims));
   },
 
+  pixelRule(preprocess: Preprocess): string {
+    return Samples.pixelRule(preprocess);
+  },
+
   loadSamples(
     which: Which,
     files: NamedFile[],
-    dims: number[],
-    preprocess: Preprocess,
+    inputs: WantedInput[],
     report: (progress: Progress) => void,
   ): SamplesSummary {
-    const loaded = Samples.load(files, Uint32Array.from(dims), preprocess, 0, paced(report));
+    const [input, ...more] = inputs;
+    const loaded =
+      input && more.length === 0
+        ? Samples.load(files, Uint32Array.from(input.dims), input.preprocess, 0, paced(report))
+        : Samples.loadSeveral(files, inputs, 0);
     samples[which]?.free();
     samples[which] = loaded;
     return loaded.summary();
@@ -92,9 +100,10 @@ const service = {
     delete samples[which];
   },
 
-  values(which: Which, indexes: number[]): Float32Array[] {
+  /** Of the model's input number `input`. */
+  values(which: Which, indexes: number[], input: number): Float32Array[] {
     const set = need(samples[which], "set of samples");
-    return indexes.map((index) => set.values(index));
+    return indexes.map((index) => set.values(index, input));
   },
 
   options(request: Partial<Options>): Options {
@@ -148,8 +157,10 @@ const service = {
 
   testCase(which: Which, index: number, label: number | null): TestCase {
     const ready = need(simulator, "quantized model");
-    const values = need(samples[which], "set of samples").values(index);
-    return { index, label, inputs: [ready.inputBytes(0, values)], expected: ready.runRaw(values) };
+    const set = need(samples[which], "set of samples");
+    const values = ready.inputs.map((_, input) => set.values(index, input));
+    const inputs = values.map((one, input) => ready.inputBytes(input, one));
+    return { index, label, inputs, expected: ready.runRaw(values) };
   },
 
   compareLayers(inputs: Uint8Array[], layers: Uint8Array[]): LayerComparison[] {
