@@ -63,9 +63,9 @@ fn table(path: &Path, model: &FloatModel, bits: Option<BitsArg>) -> Result<Table
         })?;
         Table::from_saved(saved, model, bits)
     } else {
-        let scales = pickle::read_scales(&bytes)
+        let (scales, arrays) = pickle::read_table(&bytes)
             .map_err(|e| Failure::new(format!("{} {e}", path.display())))?;
-        Table::from_scales(&scales, model, bits)
+        Table::from_scales(&scales, &arrays, model, bits)
     };
     table.map_err(|e| Failure::new(e.to_string()).about(path))
 }

@@ -224,7 +224,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             path,
             &pickle::write_table(
                 &Table::from(&quantized.report).scales(),
-                &model.table_arrays(),
+                &model.table_arrays(quantized.report.options.granularity),
             ),
         )?;
     }

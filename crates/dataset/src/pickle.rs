@@ -13,7 +13,7 @@ mod machine;
 mod rebuild;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -21,6 +21,9 @@ use crate::npy::{Array, NpyError};
 
 pub(crate) use arrays::arrays;
 pub use write::{Scales, write_scales, write_table};
+
+/// Scales by name, and the names of those that are kept as arrays.
+pub type Table = (BTreeMap<String, Vec<f64>>, BTreeSet<String>);
 
 /// What a pickle holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,19 +88,35 @@ pub fn read(file: &[u8]) -> Result<Value, PickleError> {
 /// # Errors
 /// [`PickleError`], also when the pickle is something else than such a table.
 pub fn read_scales(file: &[u8]) -> Result<BTreeMap<String, Vec<f64>>, PickleError> {
+    read_table(file).map(|(scales, _)| scales)
+}
+
+/// As [`read_scales`], with the names of what is kept as an array, perhaps of one element: what
+/// [`write_table`] takes.
+///
+/// # Errors
+/// As [`read_scales`].
+pub fn read_table(file: &[u8]) -> Result<Table, PickleError> {
     let Value::Dict(entries) = read(file)? else {
         return Err(PickleError::NoTable("it is no dictionary".into()));
     };
-    (entries.into_iter())
-        .map(|(name, scale)| {
-            let Value::Text(name) = name else {
-                return Err(PickleError::NoTable("a key is no name".into()));
-            };
-            let wrong = || PickleError::NoTable(format!("'{name}' is no number or array of them"));
-            let scales = numbers(&scale).ok_or_else(wrong)?;
-            Ok((name, scales))
-        })
-        .collect()
+    let (mut table, mut arrays) = (BTreeMap::new(), BTreeSet::new());
+    for (name, scale) in entries {
+        let Value::Text(name) = name else {
+            return Err(PickleError::NoTable("a key is no name".into()));
+        };
+        let wrong = || PickleError::NoTable(format!("'{name}' is no number or array of them"));
+        let scales = numbers(&scale).ok_or_else(wrong)?;
+        let array = match &scale {
+            Value::Array(array) => !array.dims().is_empty(),
+            scale => matches!(scale, Value::List(_)),
+        };
+        if array {
+            arrays.insert(name.clone());
+        }
+        table.insert(name, scales);
+    }
+    Ok((table, arrays))
 }
 
 fn numbers(value: &Value) -> Option<Vec<f64>> {

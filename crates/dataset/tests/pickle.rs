@@ -1,9 +1,12 @@
 //! Pickles that Python and NumPy wrote, and such that mean harm.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fixpoint_dataset::pickle::{PickleError, Scales, Value, read, read_scales, write_scales};
+use fixpoint_dataset::pickle::{
+    PickleError, Scales, Value, read, read_scales, read_table, write_scales, write_table,
+};
 use fixpoint_dataset::{InputShape, NamedFile, Preprocess, Samples, load};
 
 fn fixture(name: &str) -> PathBuf {
@@ -83,6 +86,10 @@ fn written_tables_are_read_back() {
     assert_eq!(read["x"], [0.0078125]);
     assert_eq!(read["w"], [0.5, 4.0]);
     assert_eq!(read["é"], [] as [f64; 0]);
+    let scales = BTreeMap::from([("x".to_owned(), vec![0.5]), ("w".to_owned(), vec![2.0])]);
+    let arrays = BTreeSet::from(["w".to_owned()]);
+    let read = read_table(&write_table(&scales, &arrays)).unwrap();
+    assert_eq!(read, (scales, arrays));
 }
 
 /// What Python wrote for `os.system("...")`, in the two spellings.

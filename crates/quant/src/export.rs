@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::fusion::{Role, roles};
 use crate::graph::{Graph, Node};
+use crate::log;
 use crate::model::FloatModel;
 use crate::options::{Arithmetic, Chip, Granularity};
 use crate::plan::{Kind, Layout, Plan, plan};
@@ -139,10 +140,23 @@ impl Context<'_> {
         match (node.op.as_str(), self.layer_of(node)) {
             ("Conv" | "Gemm", _) => Some(mangle(&node.name)),
             ("Relu" | "LeakyRelu" | "PRelu", Some(layer)) => Some(mangle(&layer.name)),
-            // The toolkit leaves slopes out that are not behind such a layer.
-            ("Relu", None) => Some(mangle(&node.name)),
+            ("Relu" | "LeakyRelu" | "PRelu", None) if self.stands_alone(node) => {
+                Some(mangle(&node.name))
+            }
             _ => None,
         }
+    }
+
+    /// Whether the toolkit writes an activation that is not behind a Conv or Gemm: a Relu always, one with
+    /// slopes where the last activation that is behind one is of the same kind. Otherwise it leaves
+    /// the slopes out or stops.
+    fn stands_alone(&self, node: &Node) -> bool {
+        let before = (self.graph.nodes.iter()).take_while(|n| n.output() != node.output());
+        let last = before
+            .filter(|n| matches!(n.op.as_str(), "Conv" | "Gemm"))
+            .filter_map(|n| self.activation_of(n))
+            .last();
+        node.op == "Relu" || last.is_some_and(|last| last.op == node.op)
     }
 }
 
@@ -194,15 +208,17 @@ pub fn export_espdl(
         )),
     }
     warnings.extend(flatten_warnings(&plan));
+    warnings.extend(scaled_warnings(&model.graph));
+    warnings.extend(bias_warnings(&context));
     Ok(Export {
         files,
-        log: log(&context, folder)?,
+        log: printed(&context, folder)?,
         warnings,
     })
 }
 
 /// What the toolkit prints, with its model information.
-fn log(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
+fn printed(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
     let (table, name) = (context.table, context.name);
     let path = match folder {
         "" => name.to_owned(),
@@ -222,26 +238,14 @@ fn log(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
         let e = table.one(input)?;
         let _ = writeln!(text, "model input name: {input}, exponent: {e}");
     }
-    let mut line = |kind: &str, node: &Node, tensor: &str| -> Result<(), TableError> {
-        let name = context.graph.name_in_file(&node.name);
-        let e = table.one(tensor)?;
-        let _ = writeln!(text, "{kind} layer name: {name}, output_exponent: {e}");
-        Ok(())
-    };
-    let fused = |i: usize| context.roles.contains(&Role::Activated(i));
-    for (i, node) in context.graph.nodes.iter().enumerate() {
-        // The toolkit's log never names activations.
-        if node.is_activation() || fused(i) {
-            continue;
-        }
-        for absorbed in context.graph.absorbed_by(&node.name) {
-            line(&absorbed.op, absorbed, absorbed.output())?;
-        }
+    for (node, tensor) in log::lines(context.graph, Arithmetic::Espdl) {
         let kind = match order::is_depthwise(context.graph, node) {
             true => "DepthwiseConv",
             false => &node.op,
         };
-        line(kind, node, node.output())?;
+        let name = context.graph.name_in_file(&node.name);
+        let e = table.one(tensor)?;
+        let _ = writeln!(text, "{kind} layer name: {name}, output_exponent: {e}");
     }
     text.push_str("\n\n");
     Ok(text)
@@ -267,8 +271,7 @@ fn is_identifier(name: &str) -> bool {
 fn check_names(context: &Context<'_>) -> Result<(), ExportError> {
     let mut seen: Vec<(String, &str)> = Vec::new();
     for node in &context.graph.nodes {
-        if !matches!(node.op.as_str(), "Conv" | "Gemm" | "Relu") || context.layer_of(node).is_some()
-        {
+        if context.layer_of(node).is_some() || context.written(node).is_none() {
             continue;
         }
         let name = mangle(&node.name);
@@ -282,6 +285,55 @@ fn check_names(context: &Context<'_>) -> Result<(), ExportError> {
         seen.push((name, &node.name));
     }
     Ok(())
+}
+
+/// Gemm's alpha and beta are in the constants here; the toolkit leaves them out.
+fn scaled_warnings(graph: &Graph) -> Vec<String> {
+    let scaled = |n: &&Node| graph.scaled.iter().any(|o| o == n.output());
+    (graph.nodes.iter().filter(scaled))
+        .map(|n| {
+            format!(
+                "'{}' has alpha or beta other than 1. They are in the weights and biases here; the \
+                 toolkit's own files leave them out, so that its networks compute something else.",
+                n.name
+            )
+        })
+        .collect()
+}
+
+/// Layers that share a bias have one exponent for it in the toolkit's table, the last one's.
+fn bias_warnings(context: &Context<'_>) -> Vec<String> {
+    let (graph, table) = (context.graph, context.table);
+    let entry = |name: Option<&str>| name.and_then(|n| table.exponents.get(n));
+    let linear = |n: &&Node| matches!(n.op.as_str(), "Conv" | "Gemm");
+    let misplaced = |n: &&Node| {
+        let (Some(bias), Some(output)) = (entry(n.input(2)), entry(Some(n.output()))) else {
+            return false;
+        };
+        let wanted = match (entry(n.input(0)), entry(n.input(1))) {
+            (Some(input), Some(weights)) if context.per_channel() => {
+                let input = input.first().copied().unwrap_or(0);
+                weights.iter().map(|w| input + w + 4).collect()
+            }
+            _ => output.clone(),
+        };
+        let zeros = || {
+            n.input(2)
+                .and_then(|b| graph.floats(b))
+                .is_some_and(|b| b.iter().all(|v| *v == 0.0))
+        };
+        *bias != wanted && !zeros()
+    };
+    (graph.nodes.iter().filter(linear).filter(misplaced))
+        .map(|n| {
+            format!(
+                "The bias of '{}' has an exponent that ESP-DL's layer doesn't expect: the toolkit's \
+                 table has one for all layers with this bias, the last one's. Give each layer a bias of \
+                 its own.",
+                n.name
+            )
+        })
+        .collect()
 }
 
 /// ESP-DL keeps images rows first, ONNX channels first, and the toolkit leaves the weights behind a

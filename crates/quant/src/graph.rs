@@ -153,6 +153,16 @@ pub(crate) struct Graph {
     pub(crate) given: Given,
     /// What the file calls nodes that were given another name: empty, or the same as another's.
     pub(crate) renamed: BTreeMap<String, String>,
+    /// The number that the ESP-DL toolkit's optimizer gave out last: it numbers all tensors of the file
+    /// (inputs, initializers, what nodes write, and one that stands for none), and its own from there.
+    pub(crate) numbered: usize,
+    /// By what nodes write, their places in the file; of initializers those among themselves, with what the
+    /// optimizer adds at the end.
+    pub(crate) places: BTreeMap<String, usize>,
+    /// Gemm nodes whose alpha or beta is in their weights now.
+    pub(crate) scaled: Vec<String>,
+    /// Constants with the same values as an earlier one, by which the toolkit's table lists them.
+    pub(crate) twins: BTreeMap<String, String>,
     /// Nodes that a fusion took in and which the ESP-DL toolkit keeps.
     pub(crate) absorbed: Vec<Absorbed>,
 }
@@ -163,11 +173,9 @@ impl Graph {
         self.renamed.get(name).map_or(name, String::as_str)
     }
 
-    /// What the node called `name` took in, in the file's order.
-    pub(crate) fn absorbed_by<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Node> {
-        (self.absorbed.iter())
-            .filter(move |absorbed| absorbed.into == name)
-            .map(|absorbed| &absorbed.node)
+    /// The table's key for a constant.
+    pub(crate) fn listed<'a>(&'a self, name: &'a str) -> &'a str {
+        self.twins.get(name).map_or(name, String::as_str)
     }
 
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
@@ -235,15 +243,32 @@ impl Graph {
         self.constants.insert(name.to_owned(), constant);
     }
 
+    fn is_taken(&self, name: &str) -> bool {
+        self.constants.contains_key(name)
+            || self.shapes.contains_key(name)
+            || self.inputs.iter().any(|i| i == name)
+            || (self.nodes.iter()).any(|n| n.name == name || n.outputs.iter().any(|o| o == name))
+    }
+
+    /// What the toolkit's optimizer calls an initializer that it adds: the next number that is no
+    /// tensor's name. The tensor itself then takes a number.
+    pub(crate) fn numbered_name(&mut self) -> String {
+        let name = loop {
+            self.numbered += 1;
+            let name = self.numbered.to_string();
+            if !self.is_taken(&name) {
+                break name;
+            }
+        };
+        self.numbered += 1;
+        self.places
+            .insert(name.clone(), usize::MAX / 2 + self.numbered);
+        name
+    }
+
     /// A tensor or node name starting with `stem` that nothing in the graph has.
     pub(crate) fn fresh_name(&self, stem: &str) -> String {
-        let taken = |name: &str| {
-            self.constants.contains_key(name)
-                || self.shapes.contains_key(name)
-                || self.inputs.iter().any(|i| i == name)
-                || (self.nodes.iter())
-                    .any(|n| n.name == name || n.outputs.iter().any(|o| o == name))
-        };
+        let taken = |name: &str| self.is_taken(name);
         if !taken(stem) {
             return stem.to_owned();
         }

@@ -89,7 +89,9 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String
         }
     }
     graph.outputs = proto.output.iter().map(|o| o.name.clone()).collect();
+    graph.numbered = graph.inputs.len() + proto.initializer.len() + 1;
     for (i, proto) in proto.node.iter().enumerate() {
+        graph.numbered += proto.output.len();
         let node = import_node(i, proto);
         if node.op == "Constant" {
             let stored = proto.attribute.iter().find_map(|a| a.t.as_ref());
@@ -113,6 +115,11 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String
         graph.nodes.push(node);
     }
     sort(&mut graph, &mut problems);
+    let written = graph.nodes.iter().map(Node::output).enumerate();
+    let stored = proto.initializer.iter().map(|t| t.name.as_str());
+    graph.places = (stored.enumerate().chain(written))
+        .map(|(i, name)| (name.to_owned(), i))
+        .collect();
     check_interface(&graph, &mut problems);
     Ok((graph, types, problems))
 }

@@ -2,8 +2,40 @@
 
 use std::fmt::Write;
 
+use crate::fusion::{Role, roles};
 use crate::graph::{Graph, Node};
+use crate::options::Arithmetic;
 use crate::report::Report;
+
+/// What a line is about: a layer, and the tensor whose exponent it tells.
+pub(crate) type Line<'g> = (&'g Node, &'g str);
+
+/// The lines for the layers of a model, by rules found from the toolkit's logs: nodes come in the file's
+/// order. An activation prints the line of what is before it, with its own exponent; what has an
+/// activation for its only reader prints none. So what an activation and others read has two lines.
+pub(crate) fn lines(graph: &Graph, arithmetic: Arithmetic) -> Vec<Line<'_>> {
+    let roles = roles(graph, arithmetic);
+    let activation =
+        |i: usize| graph.nodes[i].is_activation() || roles.contains(&Role::Activated(i));
+    let bent = |node: &Node| match graph.consumers(node.output())[..] {
+        [only] => activation(only) && graph.nodes[only].input(0) == Some(node.output()),
+        _ => false,
+    };
+    let place = |node: &Node| graph.places.get(node.output()).copied();
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut absorbed = graph.absorbed.iter().peekable();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        while let Some(taken) = absorbed.next_if(|a| place(&a.node) < place(node)) {
+            lines.push((&taken.node, taken.node.output()));
+        }
+        if bent(node) {
+            continue;
+        }
+        let before = (node.input(0).filter(|_| activation(i))).and_then(|n| graph.producer_of(n));
+        lines.push((before.map_or(node, |b| &graph.nodes[b]), node.output()));
+    }
+    lines
+}
 
 /// "Quantized model info:", the input, and one line per layer.
 pub(crate) fn quantized_model_info(report: &Report, graph: &Graph) -> String {
@@ -16,27 +48,26 @@ pub(crate) fn quantized_model_info(report: &Report, graph: &Graph) -> String {
             input.name, input.exponent
         );
     }
-    for layer in &report.layers {
-        let node = graph.nodes.iter().find(|n| n.name == layer.name);
-        if layer.inserted || node.is_some_and(Node::is_activation) {
+    for (node, tensor) in lines(graph, report.options.arithmetic) {
+        let layer = (report.layers.iter()).find(|l| !l.inserted && l.name == node.name);
+        let absorbed = graph.absorbed.iter().any(|a| a.node == *node);
+        // The rest became part of another layer.
+        if layer.is_none() && !absorbed && !node.is_activation() {
             continue;
         }
-        for absorbed in graph.absorbed_by(&layer.name) {
-            let e = (report.tensors.get(absorbed.output())).and_then(|e| e.first());
-            let _ = writeln!(
-                text,
-                "{} layer name: {}, output_exponent: {}",
-                absorbed.op,
-                graph.name_in_file(&absorbed.name),
-                e.copied().unwrap_or(layer.output_exponent)
-            );
-        }
+        let read = || (report.layers.iter()).find(|l| l.output == tensor);
+        let listed = || {
+            (report.tensors.get(tensor))
+                .and_then(|e| e.first())
+                .copied()
+        };
+        let exponent = (read().or(layer).map(|l| l.output_exponent)).or_else(listed);
         let _ = writeln!(
             text,
             "{} layer name: {}, output_exponent: {}",
-            layer.op,
-            graph.name_in_file(&layer.name),
-            layer.output_exponent
+            layer.map_or(node.op.as_str(), |l| &l.op),
+            graph.name_in_file(&node.name),
+            exponent.unwrap_or_default()
         );
     }
     text

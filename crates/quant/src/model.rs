@@ -7,7 +7,7 @@ use crate::float::Reference;
 use crate::graph::{Data, Graph, Node};
 use crate::inspect::{Fate, Inspection, NodeInfo, PassInfo, Quantization, ValueInfo};
 use crate::ops::{self, Refusal};
-use crate::options::{Arithmetic, Options};
+use crate::options::{Arithmetic, Granularity, Options};
 use crate::plan::{self, Plan};
 use crate::quantized::{self, Found};
 use crate::simulate::Output;
@@ -186,11 +186,16 @@ impl FloatModel {
     }
 
     /// Names in the quantization table whose entries the ESP-DL toolkit keeps as arrays even when
-    /// they have one element: weights.
-    pub fn table_arrays(&self) -> BTreeSet<String> {
+    /// they have one element: weights, and per channel their biases.
+    pub fn table_arrays(&self, granularity: Granularity) -> BTreeSet<String> {
+        let inputs = match granularity {
+            Granularity::PerTensor => 1..2,
+            Granularity::PerChannel => 1..3,
+        };
         (self.graph.nodes.iter())
             .filter(|n| matches!(n.op.as_str(), "Conv" | "Gemm"))
-            .filter_map(|n| n.input(1).map(str::to_owned))
+            .flat_map(|n| inputs.clone().filter_map(|i| n.input(i)))
+            .map(str::to_owned)
             .collect()
     }
 

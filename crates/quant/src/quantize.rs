@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::{self, Exponents, Observed};
 use crate::error::QuantError;
 use crate::float::Reference;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
 use crate::options::{Arithmetic, Bits, Chip, Granularity, Method, Options};
@@ -82,6 +82,29 @@ fn check(graph: &Graph, options: &Options) -> Result<(), QuantError> {
                 node.op,
                 options.bits.name()
             ),
+        });
+    }
+    let scaled_once = |n: &Node| {
+        let shared = |i: usize| {
+            let name = n.input(i).map(|n| graph.listed(n));
+            name.is_some_and(|name| {
+                let reads = (graph.nodes.iter().flat_map(|n| &n.inputs))
+                    .filter(|i| graph.listed(i) == name);
+                reads.count() > 1
+            })
+        };
+        !(1..3).any(shared)
+    };
+    let linear = |n: &&Node| matches!(n.op.as_str(), "Conv" | "Gemm");
+    if options.mimic_evaluator
+        && let Some(node) = (graph.nodes.iter().filter(linear)).find(|n| !scaled_once(n))
+    {
+        return Err(QuantError::Layer {
+            layer: node.name.clone(),
+            reason:
+                "another layer has the same weights or biases, which ESP-DL's evaluator scales \
+                     once for each of them. Without --mimic-evaluator the device is predicted."
+                    .to_owned(),
         });
     }
     if options.method == Method::Entropy && options.bits == Bits::I16 {

@@ -100,10 +100,10 @@ pub(crate) fn table(
                         Granularity::PerTensor => vec![output],
                         Granularity::PerChannel => weights.iter().map(|w| input + w + 4).collect(),
                     };
-                    table.insert(bias.to_owned(), exponents);
+                    table.insert(graph.listed(bias).to_owned(), exponents);
                 }
                 if let Some(weight) = node.input(1) {
-                    table.insert(weight.to_owned(), weights);
+                    table.insert(graph.listed(weight).to_owned(), weights);
                 }
             }
             "LeakyRelu" => {
@@ -119,7 +119,7 @@ pub(crate) fn table(
                     let largest = slopes.iter().fold(0.0f32, |m, v| m.max(v.abs()));
                     let e = exponent::ceil(largest, options.bits);
                     table.insert(
-                        name.to_owned(),
+                        graph.listed(name).to_owned(),
                         vec![e.unwrap_or(exponent::of_zeros(options.bits))],
                     );
                 }

@@ -39,9 +39,17 @@ fn compare(
     }
 }
 
+/// A net as it was exported, and as the toolkit's optimizer left it where that is there too.
 fn net(folder: &Path) {
+    let files = ["model.onnx", "model_optimized.onnx"].map(|f| folder.join(f));
+    for file in files.iter().filter(|f| f.exists()) {
+        model(folder, file);
+    }
+}
+
+fn model(folder: &Path, file: &Path) {
     let name = folder.file_name().unwrap().to_str().unwrap();
-    let model = FloatModel::from_onnx(&std::fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let model = FloatModel::from_onnx(&std::fs::read(file).unwrap()).unwrap();
     let elements: usize = model.inputs()[0].dims.as_ref().unwrap().iter().product();
     // Nets without calib.npy were calibrated with their evaluation input.
     let calib = ["calib.npy", "input.npy"].map(|f| folder.join(f));
@@ -221,4 +229,79 @@ fn concats_one_after_another_and_shared_pools() {
     let table = exponents_of(&net, &[&[-4.0, 1.0]]);
     // round(log2(4 / 127)) = -5, ceil(log2(1 / 127)) = -6.
     assert_eq!(["x", "p", "r"].map(|name| table[name][0]), [-5, -5, -6]);
+}
+
+/// The toolkit's table for a Conv of factor 1 whose output a movement and a pool read, with a Relu behind
+/// the movement: of most of them the range behind the Relu, 2, goes back to the Conv, of three it
+/// doesn't.
+#[test]
+fn most_movements_pass_the_exponent_back() {
+    let net = |op: &str, inputs: &[&str], attrs: &[(&'static str, Value)]| {
+        let net = Net::new(&[1, 1, 2, 2])
+            .weights("one", &[1, 1, 1, 1], vec![1.0])
+            .ints("zero", &[0])
+            .ints("two", &[2])
+            .ints("flat", &[-1, 1, 4, 1])
+            .ints("more", &[0, 0, 0, 0, 0, 0, 1, 1])
+            .ints("thrice", &[1, 3, 2, 2])
+            .node("Conv", &["x", "one"], "c", &[])
+            .node(op, inputs, "t", attrs)
+            .node("Relu", &["t"], "r", &[])
+            .node("GlobalMaxPool", &["c"], "m", &[])
+            .output("r")
+            .output("m");
+        let table = exponents_of(&net, &[&[-40.0, -40.0, 1.0, 2.0]]);
+        ["x", "c", "t", "r", "m"].map(|name| table[name][0])
+    };
+    let slice = net("Slice", &["c", "zero", "two", "two"], &[]);
+    assert_eq!(slice, [-2, -5, -5, -5, -5]);
+    let perm = [("perm", Value::Ints(vec![0, 1, 3, 2]))];
+    assert_eq!(net("Transpose", &["c"], &perm), [-2, -5, -5, -5, -5]);
+    assert_eq!(net("Flatten", &["c"], &[]), [-2, -5, -5, -5, -5]);
+    for (op, shape) in [("Reshape", "flat"), ("Pad", "more"), ("Expand", "thrice")] {
+        assert_eq!(net(op, &["c", shape], &[]), [-2, -1, -5, -5, -1], "{op}");
+    }
+}
+
+/// What the toolkit's optimizer made of such networks: a BatchNormalization goes into the Conv before it
+/// under numbers as names, and the Conv's output stays unless the model gives the other one out.
+/// Equal initializers are one.
+#[test]
+fn tensors_have_the_optimizers_names() {
+    let norm = |net: Net, input: &'static str, output: &'static str| {
+        let inputs = [input, "s", "o", "m", "v"];
+        let epsilon = [("epsilon", Value::Float(0.0))];
+        net.node("BatchNormalization", &inputs, output, &epsilon)
+    };
+    let names = |second: f32, outputs: &[&str]| -> Vec<String> {
+        let net = Net::new(&[1, 1, 1, 2])
+            .weights("w1", &[1, 1, 1, 1], vec![1.0])
+            .weights("s", &[1], vec![0.5])
+            .weights("o", &[1], vec![0.0])
+            .weights("m", &[1], vec![0.0])
+            .weights("v", &[1], vec![1.0])
+            .weights("w2", &[1, 1, 1, 1], vec![second])
+            .weights("b2", &[1], vec![second - 1.0])
+            .node("Conv", &["x", "w1"], "c", &[]);
+        let net = norm(net, "c", "b").node("Relu", &["b"], "r", &[]).node(
+            "Conv",
+            &["r", "w2", "b2"],
+            "d",
+            &[],
+        );
+        let net = outputs
+            .iter()
+            .fold(norm(net, "d", "y"), |net, o| net.output(o));
+        exponents_of(&net, &[&[1.0, 0.5]]).into_keys().collect()
+    };
+    assert_eq!(names(1.0, &["y"]), ["15", "17", "c", "r", "x", "y"]);
+    assert_eq!(
+        names(2.0, &["y"]),
+        ["15", "17", "19", "21", "c", "r", "x", "y"]
+    );
+    // One more number went to what the first Conv wrote.
+    assert_eq!(
+        names(2.0, &["b", "y"]),
+        ["15", "17", "20", "22", "b", "r", "x", "y"]
+    );
 }

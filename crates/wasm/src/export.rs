@@ -26,9 +26,9 @@ pub fn export_espdl(
     let failed = |e: &dyn std::fmt::Display| coded(Code::Export, e);
     let table = match table.dyn_into::<Uint8Array>() {
         Ok(bytes) => {
-            let scales = pickle::read_scales(&bytes.to_vec())
+            let (scales, arrays) = pickle::read_table(&bytes.to_vec())
                 .map_err(|e| coded(Code::Export, format!("The table {e}")))?;
-            Table::from_scales(&scales, &model.inner, None)
+            Table::from_scales(&scales, &arrays, &model.inner, None)
         }
         Err(object) => {
             let saved: SavedTable = from_js(object, "table")?;
@@ -47,7 +47,7 @@ pub fn table_pickle(model: &Model, report: JsValue) -> Result<Vec<u8>, JsValue> 
     let table = Table::from_saved(saved, &model.inner, None).map_err(|e| coded(Code::Export, e))?;
     Ok(pickle::write_table(
         &table.scales(),
-        &model.inner.table_arrays(),
+        &model.inner.table_arrays(table.granularity),
     ))
 }
 

@@ -30,7 +30,9 @@ pub(super) fn files(context: &Context<'_>) -> Result<(String, String), ExportErr
                     files.activation(context, activation, &layer)?;
                 }
             }
-            "Relu" if context.layer_of(node).is_none() => {
+            "Relu" | "LeakyRelu" | "PRelu"
+                if context.layer_of(node).is_none() && context.stands_alone(node) =>
+            {
                 files.activation(context, node, &mangle(&node.name))?;
             }
             _ => {}

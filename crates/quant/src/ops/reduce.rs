@@ -51,11 +51,5 @@ pub(super) fn softmax(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let dims = data_input(graph, node)?;
     let default = if graph.opset >= 13 { -1 } else { 1 };
     let axis = axis_of(node, "axis", default, dims.len())?;
-    if graph.opset < 13 && dims[axis + 1..].iter().any(|d| *d != 1) {
-        return refuse(
-            "softmax over several dimensions at once (opset below 13) is not supported. Export \
-             with opset 13.",
-        );
-    }
     Ok((Op::Softmax { axis }, dims.to_vec()))
 }

@@ -165,9 +165,12 @@ pub(super) fn initializers(graph: &mut Graph) -> Vec<String> {
         };
         Some((c.dims.clone(), bits))
     };
+    // The first in the file gives its name, as in ONNX's optimizer, which the ESP-DL toolkit uses.
     let mut first: BTreeMap<(bool, Vec<usize>, Vec<u64>), String> = BTreeMap::new();
     let mut twins = Vec::new();
-    for (name, constant) in &graph.constants {
+    let mut in_order: Vec<(&String, &Constant)> = graph.constants.iter().collect();
+    in_order.sort_by_key(|(name, _)| graph.places.get(*name).copied().unwrap_or(usize::MAX));
+    for (name, constant) in in_order {
         let Some((dims, bits)) = key(constant) else {
             continue;
         };
@@ -179,7 +182,6 @@ pub(super) fn initializers(graph: &mut Graph) -> Vec<String> {
             }
         }
     }
-    // Weights and biases keep their own names: exponents are listed by them.
     for (name, keep) in twins {
         let shape_only = (graph.consumers(&name).iter()).all(|i| {
             matches!(
@@ -187,9 +189,13 @@ pub(super) fn initializers(graph: &mut Graph) -> Vec<String> {
                 "Reshape" | "Squeeze" | "Unsqueeze"
             )
         });
-        if shape_only {
-            graph.rewire(&name, &keep);
-            changes.push(format!("'{name}' is the same as '{keep}'"));
+        changes.push(format!("'{name}' is the same as '{keep}'"));
+        // Weights stay apart: a layer's may be scaled. Only the toolkit's table has them under one name.
+        match shape_only {
+            true => graph.rewire(&name, &keep),
+            false => {
+                graph.twins.insert(name, keep);
+            }
         }
     }
     graph.drop_unused_constants();

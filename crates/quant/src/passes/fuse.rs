@@ -24,6 +24,9 @@ fn output_channels(graph: &Graph, node: &Node) -> Option<usize> {
 /// Takes the output of node `remove` over to node `keep` and removes the former.
 fn absorb(graph: &mut Graph, keep: usize, remove: usize) {
     let out = graph.nodes[remove].output().to_owned();
+    if let Some(place) = graph.places.get(graph.nodes[keep].output()) {
+        graph.places.insert(out.clone(), *place);
+    }
     let old = std::mem::replace(&mut graph.nodes[keep].outputs[0], out);
     graph.shapes.remove(&old);
     graph.nodes.remove(remove);
@@ -284,21 +287,40 @@ fn fuse_batch_normalization(graph: &mut Graph, bn: usize) -> Option<String> {
         .map(|(i, w)| w * factor[channel(i)])
         .collect();
     let scaled = Constant::float(constant.dims.clone(), scaled);
-    // Another layer may use the same weights unscaled.
-    let weight_name = match graph.consumers(weight).len() {
-        1 => weight.to_owned(),
-        _ => graph.fresh_name(&format!("{weight}_bn")),
-    };
-    let bias_name = match linear.input(2) {
-        Some(name) if graph.consumers(name).len() == 1 => name.to_owned(),
-        Some(name) => graph.fresh_name(&format!("{name}_bn")),
-        None => graph.fresh_name(&format!("{}_bias", linear.name)),
+    // The ESP-DL toolkit fuses into a Conv by ONNX's optimizer, which numbers what it makes and keeps the
+    // Conv's output, and into a Gemm by a rule of its own.
+    let by_optimizer = linear.op == "Conv";
+    let (weight_name, bias_name) = if by_optimizer {
+        (graph.numbered_name(), graph.numbered_name())
+    } else {
+        // Another layer may use the same weights unscaled.
+        let weight_name = match graph.consumers(weight).len() {
+            1 => weight.to_owned(),
+            _ => graph.fresh_name(&format!("{weight}_bn")),
+        };
+        let bias_name = match linear.input(2) {
+            Some(name) if graph.consumers(name).len() == 1 => name.to_owned(),
+            Some(name) => graph.fresh_name(&format!("{name}_bn")),
+            None => graph.fresh_name(&format!("{}_bias", linear.name)),
+        };
+        (weight_name, bias_name)
     };
     graph.add_constant(&weight_name, scaled);
     graph.add_constant(&bias_name, Constant::float(vec![outputs], bias));
     set_input(&mut graph.nodes[layer], 1, weight_name);
     set_input(&mut graph.nodes[layer], 2, bias_name);
-    absorb(graph, layer, bn);
+    let (before, after) = (linear.output(), node.output());
+    if by_optimizer && graph.is_output(after) {
+        // What the Conv wrote before is numbered as well.
+        graph.numbered += 1;
+    }
+    if by_optimizer && !graph.is_output(after) && graph.given.exponent(after).is_none() {
+        graph.rewire(after, before);
+        graph.shapes.remove(after);
+        graph.nodes.remove(bn);
+    } else {
+        absorb(graph, layer, bn);
+    }
     Some(format!("'{}' into '{}'", node.name, linear.name))
 }
 
@@ -332,6 +354,7 @@ pub(super) fn gemm_scale(graph: &mut Graph) -> Vec<String> {
             graph.nodes[i].inputs[input] = name;
             graph.nodes[i].attrs.remove(attr);
             changes.push(format!("{attr} = {factor} of '{}'", node.name));
+            graph.scaled.push(graph.nodes[i].output().to_owned());
         }
     }
     changes

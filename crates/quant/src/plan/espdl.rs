@@ -6,9 +6,32 @@ use super::{Kind, Layer, Layout, Plan, PlanTensor};
 use crate::graph::Graph;
 use crate::ops::{Binary, Op};
 
+/// Whether ESP-DL's layer has no exponent of its own.
+fn takes_integers(kind: &Kind) -> bool {
+    match kind {
+        Kind::Alias | Kind::Permute(_) => true,
+        Kind::Compute(op) => matches!(
+            op,
+            Op::Concat { .. }
+                | Op::Binary(Binary::Max | Binary::Min)
+                | Op::Relu
+                | Op::LeakyRelu
+                | Op::PRelu
+                | Op::MaxPool(_)
+                | Op::GlobalMaxPool
+                | Op::Reshape
+                | Op::Transpose { .. }
+                | Op::Select { .. }
+                | Op::DepthToSpace { .. }
+                | Op::SpaceToDepth { .. }
+        ),
+        Kind::Rows | Kind::Table(_) => false,
+    }
+}
+
 impl Plan {
-    /// The plan with the integers of every input of Concat, Max, Min and activations taken as they
-    /// are, whatever their exponents; and sentences about where that changes values. With
+    /// The plan with the integers of every input of what only moves or selects them, and of
+    /// activations, taken as they are, whatever their exponents; and sentences about where that changes values. With
     /// `evaluator`, leaky activations act on the layer's saturated result.
     pub(crate) fn for_espdl(
         &self,
@@ -26,16 +49,7 @@ impl Plan {
         };
         for layer in &self.layers {
             let mut layer = layer.clone();
-            let as_they_are = matches!(
-                layer.kind,
-                Kind::Compute(
-                    Op::Concat { .. }
-                        | Op::Binary(Binary::Max | Binary::Min)
-                        | Op::Relu
-                        | Op::LeakyRelu
-                        | Op::PRelu
-                )
-            );
+            let as_they_are = takes_integers(&layer.kind);
             let to = exponent(&plan, layer.output);
             let mut mixed = false;
             for k in 0..layer.inputs.len() {

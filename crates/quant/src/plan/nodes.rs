@@ -77,6 +77,21 @@ impl Builder<'_> {
                 let kind = Kind::Compute(op);
                 self.layer(i, activation, kind, vec![input], output, dims, layout);
             }
+            Op::Softmax { axis }
+                if self.graph.opset < 13 && dims[*axis + 1..].iter().any(|d| *d != 1) =>
+            {
+                // Before opset 13 all dimensions from the axis on are one.
+                let input = self.input(node, 0)?;
+                let input = self.reorder(input, Layout::AsOnnx);
+                let outer = dims[..*axis].iter().product();
+                let flat = vec![outer, dims[*axis..].iter().product()];
+                let name = format!("{}/lines", self.plan.tensors[input].name);
+                let input = self.alias(input, &name, flat.clone(), Layout::AsOnnx);
+                let kind = Kind::Compute(Op::Softmax { axis: 1 });
+                let name = format!("{output}/lines");
+                let out = self.layer(i, None, kind, vec![input], &name, flat, Layout::AsOnnx);
+                self.alias(out, output, dims, Layout::AsOnnx);
+            }
             Op::Softmax { .. } | Op::Reduce { .. } | Op::ArgMax { .. } => {
                 let input = self.input(node, 0)?;
                 let (input, layout) = self.kept(input, &dims);

@@ -7,8 +7,8 @@
 //!    back through first inputs.
 //! 3. Every Concat, in graph order, raises the origins of its inputs to the largest among them. What
 //!    a later Concat raises again does not go back to the others of an earlier one.
-//! 4. What has a single input, such as a pool, and has an activation for its only reader passes
-//!    its exponent back to its origin. With several readers it has its origin's, and the activation
+//! 4. A pool, Flatten, Resize, Slice, Squeeze or Transpose that has an activation for its only reader
+//!    passes its exponent back to its origin; Expand, Pad and Reshape don't. With several readers it has its origin's, and the activation
 //!    has its own.
 //! 5. Everything has its origin's exponent.
 
@@ -34,12 +34,16 @@ pub(super) fn assign(
         let alone = graph.nodes[i].is_activation() && !matches!(roles[i], Role::Table(_));
         fused.contains(&i) || alone
     };
-    // What has one input and several readers keeps its input's exponent, and an activation behind it has
-    // one of its own.
+    // With several readers these keep their input's exponent, and an activation behind them has one of
+    // its own.
     let moved = |i: usize| {
         let layer = matches!(roles[i], Role::Layer | Role::Activated(_)) && !activation(i);
         let copies = layer && rule(graph, &graph.nodes[i], Arithmetic::Espdl) == Rule::First;
-        copies && graph.nodes[i].inputs.len() == 1
+        let keeps = matches!(
+            graph.nodes[i].op.as_str(),
+            "Concat" | "Expand" | "Max" | "Min" | "Pad" | "Reshape"
+        );
+        copies && !keeps
     };
     let joins = |name: &str| {
         (graph.producer_of(name)).is_none_or(|i| !moved(i) || graph.consumers(name).len() == 1)

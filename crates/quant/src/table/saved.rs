@@ -1,6 +1,6 @@
 //! Tables that were kept: from a report or another JSON file, or as the toolkit's scales.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -88,17 +88,20 @@ impl Table {
             SavedTable::Report { options, tensors } => Ok(Table {
                 bits: options.bits,
                 granularity: options.granularity,
-                exponents: tensors,
+                exponents: with_twins(tensors, &model.graph),
                 warnings: Vec::new(),
             }),
-            SavedTable::Exponents(exponents) => Self::inferred(exponents, &model.graph, bits),
+            SavedTable::Exponents(exponents) => {
+                Self::inferred(exponents, &BTreeSet::new(), &model.graph, bits)
+            }
         }
     }
 
     /// A table from the toolkit's scales, which say neither width nor granularity: the model's
-    /// weights do, unless `bits` is given.
+    /// weights do, unless `bits` is given. `arrays` are kept as arrays, as only per channel biases are.
     pub fn from_scales(
         scales: &BTreeMap<String, Vec<f64>>,
+        arrays: &BTreeSet<String>,
         model: &FloatModel,
         bits: Option<Bits>,
     ) -> Result<Self, TableError> {
@@ -120,7 +123,7 @@ impl Table {
             }
             exponents.insert(name.clone(), list);
         }
-        let mut table = Self::inferred(exponents, &model.graph, bits)?;
+        let mut table = Self::inferred(exponents, arrays, &model.graph, bits)?;
         for (name, at) in zeros {
             let e = exponent::of_zeros(table.bits);
             if let Some(list) = table.exponents.get_mut(&name) {
@@ -144,9 +147,11 @@ impl Table {
 
     fn inferred(
         exponents: BTreeMap<String, Vec<i32>>,
+        arrays: &BTreeSet<String>,
         graph: &Graph,
         bits: Option<Bits>,
     ) -> Result<Self, TableError> {
+        let exponents = with_twins(exponents, graph);
         let bits = match bits {
             Some(bits) => bits,
             None => (width(&exponents, graph).or_else(|| width_of_renamed(&exponents, graph)))
@@ -154,7 +159,7 @@ impl Table {
         };
         let mut table = Table {
             bits,
-            granularity: granularity(&exponents, graph),
+            granularity: granularity(&exponents, arrays, graph),
             exponents,
             warnings: Vec::new(),
         };
@@ -232,6 +237,19 @@ impl Table {
     }
 }
 
+/// With entries for constants that the table lists under the name of another one.
+fn with_twins(
+    mut exponents: BTreeMap<String, Vec<i32>>,
+    graph: &Graph,
+) -> BTreeMap<String, Vec<i32>> {
+    for (name, listed) in &graph.twins {
+        if let Some(list) = exponents.get(listed).cloned() {
+            exponents.entry(name.clone()).or_insert(list);
+        }
+    }
+    exponents
+}
+
 /// The width of the largest weight as an integer. int8 tables give at most 127, or a few times
 /// that where they clip; int16 ones at least 16384, unless all is zero.
 fn width(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Option<Bits> {
@@ -299,10 +317,14 @@ fn toolkit_weight_exponents(
     table_weight_exponents(rows, outputs, &options)
 }
 
-/// Per channel when a layer of several outputs has several exponents, or when biases are where only
-/// per-channel tables put them, and none is where only per-tensor tables do: a bias that several
-/// layers share is the last one's.
-fn granularity(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Granularity {
+/// Per channel when a layer of several outputs has several exponents, when a bias is kept as an array, or
+/// when biases are where only per-channel tables put them, and none is where only per-tensor tables
+/// do: a bias that several layers share is the last one's.
+fn granularity(
+    exponents: &BTreeMap<String, Vec<i32>>,
+    arrays: &BTreeSet<String>,
+    graph: &Graph,
+) -> Granularity {
     let entry = |name: Option<&str>| name.and_then(|n| exponents.get(n));
     let first = |name: Option<&str>| entry(name).and_then(|list| list.first().copied());
     let linear = || graph.nodes.iter().filter(|n| is_linear(n));
@@ -317,7 +339,8 @@ fn granularity(exponents: &BTreeMap<String, Vec<i32>>, graph: &Graph) -> Granula
         by_tensor += usize::from(bias == output && sum != Some(bias));
         by_channel += usize::from(bias != output && sum == Some(bias));
     }
-    match several || by_channel > 0 && by_tensor == 0 {
+    let kept = linear().any(|n| n.input(2).is_some_and(|bias| arrays.contains(bias)));
+    match several || kept || by_channel > 0 && by_tensor == 0 {
         true => Granularity::PerChannel,
         false => Granularity::PerTensor,
     }
