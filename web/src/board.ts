@@ -133,7 +133,8 @@ class Board extends EventTarget {
         return `Layer ${phase.done} of ${phase.total}`;
       case "ready": {
         const equal = this.answers.filter((answer) => answer.equal).length;
-        return this.answers.length > 0 ? `Finished. ${equal} of ${this.answers.length} answers equal the simulator's.` : "";
+        if (this.answers.length > 0) return `Finished. ${equal} of ${this.answers.length} answers equal the simulator's.`;
+        return this.flashed ? "Flashed and verified." : "";
       }
     }
   }

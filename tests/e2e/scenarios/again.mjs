@@ -57,6 +57,11 @@ export async function pulledWhileLayersAreCompared(p) {
   await connect(p);
   await ran(p);
   await p.page.getByText("bits of each layer").click();
+  // The keyboard is still there afterwards.
+  await p.page.locator("#compare-layers").focus();
+  await p.page.keyboard.press("Enter");
+  await p.page.locator("#layers-verdict").waitFor();
+  await p.page.locator("#compare-layers:focus").waitFor();
   await inTheMoment(p, "Layer ", "unplug");
   await p.page.locator("#compare-layers").click();
   await alert(p).filter({ hasText: /layers could not be compared.*unplugged/s }).waitFor();
@@ -88,7 +93,7 @@ export async function aNewModelThroughTheRuntime(p) {
   await anotherModel(p);
   await p.button("Flash again").click();
   await p.page.getByText("the model goes to it directly").waitFor();
-  await p.page.getByText("Flashed and verified").waitFor();
+  await p.page.locator("#step-board").getByText("Flashed and verified").waitFor();
   await ran(p);
   assert.equal(await alert(p).count(), 0);
 }

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root } from "../bench.mjs";
+import { tabTo } from "../keys.mjs";
 import { alert, board, log, ready, rules } from "../scripted.mjs";
 
 const zone = "Drop a manifest.json with its files, or a zip";
@@ -49,8 +50,12 @@ export async function anotherProjectsManifest(p) {
 
   await board(p, { personality: "usb-serial-jtag" });
   await rules(p, { resetsTakePort: true });
-  await go(p).click();
-  await p.page.getByText("Flashed and verified").waitFor();
+  await tabTo(p, "Connect & flash the project");
+  await p.page.keyboard.press("Enter");
+  const flashed = p.page.locator("#step-board").getByText("Flashed and verified");
+  await flashed.waitFor();
+  await p.page.getByRole("status").filter({ hasText: "Flashed and verified." }).waitFor({ state: "attached" });
+  assert.equal(await p.page.evaluate(() => document.activeElement.textContent.trim()), "Connect & flash the project");
   await p.button("Disconnect").waitFor();
   assert.equal(await alert(p).count(), 0);
   await written(p, files, [["bootloader.bin", 0], ["partition-table.bin", 0x8000], ["runtime.bin", 0x10000]]);
@@ -74,7 +79,7 @@ export async function theZipOfThePage(p) {
   await p.page.getByText("Flash another project instead").click();
   await p.drop(zone, [{ name: "install.zip", bytes: zip }]);
   await go(p).click();
-  await p.page.getByText("Flashed and verified").waitFor();
+  await p.page.locator("#step-board").getByText("Flashed and verified").waitFor();
   await p.button("Disconnect").waitFor();
   await p.page.locator("pre.console").filter({ hasText: "arena" }).waitFor({ state: "attached" });
   const merged = await p.download("Download flash.bin");

@@ -1,10 +1,15 @@
-/** Keeps the keyboard where it was when a button gives way to another, as "Flash" does to "Cancel". */
+/**
+ * Keeps the keyboard where it was when a button gives way to another, as "Flash" does to "Cancel", or can't be
+ * pressed for a while.
+ */
 import type { ReactiveController, ReactiveElement } from "lit";
 
 export class KeepsFocus implements ReactiveController {
   readonly #host: ReactiveElement;
   readonly #selector: string;
   #inside = false;
+  /** It was inside, and there is nothing yet that could have it. */
+  #owed = false;
   /** Words on the button that was pressed last: where the focus goes back to. */
   #pressed = "";
 
@@ -17,8 +22,9 @@ export class KeepsFocus implements ReactiveController {
 
   hostUpdate(): void {
     const active = document.activeElement;
-    this.#inside = this.#row?.contains(active) ?? false;
-    if (this.#inside && active && words(active) !== "Cancel") this.#pressed = words(active);
+    const waits = this.#owed && active === document.body;
+    this.#inside = waits || (this.#row?.contains(active) ?? false);
+    if (this.#inside && !waits && active && words(active) !== "Cancel") this.#pressed = words(active);
   }
 
   hostUpdated(): void {
@@ -26,7 +32,9 @@ export class KeepsFocus implements ReactiveController {
     const active = document.activeElement;
     if (!this.#inside || !row || (row.contains(active) && !active?.matches(":disabled"))) return;
     const buttons = [...row.querySelectorAll<HTMLElement>("button:enabled")];
-    (buttons.find((button) => words(button) === this.#pressed) ?? buttons[0])?.focus({ preventScroll: true });
+    const button = buttons.find((each) => words(each) === this.#pressed) ?? buttons[0];
+    this.#owed = button === undefined;
+    button?.focus({ preventScroll: true });
   }
 
   get #row(): Element | null {

@@ -51,6 +51,7 @@ export class BoardStep extends PlainElement {
     this.pictures = new Map();
     new Watch(this);
     new KeepsFocus(this, ".actions");
+    new KeepsFocus(this, ".compare");
     board.addEventListener("change", () => {
       this.requestUpdate();
       void this.#draw();
@@ -355,7 +356,7 @@ export class BoardStep extends PlainElement {
     return html`
       <details>
         <summary>${board.virtual ? "Estimated cycles" : "Cycles"} and bits of each layer</summary>
-        <div class="row">
+        <div class="row compare">
           <button type="button" id="compare-layers" ?disabled=${board.busy} @click=${() => board.compareLayers()}>
             Compare every layer with the simulator
           </button>

@@ -4,6 +4,7 @@ import type { NamedFile } from "fixpoint";
 
 import { board } from "../board.ts";
 import type { Chosen } from "../elements/dropzone.ts";
+import { KeepsFocus } from "../elements/focus.ts";
 import { PlainElement } from "../elements/plain.ts";
 
 export class Project extends PlainElement {
@@ -15,6 +16,7 @@ export class Project extends PlainElement {
     super();
     this.files = [];
     this.source = "";
+    new KeepsFocus(this, ".row.go");
     board.addEventListener("change", () => this.requestUpdate());
   }
 
@@ -41,10 +43,12 @@ export class Project extends PlainElement {
             }}
           ></fx-drop>
           ${this.files.length > 0
-            ? html`<div class="row">
-                <button type="button" ?disabled=${busy || !supported} @click=${() => board.flashProject(this.files)}>
-                  Connect &amp; flash the project
-                </button>
+            ? html`<div class="row go">
+                ${busy
+                  ? html`<button type="button" @click=${() => board.cancel()}>Cancel</button>`
+                  : html`<button type="button" ?disabled=${!supported} @click=${() => board.flashProject(this.files)}>
+                      Connect &amp; flash the project
+                    </button>`}
                 <span class="small quiet">${this.source}</span>
               </div>`
             : nothing}
