@@ -179,12 +179,14 @@ fn in_every_operation_of_the_flash() {
         for number in 0..case.operations {
             let restarts = (0..=8).map(Mishap::Restart);
             let gone = (0..=8).map(Mishap::PowerGone);
-            for mishap in restarts.chain(gone).chain([Mishap::Refused]) {
+            for mishap in restarts.chain(gone).chain([Mishap::Refused, Mishap::Worn]) {
                 let end = update(&case, Fault::Operation(number, mishap));
                 match mishap {
-                    Mishap::Restart(_) => assert_eq!(end.0, "success", "{number} {mishap:?}"),
+                    Mishap::Restart(_) | Mishap::Refused => {
+                        assert_eq!(end.0, "success", "{number} {mishap:?}");
+                    }
                     Mishap::PowerGone(_) => assert!(end.0.starts_with("link-"), "{end:?}"),
-                    Mishap::Refused => assert_eq!(end, ("link-refused", "the old model")),
+                    Mishap::Worn => assert_eq!(end, ("link-refused", "the old model")),
                 }
                 *ends.entry(end).or_default() += 1;
             }

@@ -40,6 +40,8 @@ pub(crate) enum Damage {
 pub(crate) enum Mishap {
     /// The flash doesn't do it, and says so.
     Refused,
+    /// The same, and none that follows.
+    Worn,
     /// The power fails when so many of 8 parts are done, and comes back at once.
     Restart(usize),
     /// The same, and it stays away.
@@ -139,9 +141,10 @@ impl Chip {
         self.flash.operations += 1;
         match self.fault {
             _ if self.power != Power::On => Some(0),
+            Fault::Operation(n, Mishap::Worn) if number >= n => None,
             Fault::Operation(n, mishap) if n == number => {
                 let (power, eighths) = match mishap {
-                    Mishap::Refused => return None,
+                    Mishap::Refused | Mishap::Worn => return None,
                     Mishap::Restart(eighths) => (Power::Failed, eighths),
                     Mishap::PowerGone(eighths) => (Power::Gone, eighths),
                 };

@@ -73,13 +73,15 @@ impl Update {
         let there = match *reply {
             Reply::Ack { detail } => detail,
             Reply::Error { code, detail, text } => {
-                // A board that restarted in between does not know what it was given.
-                if code != ErrorCode::ModelGap {
-                    return Err(refused(code, detail, text));
-                }
-                if self.restarts == 0 {
-                    let during = self.during();
-                    return Err(LinkError::Restarting { during });
+                match (code, self.restarts) {
+                    (ErrorCode::ModelGap, 0) => {
+                        let during = self.during();
+                        return Err(LinkError::Restarting { during });
+                    }
+                    // A board that restarted in between does not know what it was given; flash that did
+                    // not take something is erased and given it again.
+                    (ErrorCode::ModelGap | ErrorCode::FlashFailed, 1..) => {}
+                    _ => return Err(refused(code, detail, text)),
                 }
                 self.restarts -= 1;
                 self.stage = Stage::Begin;
