@@ -245,3 +245,66 @@ unaligned_i\bits\()_headed:
 
     unaligned_kernel 8
     unaligned_kernel 16
+
+    // ---- three pieces of nine elements: 3x3 taps of three channels ----
+
+    // The elements of a piece, of which the last nine count, times weights from a11 on, the first in q\a, the
+    // second in q\b; a3 steps by a\step from the second vector on.
+    .macro nine a, b, step
+    ee.ld.128.usar.ip q2, a3, 16
+    ee.vld.128.xp q3, a3, a\step
+    ee.src.q q4, q2, q3
+    ee.vsmulas.s8.qacc.ld.incp q\a, a11, q\a, q4, 7
+    ee.vsmulas.s8.qacc.ld.incp q\b, a11, q\b, q4, 8
+    ee.vsmulas.s8.qacc.ld.incp q\a, a11, q\a, q4, 9
+    ee.vsmulas.s8.qacc.ld.incp q\b, a11, q\b, q4, 10
+    ee.vsmulas.s8.qacc.ld.incp q\a, a11, q\a, q4, 11
+    ee.vsmulas.s8.qacc.ld.incp q\b, a11, q\b, q4, 12
+    ee.vsmulas.s8.qacc.ld.incp q\a, a11, q\a, q4, 13
+    ee.vsmulas.s8.qacc.ld.incp q\b, a11, q\b, q4, 14
+    ee.vsmulas.s8.qacc.ld.incp q\a, a11, q\a, q4, 15
+    .endm
+
+    // a0 more shifts, a7 to the next piece, a8 first shift, a9 1, a12 step of the output, or its negative if
+    // eight bytes are stored, a13 weights, a14 record, a15 to the next pixel.
+    .section .text.iram.nines,"ax"
+    .global fixpoint_nines
+    .p2align 2
+fixpoint_nines:
+    enter
+    enter_bounds
+    l32i    a7, a2, RUN_X_PIECE
+    l32i    a15, a2, RUN_X_STEP
+    l32i    a12, a2, RUN_WHOLE
+    l32i    a13, a2, RUN_WEIGHTS
+    l32i    a14, a2, RUN_RECORD
+    l32i    a8, a2, RUN_FIRST_SHIFT
+    l32i    a0, a2, RUN_MORE_SHIFTS
+    l32i    a4, a2, RUN_PIXELS
+    sub     a15, a15, a7
+    sub     a15, a15, a7
+    addi    a15, a15, -16
+    addi    a7, a7, -16
+    movi    a9, 1
+1:  mov     a6, a14
+    load_lanes 6, 44
+    mov     a11, a13
+    ee.vld.128.ip q0, a11, 16
+    ee.vld.128.ip q1, a11, 16
+    nine    0, 1, 7
+    nine    1, 0, 7
+    nine    0, 1, 15
+    shifted 8, 3, 8
+    least_load 8, 4, 5, 3, 6
+    greatest 8, 7
+    loopnez a0, 2f
+    drain_step 8, 9, 4, 3
+2:  bltz    a12, 4f
+    ee.vst.128.xp q5, a5, a12
+3:  addi    a4, a4, -1
+    bnez    a4, 1b
+    next_row 1b
+    leave
+4:  neg     a6, a12
+    ee.vst.l.64.xp q5, a5, a6
+    j       3b

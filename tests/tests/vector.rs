@@ -141,7 +141,15 @@ fn the_units_model_has_the_oracles_bits() {
     for kernel in ["Sum", "Product", "Pixels", "Max", "Lookup"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
-    keys.extend(["I8 Depthwise3x3Half", "Staged row", "Staged rows"].map(str::to_owned));
+    keys.extend(
+        [
+            "I8 Nines",
+            "I8 Depthwise3x3Half",
+            "Staged row",
+            "Staged rows",
+        ]
+        .map(str::to_owned),
+    );
     keys.push("I8 AlignedSplit across pieces".to_owned());
     keys.push("I8 AlignedSplit long".to_owned());
     keys.push("I8 UnalignedSplit long".to_owned());

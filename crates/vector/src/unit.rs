@@ -123,6 +123,9 @@ pub enum Kernel {
     Aligned,
     /// Anything, with a head.
     Unaligned,
+    /// As `Unaligned`, of 8 bits: three pieces without gaps, of heads of nine elements only, and
+    /// [`Run::whole`] is not 0. It is what 3x3 taps of three channels are.
+    Nines,
     /// As `Aligned`, of 8 bits, lanes are split.
     AlignedSplit,
     /// As `Unaligned`, of 8 bits, lanes are split.

@@ -15,6 +15,7 @@ unsafe extern "C" {
     fn fixpoint_aligned_i16(run: *const Run);
     fn fixpoint_unaligned_i8(run: *const Run);
     fn fixpoint_unaligned_i16(run: *const Run);
+    fn fixpoint_nines(run: *const Run);
     fn fixpoint_aligned_split(run: *const Run);
     fn fixpoint_unaligned_split(run: *const Run);
     fn fixpoint_depthwise_3x3_i8(run: *const Run);
@@ -56,6 +57,7 @@ impl Unit for Pie {
             (Kernel::Aligned, I16) => fixpoint_aligned_i16,
             (Kernel::Unaligned, I8) => fixpoint_unaligned_i8,
             (Kernel::Unaligned, I16) => fixpoint_unaligned_i16,
+            (Kernel::Nines, _) => fixpoint_nines,
             (Kernel::AlignedSplit, _) => fixpoint_aligned_split,
             (Kernel::UnalignedSplit, _) => fixpoint_unaligned_split,
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,

@@ -31,19 +31,23 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
     }
 }
 
-/// Channels, rows, columns; strides; pads. Small maps, which are copied as a whole for the vector unit, and
-/// eight channels, of larger maps row by row, and of the widest in stripes.
-const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 7] = [
+/// Channels, rows, columns; strides; pads. Small maps, which are copied as a whole or in two parts for the
+/// vector unit, and eight channels, of larger maps row by row, and of the widest in parts;
+/// and three channels of what isn't depthwise.
+const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 10] = [
     ([32, 6, 6], [1, 1], [1, 1, 1, 1]),
     ([48, 3, 3], [1, 1], [1, 1, 1, 1]),
     ([16, 7, 8], [2, 2], [1, 1, 1, 1]),
+    ([32, 12, 13], [1, 1], [1, 1, 1, 1]),
     ([8, 5, 4], [1, 1], [0, 0, 0, 0]),
     ([8, 7, 40], [1, 1], [1, 1, 1, 1]),
     ([8, 5, 120], [1, 1], [1, 2, 0, 1]),
     ([8, 6, 110], [2, 2], [0, 0, 1, 1]),
+    ([3, 9, 11], [2, 2], [0, 0, 1, 1]),
+    ([3, 6, 7], [1, 1], [1, 1, 1, 1]),
 ];
 
-/// One depthwise 3x3 convolution whose sums fit a lane, shifts four apart.
+/// One 3x3 convolution whose sums fit a lane, shifts four apart; of three channels to 24, of others depthwise.
 fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
     let ([channels, h, w], stride, pads) = STAGED[round];
     let g = Geometry {
@@ -52,16 +56,18 @@ fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
         dilation: [1, 1],
         pads,
     };
+    let depthwise = channels != 3;
+    let (outputs, inner) = if depthwise { (channels, 1) } else { (24, 3) };
     let input = setting.chw(random, [channels, h, w]);
     let (low, high) = setting.range();
-    let weights: Vec<i64> = (0..channels * 9)
+    let weights: Vec<i64> = (0..outputs * inner * 9)
         .map(|_| random.between(low, high))
         .collect();
     let tail = Tail {
         rules: setting.rules,
         bits: setting.bits,
-        shifts: (0..channels).map(|at| 7 + at as i32 % 4).collect(),
-        bias: (0..channels)
+        shifts: (0..outputs).map(|at| 7 + at as i32 % 4).collect(),
+        bias: (0..outputs)
             .map(|_| random.between(-(1 << 15), 1 << 15))
             .collect(),
         per_channel: true,
@@ -69,12 +75,20 @@ fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
         clip: None,
         slopes: None,
     };
-    let expected = convolve(&input, &weights, &g, channels, &tail);
-    let linear = lower(random, &weights, 1, 9, true, &tail);
+    let groups = if depthwise { channels } else { 1 };
+    let expected = convolve(&input, &weights, &g, groups, &tail);
+    let linear = lower(random, &weights, inner, 9, depthwise, &tail);
     let mut builder = setting.builder("staged");
     let x = builder.input(setting.image("x", &input, -3));
     let window = window(&g);
-    let op = Op::DepthwiseConv2d { linear, window };
+    let op = match depthwise {
+        true => Op::DepthwiseConv2d { linear, window },
+        false => Op::Conv2d {
+            linear,
+            window,
+            groups,
+        },
+    };
     let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
     builder.output(y);
     let name = format!("vector staged {round} {channels}x{h}x{w} {stride:?} {pads:?}");

@@ -133,8 +133,13 @@ impl Layer<'_> {
         let head = (products - 1) % lanes + 1;
         run.head = head as u32;
         run.x = run.x.wrapping_sub((lanes - head) * self.width);
+        let nines = self.width == 1
+            && (run.groups, run.pieces, run.vectors, run.head) == (1, 3, 0, 9)
+            && run.w_gap == 0
+            && run.whole != 0;
         match splits {
             true => Kernel::UnalignedSplit,
+            false if nines => Kernel::Nines,
             false => Kernel::Unaligned,
         }
     }

@@ -11,8 +11,9 @@ use crate::unit::{Kernel, Run, Staging, Unit};
 
 /// Vectors that can be staged at once.
 pub(crate) const STAGED: usize = 160;
-/// About how many instructions a rectangle of pixels takes beside its pixels.
-const RECTANGLE: usize = 128;
+/// About how many instructions a rectangle of pixels takes beside its pixels, and a tile.
+const RECTANGLE: usize = 260;
+const TILE: usize = 360;
 /// Taps in a row, and rows of them.
 const TAPS: usize = 3;
 
@@ -27,8 +28,10 @@ pub(super) struct Stage {
     /// Vectors, [`STAGED`] of them.
     memory: *mut u8,
     kernel: Kernel,
-    /// Whether all rows are there at once, or only those of one row of windows.
+    /// Whether all rows of a tile are there at once, or only those of one row of windows.
     whole: bool,
+    /// Rows and columns of results that make a tile.
+    tile: [usize; 2],
 }
 
 /// An axis of what is staged.
@@ -86,21 +89,36 @@ impl Layer<'_> {
         let window = self.window;
         let is_3x3 = self.depthwise && (window.kernel_h, window.kernel_w) == (3, 3);
         (is_3x3 && (window.dilation_h, window.dilation_w) == (1, 1)).then_some(())?;
+        let asked = share[1].len();
+        (asked > 0).then_some(())?;
         let [rows, columns] = self.axes(share);
-        let vectors = rows.size.saturating_mul(columns.size);
-        let whole = vectors <= STAGED;
+        let fits = STAGED / columns.size;
+        let [stride_h, stride_w] = [window.stride_h, window.stride_w].map(usize::from);
+        // As many rows as there is room for, or columns for the rows of one row of windows.
+        let most_rows = fits.checked_sub(TAPS).map(|more| more / stride_h + 1);
+        let most_columns = (STAGED / TAPS - TAPS) / stride_w + 1;
         let half = self.width == 1
             && self.out.c == 8
             && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(8);
         let others = rows.pieces() * columns.pieces() - 1;
-        let pays = self.steps.is_3x3 && whole && 2 * vectors < RECTANGLE * others;
-        (half || pays).then_some(Stage {
+        let whole = most_rows.is_some_and(|most| most >= asked);
+        if half {
+            return Some(Stage {
+                memory,
+                kernel: Kernel::Depthwise3x3Half,
+                whole,
+                tile: [asked, most_columns.min(share[2].len())],
+            });
+        }
+        let most = most_rows.filter(|_| self.steps.is_3x3)?;
+        let tiles = asked.div_ceil(most);
+        let vectors = columns.size * (asked * stride_h + 2 * tiles);
+        let pays = 2 * vectors + TILE * tiles < RECTANGLE * (others + 1);
+        pays.then_some(Stage {
             memory,
-            kernel: match half {
-                true => Kernel::Depthwise3x3Half,
-                false => Kernel::Depthwise3x3,
-            },
-            whole,
+            kernel: Kernel::Depthwise3x3,
+            whole: true,
+            tile: [asked.div_ceil(tiles), share[2].len()],
         })
     }
 
@@ -112,7 +130,7 @@ impl Layer<'_> {
         ]
     }
 
-    /// Does a share, in stripes if it is too wide.
+    /// Does a share tile by tile.
     #[inline(never)]
     pub(super) fn staged(
         &self,
@@ -122,49 +140,52 @@ impl Layer<'_> {
         share: &Share,
     ) -> Option<()> {
         let [blocks, rows, columns] = share;
-        let stride = usize::from(self.window.stride_w).max(1);
-        let most = match stage.whole {
-            true => columns.len(),
-            false => (STAGED / TAPS - TAPS) / stride + 1,
-        };
-        if rows.is_empty() {
-            return Some(());
-        }
-        for at in columns.clone().step_by(most.max(1)) {
-            let columns = at..columns.end.min(at + most as u32);
-            let stripe = [blocks.clone(), rows.clone(), columns];
-            let mut staged = self.clear(unit, stage, &stripe);
-            self.begin_stripe(stage, &staged, run, &stripe);
-            for block in blocks.clone() {
-                let (first, splits) = self.begin(run, block)?;
-                if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
-                    let [_, rows, columns] = stripe.clone();
-                    self.rectangles(unit, run, &[block..block + 1, rows, columns])?;
-                    self.begin_stripe(stage, &staged, run, &stripe);
-                    continue;
-                }
-                run.y = staged.y.wrapping_add(first * self.width);
-                staged.copy.from = staged.from.wrapping_add(first * self.width);
-                if stage.whole {
-                    // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
-                    // `stage`. For the run as `rectangles` says; all taps lie in what is staged.
-                    unsafe {
-                        unit.stage(&staged.copy);
-                        unit.run(self.element, stage.kernel, run);
-                    }
-                } else {
-                    self.row_by_row(unit, stage, &staged, run, rows.len());
-                }
+        let [tile_rows, tile_columns] = stage.tile.map(|size| size.max(1));
+        for top in rows.clone().step_by(tile_rows) {
+            for left in columns.clone().step_by(tile_columns) {
+                let rows = top..rows.end.min(top + tile_rows as u32);
+                let columns = left..columns.end.min(left + tile_columns as u32);
+                self.tile(unit, stage, run, &[blocks.clone(), rows, columns])?;
             }
         }
         Some(())
     }
 
-    /// Where the windows of a stripe are staged, and zeros where there is padding: they stay.
+    /// Does a tile, block by block.
     #[inline(never)]
-    fn clear(&self, unit: &mut impl Unit, stage: &Stage, stripe: &Share) -> Staged {
-        let [share_rows, share_columns] = [stripe[1].len(), stripe[2].len()];
-        let [rows, columns] = self.axes(stripe);
+    fn tile(&self, unit: &mut impl Unit, stage: &Stage, run: &mut Run, tile: &Share) -> Option<()> {
+        let [blocks, rows, columns] = tile;
+        let mut staged = self.clear(unit, stage, tile);
+        self.begin_tile(stage, &staged, run, tile);
+        for block in blocks.clone() {
+            let (first, splits) = self.begin(run, block)?;
+            if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
+                let block = [block..block + 1, rows.clone(), columns.clone()];
+                self.rectangles(unit, run, &block)?;
+                self.begin_tile(stage, &staged, run, tile);
+                continue;
+            }
+            run.y = staged.y.wrapping_add(first * self.width);
+            staged.copy.from = staged.from.wrapping_add(first * self.width);
+            if stage.whole {
+                // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
+                // `stage`. For the run as `rectangles` says; all taps lie in what is staged.
+                unsafe {
+                    unit.stage(&staged.copy);
+                    unit.run(self.element, stage.kernel, run);
+                }
+            } else {
+                self.row_by_row(unit, stage, &staged, run, rows.len());
+            }
+        }
+        Some(())
+    }
+
+    /// Where the windows of a tile are staged, and zeros where there is padding: they stay.
+    #[inline(never)]
+    fn clear(&self, unit: &mut impl Unit, stage: &Stage, tile: &Share) -> Staged {
+        let [share_rows, share_columns] = [tile[1].len(), tile[2].len()];
+        let [rows, columns] = self.axes(tile);
         let steps = &self.steps;
         let pitch = columns.size * VECTOR;
         let kept = if stage.whole { rows.size } else { TAPS };
@@ -187,8 +208,8 @@ impl Layer<'_> {
             } else {
                 0
             };
-        let row = stripe[1].start as usize - self.rows.start as usize;
-        let y = row * steps.y_row + stripe[2].start as usize * steps.y;
+        let row = tile[1].start as usize - self.rows.start as usize;
+        let y = row * steps.y_row + tile[2].start as usize * steps.y;
         let x_step = usize::from(self.window.stride_w) * VECTOR;
         let x_row = usize::from(self.window.stride_h) * pitch;
         let several = share_rows > 1;
@@ -221,17 +242,13 @@ impl Layer<'_> {
         }
     }
 
-    /// Fills in what a run says of a stripe.
-    fn begin_stripe(&self, stage: &Stage, staged: &Staged, run: &mut Run, stripe: &Share) {
+    /// Fills in what a run says of a tile.
+    fn begin_tile(&self, stage: &Stage, staged: &Staged, run: &mut Run, tile: &Share) {
         run.x = stage.memory;
         run.x_step = (usize::from(self.window.stride_w) * VECTOR) as i32;
         run.y_step = self.steps.y as i32;
-        run.pixels = stripe[2].len() as u32;
-        run.rows = if stage.whole {
-            stripe[1].len() as u32
-        } else {
-            1
-        };
+        run.pixels = tile[2].len() as u32;
+        run.rows = if stage.whole { tile[1].len() as u32 } else { 1 };
         (run.x_gap, run.y_gap) = (staged.x_gap, staged.y_gap);
         (run.x_tap, run.x_group) = (VECTOR as i32, VECTOR as i32);
         (run.x_piece, run.w_gap) = (staged.pitch as i32, staged.pitch as i32);

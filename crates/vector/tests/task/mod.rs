@@ -282,9 +282,15 @@ pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw
     let depthwise = round % 3 == 2;
     let c = random.pick(&[1, 3, 8, 15, 16, 16, 17, 24, 32, 32, 40, 48, 64]);
     let (mut h, mut w) = (random.between(1, 7) as u32, random.between(1, 9) as u32);
-    if depthwise && c == 8 && random.between(0, 2) == 0 {
-        // More than is staged at once.
-        (h, w) = (random.between(4, 13) as u32, random.between(30, 120) as u32);
+    // More than is staged at once.
+    match c {
+        8 if depthwise && random.between(0, 2) == 0 => {
+            (h, w) = (random.between(4, 13) as u32, random.between(30, 120) as u32);
+        }
+        16 if depthwise && random.between(0, 3) == 0 => {
+            (h, w) = (random.between(10, 25) as u32, random.between(3, 14) as u32);
+        }
+        _ => {}
     }
     let window = loop {
         let mut any = |low, high| random.between(low, high) as u16;
