@@ -4,7 +4,7 @@ mod report;
 
 use std::io::{ErrorKind, Read, Write, stdin, stdout};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,11 @@ pub(crate) struct Args {
     /// Where to listen; port 0 takes any free one. The address is printed.
     #[arg(long, value_name = "tcp://HOST:PORT")]
     listen: Option<String>,
-    /// File with the flash's contents: read at the start if it is there, written after every connection.
+    /// File with the flash's contents: read at the start if it is there, written when they have changed.
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
-    /// Start the first connection in download mode, to flash a board that isn't blank.
+    /// Start the first connection in download mode, to flash a board that isn't blank: for esptool, which
+    /// can't reset a board over TCP.
     #[arg(long)]
     download: bool,
     /// Megabytes of PSRAM in the chip's package: 2, 4, 8 or 16, or 0 for none
@@ -46,11 +47,19 @@ pub(crate) struct Args {
 
 /// How long a board that only waits is left alone.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at the flash, so that little is lost when this program is ended.
+const KEEPING: Duration = Duration::from_secs(1);
+/// How esptool begins: the ROM's SYNC.
+const SYNC: [u8; 6] = [0xC0, 0x00, 0x08, 0x24, 0x00, 0x00];
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let flash = match &args.flash {
         Some(path) if path.exists() => Some(files::read(path)?),
-        _ => None,
+        Some(path) => {
+            files::check_folder_of(path)?;
+            None
+        }
+        None => None,
     };
     match &args.listen {
         Some(address) => listen(args, address, flash),
@@ -132,16 +141,17 @@ fn listen(args: &Args, address: &str, mut flash: Option<Vec<u8>>) -> Result<(), 
             false => BootMode::NoAutoReset,
         };
         let mut line = Line::new(args, flash.take(), boot_mode);
-        if let Err(error) = serve(&mut line, stream) {
+        let mut kept = Kept {
+            path: args.flash.as_deref(),
+            bytes: line.board.flash().to_vec(),
+        };
+        if let Err(error) = serve(&mut line, stream, &mut kept, !loader)? {
             eprintln!("{peer}: {error}");
         }
         eprintln!("{peer} is gone; the next connection restarts the board");
+        kept.keep(&line)?;
         line.report(args)?;
-        let after = line.board.flash().to_vec();
-        if let Some(path) = &args.flash {
-            files::write(path, &after)?;
-        }
-        flash = Some(after);
+        flash = Some(kept.bytes);
         if args.connections.is_some_and(|limit| number >= limit) {
             break;
         }
@@ -149,27 +159,72 @@ fn listen(args: &Args, address: &str, mut flash: Option<Vec<u8>>) -> Result<(), 
     Ok(())
 }
 
-/// Carries bytes both ways until the connection ends.
-fn serve(line: &mut Line, mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PAUSE))?;
+/// The flash as its file has it.
+struct Kept<'p> {
+    path: Option<&'p Path>,
+    bytes: Vec<u8>,
+}
+
+impl Kept<'_> {
+    /// A file that isn't one of a flash, given by mistake, stays as it is until something is flashed.
+    fn keep(&mut self, line: &Line) -> Result<(), Failure> {
+        let flash = line.board.flash();
+        if flash != self.bytes {
+            if let Some(path) = self.path {
+                files::write(path, flash)?;
+            }
+            self.bytes = flash.to_vec();
+        }
+        Ok(())
+    }
+}
+
+/// Carries bytes both ways until the connection ends; inside, what went wrong with it.
+fn serve(
+    line: &mut Line,
+    stream: TcpStream,
+    kept: &mut Kept<'_>,
+    runs: bool,
+) -> Result<std::io::Result<()>, Failure> {
+    let (mut looked, mut hinted) = (Instant::now(), !runs);
+    let mut stream = stream;
     let mut bytes = vec![0; 64 << 10];
+    let set = stream.set_nodelay(true);
+    if let Err(error) = set.and_then(|()| stream.set_read_timeout(Some(PAUSE))) {
+        return Ok(Err(error));
+    }
     while line.board.connected() {
+        if looked.elapsed() > KEEPING {
+            kept.keep(line)?;
+            looked = Instant::now();
+        }
         match stream.read(&mut bytes) {
             Ok(0) => break,
-            Ok(count) => line.send(&bytes[..count]),
+            Ok(count) => {
+                let sent = &bytes[..count];
+                if !hinted && sent.windows(SYNC.len()).any(|window| window == SYNC) {
+                    eprintln!(
+                        "somebody asks for the loader, but the board runs its program and can't be reset \
+                         over TCP: start again with --download"
+                    );
+                    hinted = true;
+                }
+                line.send(sent);
+            }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 ErrorKind::ConnectionReset => break,
-                _ => return Err(error),
+                _ => return Ok(Err(error)),
             },
         }
         let reply = line.receive();
-        if !reply.is_empty() {
-            stream.write_all(&reply)?;
+        if !reply.is_empty()
+            && let Err(error) = stream.write_all(&reply)
+        {
+            return Ok(Err(error));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// A board on which the time of this machine passes.

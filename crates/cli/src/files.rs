@@ -55,6 +55,21 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// Refuses a file to be written whose folder isn't there, before any work is done for it.
+pub(crate) fn check_folder_of(path: &Path) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Failure::new(format!(
+            "can't write {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses an output path before any work is done for it.
 pub(crate) fn check_array_path(path: &Path) -> Result<(), Failure> {
     match extension(path).as_str() {

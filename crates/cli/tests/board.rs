@@ -6,6 +6,7 @@ mod place;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -311,5 +312,58 @@ fn a_port_that_is_not_there_is_explained() {
         ]));
         assert!(said.contains(port), "{said}");
         assert!(said.contains("help: "), "{said}");
+    }
+}
+
+#[test]
+fn emulate_leaves_a_file_alone_until_something_is_flashed() {
+    let folder = folder("emulate-foreign");
+    let file = folder.join("no-flash.bin");
+    let bytes: Vec<u8> = (0..1_000u32).map(|n| (n * 7) as u8).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let mut board = Served::start(&[&"--flash", &file, &"--connections", &"1"]);
+    let address = board.address.strip_prefix("tcp://").unwrap();
+    let mut line = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut text = String::new();
+    while !text.contains("invalid header: 0x150e0700") {
+        assert!(line.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    drop(line);
+    assert!(board.child.wait().unwrap().success());
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
+fn emulate_says_at_once_what_it_can_not_do() {
+    let board = Served::start(&[]);
+    let folder = folder("emulate-refuses");
+    for (args, said) in [
+        (
+            ["--listen", &board.address, "--psram", "0"],
+            "choose another port with --listen",
+        ),
+        (
+            [
+                "--listen",
+                "tcp://127.0.0.1:0",
+                "--flash",
+                "no/such/flash.bin",
+            ],
+            "can't write no/such/flash.bin: there is no folder no/such",
+        ),
+        (
+            [
+                "--listen",
+                "tcp://127.0.0.1:0",
+                "--flash",
+                folder.to_str().unwrap(),
+            ],
+            "can't read",
+        ),
+    ] {
+        let mut all: Vec<&dyn AsRef<OsStr>> = vec![&"emulate"];
+        all.extend(args.iter().map(|arg| arg as &dyn AsRef<OsStr>));
+        let text = failed(&fixpoint(&all));
+        assert!(text.contains(said), "{text}");
     }
 }
