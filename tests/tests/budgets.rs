@@ -55,36 +55,36 @@ fn rows() -> Vec<Row> {
     vec![
         Row {
             published: Some(422.0),
-            limit: Some(0.1962),
+            limit: Some(0.1829),
             ..row("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.0959),
+            limit: Some(0.0930),
             ..row("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.1000),
+            limit: Some(0.0939),
             ..row("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             published: Some(482.0),
-            limit: Some(0.1043),
+            limit: Some(0.1009),
             ..row("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
         Row {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
-            limit: Some(0.0989),
+            limit: Some(0.0965),
             ..row("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0874),
+            limit: Some(0.0867),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -96,25 +96,25 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.20),
             published: Some(3447.0),
-            limit: Some(0.1782),
+            limit: Some(0.1773),
             ..row("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
         },
         Row {
             goal: Some(0.20),
-            limit: Some(0.1860),
+            limit: Some(0.1847),
             ..row("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
         Row {
             relu: true,
             goal: Some(0.30),
             published: Some(5542.0),
-            limit: Some(0.2392),
+            limit: Some(0.2381),
             ..depthwise(row("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1)))
         },
         Row {
             relu: true,
             goal: Some(0.30),
-            limit: Some(0.2904),
+            limit: Some(0.2848),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -124,7 +124,7 @@ fn rows() -> Vec<Row> {
             ))
         },
         Row {
-            limit: Some(0.5244),
+            limit: Some(0.3136),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -135,18 +135,18 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1800),
+            limit: Some(0.1751),
             ..row("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1758),
+            limit: Some(0.1724),
             ..row("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
         Row {
             goal: Some(0.22),
             relu: true,
-            limit: Some(0.1593),
+            limit: Some(0.1576),
             ..row(
                 "conv 3x3 padded",
                 I16,
@@ -158,7 +158,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0916),
+            limit: Some(0.0904),
             ..row(
                 "conv 3x3 s2 padded",
                 I8,
@@ -170,7 +170,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0906),
+            limit: Some(0.0901),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -181,23 +181,23 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.1056),
+            limit: Some(0.1013),
             ..row("conv 1x1", I8, [64, 20, 20], 16, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0869),
+            limit: Some(0.0832),
             ..row("conv 1x1", I8, [128, 10, 10], 128, square(1, 1))
         },
         Row {
-            limit: Some(0.2099),
+            limit: Some(0.1425),
             ..row("fully connected", I8, [1024, 1, 1], 128, square(1, 1))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.3886),
+            limit: Some(0.3608),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -209,7 +209,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2606),
+            limit: Some(0.2583),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -221,7 +221,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.9157),
+            limit: Some(0.3650),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -232,7 +232,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.4525),
+            limit: Some(0.4413),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I16,
@@ -243,7 +243,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.2364),
+            limit: Some(0.1520),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -253,7 +253,7 @@ fn rows() -> Vec<Row> {
             )
         },
         Row {
-            limit: Some(0.3718),
+            limit: Some(0.2785),
             ..row("fully connected", I16, [784, 1, 1], 100, square(1, 1))
         },
     ]
