@@ -75,3 +75,28 @@ impl Record {
         self.one_split != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record of that many bytes with this header.
+    fn reads(header: [u8; 4], bytes: usize) -> bool {
+        let mut record = [0; 1024];
+        record[..4].copy_from_slice(&header);
+        Record::read(&record[..bytes]).is_some()
+    }
+
+    #[test]
+    fn a_record_holds_what_its_header_says() {
+        // Header, image, two vectors.
+        assert!(reads([9, 0, 0, 0], 96) && !reads([9, 0, 0, 0], 80));
+        assert!(reads([9, 3, 0, 0], 144) && !reads([9, 3, 0, 0], 128));
+        // Behind them an image, or what is kept.
+        assert!(reads([0, 0, 1, 0], 144) && !reads([0, 0, 1, 0], 128));
+        assert!(reads([0, 0, 1, 2], 128) && !reads([0, 0, 1, 2], 112));
+        assert!(!reads([0, 24, 0, 0], 1024) && reads([0, 23, 0, 0], 1024));
+        assert!(!reads([0, 0, 1, 25], 1024) && reads([0, 0, 1, 24], 1024));
+        assert!(!reads([0; 4], 15));
+    }
+}
