@@ -169,6 +169,9 @@ impl FloatModel {
         let Some(bits) = given.bits else {
             return (asked.clone(), Vec::new());
         };
+        // Weights alone can be read at any width that holds them.
+        let free = given.activations.is_empty() && asked.bits.width() > bits.width();
+        let bits = if free { asked.bits } else { bits };
         let warning = (bits != asked.bits).then(|| {
             format!(
                 "The model is quantized to {} already and stays so; to change that, quantize it \
@@ -179,7 +182,9 @@ impl FloatModel {
         let options = Options {
             bits,
             granularity: given.granularity(),
-            input_exponent: None,
+            input_exponent: asked
+                .input_exponent
+                .filter(|_| given.activations.is_empty()),
             ..asked.clone()
         };
         (options, warning.into_iter().collect())

@@ -366,11 +366,6 @@ fn what_no_single_scale_describes_is_explained() {
         let net = qdq(Net::new(&[1, 4]), "x", first.0, first.1, 0).node("Relu", &["x_d"], "r", &[]);
         qdq(net, "r", second.0, second.1, 0).output("r_d")
     };
-    let mixed = problem(relu((0.5, DataType::Int8), (0.5, DataType::Int16)));
-    assert!(
-        mixed.contains("'r' is int16 while others are int8"),
-        "{mixed}"
-    );
     let uneven = problem(relu((0.3, DataType::Int8), (0.5, DataType::Int8)));
     assert!(
         uneven.contains("'x' is int8 with scale 0.3 and zero point 0"),
@@ -449,4 +444,104 @@ fn espdl_takes_given_exponents_where_it_has_the_operators() {
     let model = FloatModel::from_onnx(&file("ort_int16")).unwrap();
     let why = quantize(&model, &Samples::none(), &options, &mut |_| ()).unwrap_err();
     assert!(why.to_string().contains("espdl arithmetic needs"), "{why}");
+}
+
+/// int8 weights and activations of int16 and int8: 16 bits hold them all, and what the file has in int8
+/// stays in its range.
+#[test]
+fn both_widths_are_taken() {
+    let net = qdq(Net::new(&[1, 1]), "x", 0.0009765625, DataType::Int16, 0);
+    let net = net.weights("w", &[1, 1], vec![3.0]);
+    let net = qdq(net, "w", 0.03125, DataType::Int8, 0).node("MatMul", &["x_d", "w_d"], "m", &[]);
+    // int8 at 2^-4 ends at 7.9375 and -8, in steps of 0.0625.
+    let net = qdq(net, "m", 0.0625, DataType::Int8, 0).node("Relu", &["m_d"], "r", &[]);
+    let net = qdq(net, "r", 0.0625, DataType::Int8, 0).node("Add", &["r_d", "x_d"], "s", &[]);
+    let net = qdq(net, "s", 0.001953125, DataType::Int16, 0)
+        .output("s_d")
+        .output("m_d");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let quantized = taken(&model, &Options::default());
+    assert_eq!(quantized.report.options.bits, Bits::I16);
+    assert!(
+        model
+            .quantization()
+            .unwrap()
+            .scheme
+            .contains("int8 and int16")
+    );
+    let mut simulator = Simulator::new(&quantized.image).unwrap();
+    for (x, m, s) in [
+        (1.0, 3.0, 4.0),
+        (10.0, 7.9375, 17.9375),
+        (-10.0, -8.0, -10.0),
+        // 3 * 0.3125 + 0.03125 would be 0.96875, which is half way between two steps of int8.
+        (0.3251953125, 1.0, 1.3251953125),
+    ] {
+        let outputs = simulator.run(&[&[x]]).unwrap();
+        // Steps of 2^-9: the sum is rounded there.
+        assert!(
+            (outputs[0].data[0] - s).abs() <= 0.0009765625,
+            "{x}: {:?}",
+            outputs[0].data
+        );
+        assert_eq!(outputs[1].data, [m], "{x}");
+    }
+    // A model's input of int8 among int16 is clamped as well.
+    let net =
+        qdq(Net::new(&[1, 1]), "x", 0.0625, DataType::Int8, 0).weights("w", &[1, 1], vec![2.0]);
+    let net = qdq(net, "w", 0.03125, DataType::Int8, 0).node("MatMul", &["x_d", "w_d"], "m", &[]);
+    let net = qdq(net, "m", 0.0009765625, DataType::Int16, 0).output("m_d");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let mut simulator = Simulator::new(&taken(&model, &Options::default()).image).unwrap();
+    for (x, m) in [(1.0, 2.0), (9.0, 15.875), (-9.0, -16.0)] {
+        assert_eq!(simulator.run(&[&[x]]).unwrap()[0].data, [m], "{x}");
+    }
+}
+
+/// Weights alone: they stay the file's integers, in 8 bits or in 16, and samples give the rest.
+#[test]
+fn weights_alone_are_taken() {
+    let net = Net::new(&[1, 4]).random_weights("w", &[4, 3], 0.9);
+    let net = qdq(net, "w", 0.0078125, DataType::Int8, 0)
+        .node("MatMul", &["x", "w_d"], "y", &[])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    assert_eq!(model.problems(), [] as [String; 0]);
+    let said = model.quantization().unwrap();
+    assert_eq!(said.fate, Fate::Taken);
+    assert!(
+        said.scheme.contains("weights alone, int8"),
+        "{}",
+        said.scheme
+    );
+    let none = quantize(&model, &Samples::none(), &Options::default(), &mut |_| ());
+    assert!(
+        none.unwrap_err()
+            .to_string()
+            .contains("Give calibration samples")
+    );
+    let data = Random(5).many(4 * 16);
+    let samples = Samples::single(&data, 4).unwrap();
+    for bits in [Bits::I8, Bits::I16] {
+        let options = Options {
+            bits,
+            ..Options::default()
+        };
+        let report = quantize(&model, &samples, &options, &mut |_| ())
+            .unwrap()
+            .report;
+        assert_eq!(
+            (
+                report.options.bits,
+                report.layers[0].weight_exponents.clone()
+            ),
+            (bits, vec![-7])
+        );
+        let least = if bits == Bits::I16 { 60.0 } else { 25.0 };
+        assert!(
+            report.layers[0].sqnr_db.unwrap() > least,
+            "{:?}",
+            report.layers[0]
+        );
+    }
 }

@@ -9,6 +9,9 @@
 //! there and nowhere else, and the weights are the file's integers. Any other scheme is an error
 //! that can be answered by asking to quantize anew, from the same graph.
 //!
+//! int8 and int16 in one file become int16, with what is int8 clamped to its range. Where weights alone
+//! are integers they are kept, and the rest is calibrated.
+//!
 //! # Where results differ from other runtimes
 //!
 //! A layer of ours sums exactly and rounds once, half up. ONNX's QuantizeLinear rounds half to even;

@@ -6,6 +6,7 @@
 
 mod operators;
 mod verdict;
+mod widths;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,12 @@ pub(super) struct Reader<'a> {
     made: BTreeMap<String, Vec<(Scheme, String)>>,
     nodes: Vec<Node>,
     channels: bool,
+    /// Of computed tensors.
+    widths: BTreeMap<String, Bits>,
+    /// The widest of stored tensors.
+    weights: Option<Bits>,
+    /// int8 and int16 are both there.
+    mixed: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -54,6 +61,9 @@ impl<'a> Reader<'a> {
             made: BTreeMap::new(),
             nodes: Vec::new(),
             channels: false,
+            widths: BTreeMap::new(),
+            weights: None,
+            mixed: false,
         }
     }
 
@@ -62,6 +72,7 @@ impl<'a> Reader<'a> {
             self.node(node);
         }
         self.graph.nodes = std::mem::take(&mut self.nodes);
+        self.settle_widths();
         self.outputs();
         self.graph.drop_unused_constants();
         let unscaled: Vec<String> = (self.graph.inputs.iter())
@@ -225,26 +236,12 @@ impl<'a> Reader<'a> {
             Err(why) => self.others.push((name.to_owned(), scheme.clone(), why)),
             Ok(ours) => {
                 if let Some(bits) = ours.bits() {
-                    let known = *self.given.bits.get_or_insert(bits);
-                    if known != bits {
-                        self.mixed(known, bits, name);
-                    }
+                    self.widths.insert(name.to_owned(), bits);
                 }
                 (self.given.activations).insert(name.to_owned(), ours.exponents[0]);
             }
         }
         self.schemes.insert(name.to_owned(), scheme);
-    }
-
-    fn mixed(&mut self, known: Bits, bits: Bits, name: &str) {
-        if !self.anew {
-            self.found.problems.push(format!(
-                "The tensor '{name}' is {} while others are {}; one model has integers of one \
-                 width here.",
-                bits.name(),
-                known.name()
-            ));
-        }
     }
 
     /// The stored integers `name` as floats; where something else reads them too, called `stem` or
@@ -270,6 +267,13 @@ impl<'a> Reader<'a> {
             Ok(ours) => {
                 self.channels |= ours.exponents.len() > 1;
                 let wide = ours.kind == Kind::I32;
+                if let Some(bits) = ours.bits() {
+                    let widest = self.weights.map_or(bits, |known| match known {
+                        Bits::I16 => known,
+                        Bits::I8 => bits,
+                    });
+                    self.weights = Some(widest);
+                }
                 let offset = scheme.offset();
                 let constant = GivenConstant {
                     axis,

@@ -16,6 +16,10 @@ impl Reader<'_> {
         });
         let form = self.found.form.unwrap_or(Form::Qdq);
         let kinds = match self.given.bits {
+            Some(bits) if self.given.activations.is_empty() => {
+                format!("weights alone, {}", bits.name())
+            }
+            Some(_) if self.mixed => "int8 and int16".to_owned(),
             Some(bits) => bits.name().to_owned(),
             None => "no activations".to_owned(),
         };
@@ -61,7 +65,7 @@ impl Reader<'_> {
             self.found.problems.push(AGAIN.to_owned());
         } else if self.given.bits.is_none() {
             self.found.problems.push(format!(
-                "The model's weights are quantized, but none of its activations has a scale. {AGAIN}"
+                "The model says of none of its tensors how it is scaled. {AGAIN}"
             ));
         } else {
             self.graph.given = std::mem::take(&mut self.given);
