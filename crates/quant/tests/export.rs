@@ -446,3 +446,40 @@ fn where_the_toolkit_is_wrong_is_said() {
         "{said:?}"
     );
 }
+
+/// Layers of ESP-DL v1 beside the arithmetic ones. Files like these compile against its headers
+/// (`include` at af7808ba), of which `dl_layer_avg_pool2d.hpp` needs the base class before it.
+#[test]
+fn functions_and_pads_are_in_the_class() {
+    let pool = [("kernel_shape", Value::Ints(vec![2, 2]))];
+    let net = Net::new(&[1, 2, 4, 4])
+        .random_weights("w", &[2, 2, 1, 1], 0.5)
+        .ints("pads", &[0, 0, 1, 0, 0, 1, 2, 3])
+        .node("Conv", &["x", "w"], "c", &[])
+        .node("Sigmoid", &["c"], "s", &[])
+        .node("Pad", &["s", "pads"], "p", &[])
+        .node("Tanh", &["p"], "t", &[])
+        .node("AveragePool", &["t"], "y", &pool)
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let exponents = ["x", "w", "c", "s", "p", "t", "y"].map(|n| (n.to_owned(), vec![-7]));
+    let saved = SavedTable::Exponents(exponents.into());
+    let table = Table::from_saved(saved, &model, Some(Bits::I8)).unwrap();
+    let export = export_espdl(&model, &table, Chip::Esp32C3, "", "net").unwrap();
+    assert_eq!(export.warnings, [] as [String; 0]);
+    let class = file(&export, "net_model.hpp");
+    for part in [
+        "Sigmoid<int8_t, int8_t, QIQO>",
+        "TanH<int8_t, int8_t, QIQO>",
+        // Rows, columns, channels: before and after each.
+        "({1, 2, 0, 3, 0, 1}, {0}, dl::PADDING_CONSTANT, \"n_p\")",
+    ] {
+        assert!(class.contains(part), "{part}: {class}");
+    }
+    let at = |header: &str| {
+        class
+            .find(&format!("#include \"dl_layer_{header}.hpp\""))
+            .unwrap()
+    };
+    assert!(at("base") < at("avg_pool2d"));
+}

@@ -7,8 +7,8 @@
 use std::fmt::Write;
 
 use super::{Context, ExportError, coefficients, mangle, order};
-use crate::graph::Node;
-use crate::ops::{Op, Window};
+use crate::graph::{Graph, Node};
+use crate::ops::{self, Function, Op, Window};
 use crate::plan::{Kind, Layer, Layout, Permutation, PlanTensor};
 
 /// A header and the class in it.
@@ -131,6 +131,25 @@ impl Writer<'_> {
         let name = quoted(&layer.name);
         let made = match &layer.kind {
             Kind::Alias => self.reshaped(first, &dims, &shape(out), layer),
+            Kind::Table(program)
+                if matches!(program.function(), Some(Function::Sigmoid | Function::Tanh)) =>
+            {
+                let exponent = self.context.table.one(&out.source)?;
+                let element = self.context.element();
+                let (class, header) = match program.function() {
+                    Some(Function::Tanh) => ("TanH", "tanh"),
+                    _ => ("Sigmoid", "sigmoid"),
+                };
+                self.add(Member {
+                    class,
+                    header,
+                    template: format!("{element}, {element}, QIQO"),
+                    arguments: format!("{exponent}, {name}"),
+                    inputs: vec![first],
+                    list: false,
+                    comment: format!("{class} '{}'", layer.name),
+                })
+            }
             Kind::Rows | Kind::Table(_) => {
                 let op = node.map_or("it", |n| &n.op);
                 return Ok(Err(format!("ESP-DL v1 has no layer for {op} here.")));
@@ -226,6 +245,15 @@ impl Writer<'_> {
                 "global_avg_pool2d",
                 format!("{exponent}, {name}"),
             ),
+            Op::Select { fill, .. } if node.op == "Pad" => {
+                let out = &plan.tensors[layer.output];
+                let Some(paddings) = paddings(context.graph, node, out) else {
+                    return Ok(Err("ESP-DL v1 has no layer for such a Pad.".to_owned()));
+                };
+                let fill = crate::exponent::quantize(*fill, exponent, context.table.bits);
+                let arguments = format!("{{{paddings}}}, {{{fill}}}, dl::PADDING_CONSTANT, {name}");
+                ("Pad", "pad", arguments)
+            }
             Op::Relu => ("Relu", "relu", name.to_owned()),
             Op::Softmax { .. } => {
                 template = format!("{element}, {element}, QIQO");
@@ -364,6 +392,26 @@ fn stored_axis(tensor: &PlanTensor, axis: i64) -> i64 {
     }
 }
 
+/// Before and after each dimension of a tensor as ESP-DL has it; None for other modes than constant, for
+/// what cuts off, and for the batch.
+fn paddings(graph: &Graph, node: &Node, tensor: &PlanTensor) -> Option<String> {
+    let amounts = ops::pad_amounts(graph, node)?;
+    let rank = amounts.len() / 2;
+    let stored: Vec<usize> = match (tensor.layout, rank) {
+        (Layout::ChannelsLast, 4) => vec![2, 3, 1],
+        (Layout::AsOnnx, _) => (1..rank).collect(),
+        _ => return None,
+    };
+    let possible = node.str("mode", "constant") == "constant"
+        && rank == tensor.dims.len()
+        && amounts.iter().all(|a| *a >= 0)
+        && amounts[0] == 0
+        && amounts[rank] == 0;
+    let pairs = stored.iter().flat_map(|d| [amounts[*d], amounts[d + rank]]);
+    let texts: Vec<String> = pairs.map(|a| a.to_string()).collect();
+    possible.then(|| texts.join(", "))
+}
+
 /// `<type>, {top, bottom, left, right}, <rows>, <columns>`
 fn padding_and_strides(window: &Window) -> String {
     let [top, left, bottom, right] = window.pads;
@@ -399,8 +447,9 @@ fn text(context: &Context<'_>, writer: &Writer<'_>, outputs: &[Value]) -> String
     let mut headers: Vec<&str> = members.iter().map(|m| m.header).collect();
     headers.sort_unstable();
     headers.dedup();
-    let mut text =
-        String::from("#pragma once\n\n#include <stdint.h>\n#include \"dl_layer_model.hpp\"\n");
+    let mut text = String::from(
+        "#pragma once\n\n#include <stdint.h>\n#include \"dl_layer_model.hpp\"\n#include \"dl_layer_base.hpp\"\n",
+    );
     // Writing to a String never fails.
     for header in headers {
         let _ = writeln!(text, "#include \"dl_layer_{header}.hpp\"");
