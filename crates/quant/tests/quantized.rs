@@ -474,8 +474,8 @@ fn both_widths_are_taken() {
         (1.0, 3.0, 4.0),
         (10.0, 7.9375, 17.9375),
         (-10.0, -8.0, -10.0),
-        // 3 * 0.3125 + 0.03125 would be 0.96875, which is half way between two steps of int8.
-        (0.3251953125, 1.0, 1.3251953125),
+        // 0.984375 lies between two steps of int8.
+        (0.328125, 1.0, 1.328125),
     ] {
         let outputs = simulator.run(&[&[x]]).unwrap();
         // Steps of 2^-9: the sum is rounded there.
