@@ -48,9 +48,15 @@ impl Reference {
                 Ok((name.clone(), dims.to_vec()))
             })
             .collect::<Result<Vec<_>, QuantError>>()?;
-        let plan = tract_onnx::onnx()
-            .model_for_proto_model(&proto)
+        let read = || tract_onnx::onnx().model_for_proto_model(&proto);
+        // tract's optimizer may leave a node behind that can't run: of two layers without anything in
+        // between whose results are both wanted. The model as it is runs.
+        let plan = read()
             .and_then(|m| m.into_optimized())
+            .and_then(|m| match m.nodes().iter().any(|n| n.op.name() == "Dummy") {
+                true => read()?.into_typed(),
+                false => Ok(m),
+            })
             .and_then(|m| m.into_runnable())
             .map_err(|e| QuantError::Float(format!("{e:#}")))?;
         Ok(Reference {

@@ -247,3 +247,34 @@ fn any_image_bytes_are_answered() {
         assert!(Simulator::new(&damaged).is_err(), "byte {at}");
     }
 }
+
+/// tract's optimizer left a node that can't run in this network of two layers in a row.
+#[test]
+fn two_layers_without_anything_in_between_run() {
+    let net = onnx::Net::new(&[1, 2, 3, 2])
+        .ints("flat", &[-1, 12])
+        .ints("again", &[-1, 12])
+        .random_weights("w", &[4, 12], 0.5)
+        .random_weights("b", &[4], 0.3)
+        .random_weights("v", &[4, 8], 0.5)
+        .random_weights("c", &[8], 0.3)
+        .node("Reshape", &["x", "flat"], "f", &[])
+        .node(
+            "Gemm",
+            &["f", "w", "b"],
+            "g",
+            &[("transB", onnx::Value::Int(1))],
+        )
+        .node("Gemm", &["g", "v", "c"], "h", &[])
+        .node("Relu", &["h"], "y", &[])
+        .node("Reshape", &["x", "again"], "z", &[])
+        .output("y")
+        .output("z");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let data = onnx::Random(2).many(12 * 8);
+    let samples = Samples::single(&data, 12).unwrap();
+    let report = quantize(&model, &samples, &Options::default(), &mut |_| ())
+        .unwrap()
+        .report;
+    assert!(report.layers.iter().all(|l| l.sqnr_db.unwrap() > 20.0));
+}
