@@ -148,11 +148,13 @@ export class PortOwner {
   async write(bytes: Uint8Array): Promise<void> {
     const writer = this.#port.writable?.getWriter();
     let stalled = false;
-    const timer = setTimeout(() => {
+    // The virtual board takes everything, at its own pace.
+    const limit = this.#serial === browserSerial() ? STALL_MS : undefined;
+    const timer = limit && setTimeout(() => {
       stalled = true;
       // Ends the write, and with it this stream; the port has a new one then.
       void writer?.abort().catch(() => {});
-    }, STALL_MS);
+    }, limit);
     try {
       if (!writer) throw new PortError("port-lost");
       await writer.write(bytes);
