@@ -12,6 +12,7 @@ use tract_onnx::prelude::{
 
 use crate::error::QuantError;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
+use crate::ops::{Op, resolve};
 
 /// Dims and elements of one tensor.
 pub(crate) type Values = (Vec<usize>, Vec<f32>);
@@ -169,6 +170,22 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
         attribute: node.attrs.iter().map(|(k, v)| attribute(k, v)).collect(),
         ..Default::default()
     };
+    // tract 0.23.9 moves strides of a later convolution into an earlier one, which finds other pads for
+    // them if it has to find them by itself.
+    if node.op == "Conv"
+        && let Ok((Op::Conv { window, .. } | Op::DepthwiseConv(window), dims)) =
+            resolve(graph, node)
+    {
+        let [top, left, bottom, right] = window.pads.map(|pad| pad as i64);
+        let pads = match dims.len() {
+            3 => vec![left, right],
+            _ => vec![top, left, bottom, right],
+        };
+        proto
+            .attribute
+            .retain(|a| a.name != "auto_pad" && a.name != "pads");
+        proto.attribute.push(attribute("pads", &Attr::Ints(pads)));
+    }
     // tract 0.23.9 merges `constant - convolution` into the convolution with the wrong sign.
     // a + (-b) is the same float.
     if node.op == "Sub"

@@ -278,3 +278,46 @@ fn two_layers_without_anything_in_between_run() {
         .report;
     assert!(report.layers.iter().all(|l| l.sqnr_db.unwrap() > 20.0));
 }
+
+/// tract's optimizer gave the first layer the strides of the second, and with them other pads.
+#[test]
+fn strides_behind_a_convolution_that_finds_its_pads_stay() {
+    for same in ["SAME_LOWER", "SAME_UPPER"] {
+        let net = onnx::Net::new(&[1, 9, 8, 4])
+            .random_weights("w", &[8, 9, 3, 3], 0.2)
+            .random_weights("v", &[1, 8, 1, 2], 0.5)
+            .node(
+                "Conv",
+                &["x", "w"],
+                "c",
+                &[
+                    ("auto_pad", onnx::Value::Str(same)),
+                    ("strides", onnx::Value::Ints(vec![2, 2])),
+                ],
+            )
+            .node(
+                "Conv",
+                &["c", "v"],
+                "y",
+                &[
+                    ("pads", onnx::Value::Ints(vec![0, 1, 0, 1])),
+                    ("strides", onnx::Value::Ints(vec![2, 2])),
+                ],
+            )
+            .output("y");
+        let model = FloatModel::from_onnx(&net.encode()).unwrap();
+        let data = onnx::Random(2).many(288 * 8);
+        let samples = Samples::single(&data, 288).unwrap();
+        let options = Options {
+            bits: Bits::I16,
+            ..Options::default()
+        };
+        let report = quantize(&model, &samples, &options, &mut |_| ())
+            .unwrap()
+            .report;
+        assert!(
+            report.layers.iter().all(|l| l.sqnr_db.unwrap() > 40.0),
+            "{same}"
+        );
+    }
+}
