@@ -7,12 +7,13 @@ use std::sync::Arc;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TypedRunnableModel, tvec,
+    Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TypedModel, TypedRunnableModel,
+    tvec,
 };
 
 use crate::error::QuantError;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
-use crate::ops::{Op, resolve};
+use crate::ops::{Op, Selection, resolve};
 
 /// Dims and elements of one tensor.
 pub(crate) type Values = (Vec<usize>, Vec<f32>);
@@ -50,14 +51,12 @@ impl Reference {
             })
             .collect::<Result<Vec<_>, QuantError>>()?;
         let read = || tract_onnx::onnx().model_for_proto_model(&proto);
-        // tract's optimizer may leave a node behind that can't run: of two layers without anything in
-        // between whose results are both wanted. The model as it is runs.
-        let plan = read()
-            .and_then(|m| m.into_optimized())
-            .and_then(|m| match m.nodes().iter().any(|n| n.op.name() == "Dummy") {
-                true => read()?.into_typed(),
-                false => Ok(m),
-            })
+        // tract's optimizer may fail, or leave a node behind that can't run: of two layers without anything
+        // in between whose results are both wanted. The model as it is runs.
+        let optimized = read().and_then(|m| m.into_optimized());
+        let runs = |m: &TypedModel| m.nodes().iter().all(|n| n.op.name() != "Dummy");
+        let plan = (optimized.ok().filter(runs))
+            .map_or_else(|| read()?.into_typed(), Ok)
             .and_then(|m| m.into_runnable())
             .map_err(|e| QuantError::Float(format!("{e:#}")))?;
         Ok(Reference {
@@ -186,6 +185,13 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
             .retain(|a| a.name != "auto_pad" && a.name != "pads");
         proto.attribute.push(attribute("pads", &Attr::Ints(pads)));
     }
+    // From a Slice tract 0.23.9 makes a Downsample, of which it forgets where to begin when it merges it
+    // into a convolution.
+    if node.op == "Slice"
+        && let Ok((Op::Select { axes, .. }, _)) = resolve(graph, node)
+    {
+        return gathers(graph, i, node, &axes);
+    }
     // tract 0.23.9 merges `constant - convolution` into the convolution with the wrong sign.
     // a + (-b) is the same float.
     if node.op == "Sub"
@@ -204,6 +210,47 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
         return vec![neg, proto];
     }
     vec![proto]
+}
+
+/// Picks `axes` of what node `i` reads, one axis after another.
+fn gathers(graph: &Graph, i: usize, node: &Node, axes: &Selection) -> Vec<pb::NodeProto> {
+    let mut nodes = Vec::new();
+    let mut from = node.inputs[0].clone();
+    for (axis, picked) in axes.iter().enumerate() {
+        let part = |what: &str| graph.fresh_name(&format!("{i} {} {what} {axis}", node.name));
+        let (indices, to) = (part("indices"), part("axis"));
+        let picked: Vec<i64> = (picked.iter().flatten()).map(|k| *k as i64).collect();
+        nodes.push(pb::NodeProto {
+            name: indices.clone(),
+            op_type: "Constant".to_owned(),
+            output: vec![indices.clone()],
+            attribute: vec![attribute(
+                "value",
+                &Attr::Tensor(Constant {
+                    dims: vec![picked.len()],
+                    data: Data::Int(picked),
+                }),
+            )],
+            ..Default::default()
+        });
+        nodes.push(pb::NodeProto {
+            name: to.clone(),
+            op_type: "Gather".to_owned(),
+            input: vec![from, indices],
+            output: vec![to.clone()],
+            attribute: vec![attribute("axis", &Attr::Int(axis as i64))],
+            ..Default::default()
+        });
+        from = to;
+    }
+    nodes.push(pb::NodeProto {
+        name: format!("{i} {}", node.name),
+        op_type: "Identity".to_owned(),
+        input: vec![from],
+        output: node.outputs.clone(),
+        ..Default::default()
+    });
+    nodes
 }
 
 fn attribute(name: &str, value: &Attr) -> pb::AttributeProto {

@@ -321,3 +321,41 @@ fn strides_behind_a_convolution_that_finds_its_pads_stay() {
         );
     }
 }
+
+/// tract's optimizer made it a stride of the convolution, which begins at 0.
+#[test]
+fn a_slice_with_steps_behind_a_convolution_begins_where_it_should() {
+    let net = Net::new(&[1, 2, 6, 9])
+        .random_weights("w", &[2, 1, 1, 1], 0.5)
+        .ints("starts", &[1])
+        .ints("ends", &[1000])
+        .ints("axes", &[3])
+        .ints("steps", &[2])
+        .node(
+            "Conv",
+            &["x", "w"],
+            "c",
+            &[
+                ("group", onnx::Value::Int(2)),
+                ("strides", onnx::Value::Ints(vec![2, 2])),
+            ],
+        )
+        .node("Slice", &["c", "starts", "ends", "axes", "steps"], "y", &[])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let data = Random(2).many(108 * 8);
+    let samples = Samples::single(&data, 108).unwrap();
+    let options = Options {
+        bits: Bits::I16,
+        ..Options::default()
+    };
+    let report = quantize(&model, &samples, &options, &mut |_| ())
+        .unwrap()
+        .report;
+    let layers = report.layers.iter();
+    assert!(
+        layers.clone().all(|l| l.sqnr_db.unwrap() > 40.0),
+        "{:?}",
+        report.layers
+    );
+}
