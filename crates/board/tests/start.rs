@@ -2,13 +2,12 @@
 
 mod bench;
 
-use bench::{Images, Random, drive};
+use bench::{Images, Random, drive, prebuilt_flasher};
 use fixpoint_board::{BootMode, Options, Personality, VirtualBoard};
-use fixpoint_flash::{Flasher, Prebuilt, partition, plan};
+use fixpoint_flash::Flasher;
 use fixpoint_protocol::ErrorCode;
 use fixpoint_protocol::host::{self as link, Action, Board, Event, LinkClient};
 use sha2::Digest;
-use std::path::Path;
 
 fn text(board: &mut VirtualBoard) -> String {
     String::from_utf8_lossy(&board.read()).into_owned()
@@ -62,24 +61,8 @@ fn boots_only_what_is_whole() {
 
 /// A board with the images that the page writes, and a model.
 fn with_the_runtime(model: Option<&[u8]>) -> (VirtualBoard, String) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let folder = std::env::var_os("FIRMWARE").map_or(folder, Into::into);
-    let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
-    let (bootloader, table, runtime) = (
-        read("bootloader.bin"),
-        read("partition-table.bin"),
-        read("runtime.bin"),
-    );
-    // Made from an earlier layout they start as well; `cargo xtask firmware check` compares the two.
-    partition::parse(&table).unwrap();
-    let prebuilt = Prebuilt {
-        bootloader: &bootloader,
-        table: &table,
-        runtime: &runtime,
-    };
-    let plan = plan::standard(&prebuilt, model).unwrap();
     let mut board = VirtualBoard::new(None, Options::default());
-    let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
+    let mut flasher = prebuilt_flasher(model);
     let (outcome, log) = drive(&mut flasher, &mut board);
     let progress = outcome.unwrap().progress;
     println!(

@@ -5,31 +5,15 @@
 mod bench;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use bench::{Random, drive};
+use bench::{Random, drive, prebuilt_flasher};
 use fixpoint_board::{Fault, Options, Personality, VirtualBoard};
-use fixpoint_flash::{Flasher, Prebuilt, plan};
 use fixpoint_protocol::host::{Action, Event, LinkClient, LinkError};
 
 /// Flash of a board that runs `model` with the prebuilt runtime.
 fn flashed(model: &[u8]) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let folder = std::env::var_os("FIRMWARE").map_or(folder, Into::into);
-    let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
-    let (bootloader, table, runtime) = (
-        read("bootloader.bin"),
-        read("partition-table.bin"),
-        read("runtime.bin"),
-    );
-    let prebuilt = Prebuilt {
-        bootloader: &bootloader,
-        table: &table,
-        runtime: &runtime,
-    };
-    let plan = plan::standard(&prebuilt, Some(model)).unwrap();
     let mut board = VirtualBoard::new(None, Options::default());
-    let mut flasher = Flasher::new(plan, fixpoint_flash::Options::default());
+    let mut flasher = prebuilt_flasher(Some(model));
     drive(&mut flasher, &mut board).0.unwrap();
     board.flash().to_vec()
 }

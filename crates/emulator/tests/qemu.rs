@@ -2,6 +2,9 @@
 //! same memory at the end. QEMU's cores are other configurations of the same architecture, so they
 //! get the instructions that they have.
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +14,7 @@ use fixpoint_emulator::sim::{End, Sim};
 use fixpoint_isa::{
     Branch, Class, Instruction, Loop, Memory, Multiply, Op, Row, Shift, assemble, rows,
 };
+use random::Random;
 
 /// A program takes QEMU a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,22 +34,7 @@ const MEMORY: usize = 8 << 20;
 /// `a0` and `a1` point, `a15` is one.
 const FREE: std::ops::Range<u8> = 2..15;
 
-/// Splitmix64.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
     /// Often a boundary, or near one.
     fn word(&mut self) -> u32 {
         let edges: [u32; 8] = [0, 1, 31, 32, 0x7FFF_FFFF, 0x8000_0000, u32::MAX, 0x8000];

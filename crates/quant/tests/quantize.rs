@@ -279,6 +279,25 @@ fn two_layers_without_anything_in_between_run() {
     assert!(report.layers.iter().all(|l| l.sqnr_db.unwrap() > 20.0));
 }
 
+/// In 16 bits nothing but another computation makes layers differ by 40 dB; `size` elements are a sample.
+fn layers_are_those_of_the_float_run(net: &Net, size: usize) {
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let data = Random(2).many(size * 8);
+    let samples = Samples::single(&data, size).unwrap();
+    let options = Options {
+        bits: Bits::I16,
+        ..Options::default()
+    };
+    let report = quantize(&model, &samples, &options, &mut |_| ())
+        .unwrap()
+        .report;
+    let layers = &report.layers;
+    assert!(
+        layers.iter().all(|l| l.sqnr_db.unwrap() > 40.0),
+        "{layers:?}"
+    );
+}
+
 /// tract's optimizer gave the first layer the strides of the second, and with them other pads.
 #[test]
 fn strides_behind_a_convolution_that_finds_its_pads_stay() {
@@ -305,20 +324,7 @@ fn strides_behind_a_convolution_that_finds_its_pads_stay() {
                 ],
             )
             .output("y");
-        let model = FloatModel::from_onnx(&net.encode()).unwrap();
-        let data = onnx::Random(2).many(288 * 8);
-        let samples = Samples::single(&data, 288).unwrap();
-        let options = Options {
-            bits: Bits::I16,
-            ..Options::default()
-        };
-        let report = quantize(&model, &samples, &options, &mut |_| ())
-            .unwrap()
-            .report;
-        assert!(
-            report.layers.iter().all(|l| l.sqnr_db.unwrap() > 40.0),
-            "{same}"
-        );
+        layers_are_those_of_the_float_run(&net, 288);
     }
 }
 
@@ -342,20 +348,5 @@ fn a_slice_with_steps_behind_a_convolution_begins_where_it_should() {
         )
         .node("Slice", &["c", "starts", "ends", "axes", "steps"], "y", &[])
         .output("y");
-    let model = FloatModel::from_onnx(&net.encode()).unwrap();
-    let data = Random(2).many(108 * 8);
-    let samples = Samples::single(&data, 108).unwrap();
-    let options = Options {
-        bits: Bits::I16,
-        ..Options::default()
-    };
-    let report = quantize(&model, &samples, &options, &mut |_| ())
-        .unwrap()
-        .report;
-    let layers = report.layers.iter();
-    assert!(
-        layers.clone().all(|l| l.sqnr_db.unwrap() > 40.0),
-        "{:?}",
-        report.layers
-    );
+    layers_are_those_of_the_float_run(&net, 108);
 }

@@ -1,6 +1,8 @@
 //! A flasher and a virtual board on one table: images, the drive loop, and a clock that jumps.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::path::Path;
+
 use fixpoint_board::{Options as BoardOptions, VirtualBoard};
 use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Outcome, Prebuilt, Role, partition, plan};
 use fixpoint_runtime::{AlignedBytes, Model};
@@ -54,6 +56,27 @@ pub(crate) fn app_image(body: &[u8]) -> Vec<u8> {
     let hash = Sha256::digest(&image);
     image.extend(hash);
     image
+}
+
+/// A flasher of the firmware of this release, with a model: `firmware/prebuilt`, or the folder `FIRMWARE`.
+pub(crate) fn prebuilt_flasher(model: Option<&[u8]>) -> Flasher {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
+    let folder = std::env::var_os("FIRMWARE").map_or(folder, Into::into);
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("firmware/prebuilt");
+    let (bootloader, table, runtime) = (
+        read("bootloader.bin"),
+        read("partition-table.bin"),
+        read("runtime.bin"),
+    );
+    // Made from an earlier layout they start as well; `cargo xtask firmware check` compares the two.
+    partition::parse(&table).unwrap();
+    let prebuilt = Prebuilt {
+        bootloader: &bootloader,
+        table: &table,
+        runtime: &runtime,
+    };
+    let plan = plan::standard(&prebuilt, model).unwrap();
+    Flasher::new(plan, fixpoint_flash::Options::default())
 }
 
 /// Compresses like code does: half pattern, half noise.

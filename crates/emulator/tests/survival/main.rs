@@ -4,29 +4,17 @@
 mod chip;
 mod image;
 mod program;
+#[path = "../support/random.rs"]
+mod random;
 mod registers;
 
 use fixpoint_emulator::boot::{Boot, boot};
 use fixpoint_emulator::s3::{Machine, Options};
 use fixpoint_emulator::sim::{End, Sim};
 use fixpoint_isa::{Class, rows};
-
-/// Splitmix64.
-struct Random(u64);
+use random::Random;
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
     /// A number that is often near a boundary or an address.
     fn word(&mut self) -> u32 {
         let near: [u32; 7] = [
