@@ -52,6 +52,14 @@ impl Firmware {
         plan::standard(&self.images(), None)
     }
 
+    /// What is to be written for `model` on a board that has everything else.
+    ///
+    /// # Errors
+    /// When it has no place in flash.
+    pub fn plan_model_only(&self, model: &[u8]) -> Result<plan::FlashPlan, PlanError> {
+        plan::model_only(&self.table, model)
+    }
+
     fn images(&self) -> Prebuilt<'_> {
         Prebuilt {
             bootloader: &self.bootloader,

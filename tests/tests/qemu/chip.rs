@@ -1,11 +1,4 @@
-//! The flasher against the chip's own mask ROM and the real stub, in Espressif's QEMU; then the
-//! firmware that was flashed, its link, and a model that goes over it.
-//!
-//! `QEMU_ESP` names a `qemu-system-xtensa` with the machine `esp32s3`
-//! (<https://github.com/espressif/qemu>); without it nothing is tried. `FIRMWARE` may name a folder with images
-//! other than the prebuilt ones, `QEMU_ESP_DATA` one with QEMU's ROM files.
-
-mod bench;
+//! Espressif's QEMU with its machine `esp32s3`, the mask ROM's own code inside, and its UART.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,12 +7,64 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use bench::Images;
-use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Link, Options, Summary, plan};
+use fixpoint_flash::{Action, Event, FlashPlan, Flasher, Options, Summary};
 use fixpoint_protocol::host::{self, LinkClient};
 
+/// The PSRAM of a board, as its eFuses tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Psram {
+    None,
+    Quad2,
+    Octal8,
+}
+
+/// Bytes of the eFuse controller's read registers as QEMU keeps them in a file.
+const EFUSES: usize = 336;
+/// In it, the word with `PSRAM_CAP`.
+const PSRAM_CAP: usize = 40;
+
+impl Psram {
+    /// QEMU's options; the eFuses' file is written to `folder`.
+    fn options(self, folder: &Path) -> Vec<String> {
+        let (cap, mut options) = match self {
+            Self::None => return Vec::new(),
+            Self::Quad2 => (0x10, vec!["-m", "2M"]),
+            Self::Octal8 => (
+                0x08,
+                vec![
+                    "-m",
+                    "8M",
+                    "-global",
+                    "driver=ssi_psram,property=is_octal,value=true",
+                ],
+            ),
+        };
+        let mut efuses = vec![0; EFUSES];
+        efuses[PSRAM_CAP] = cap;
+        let file = folder.join(format!("qemu-efuse-{cap:02x}.bin"));
+        fs::write(&file, efuses).unwrap();
+        let drive = format!("file={},if=none,format=raw,id=efuse", file.display());
+        options.extend([
+            "-drive",
+            &drive,
+            "-global",
+            "driver=nvram.esp32s3.efuse,property=drive,value=efuse",
+        ]);
+        options.into_iter().map(String::from).collect()
+    }
+}
+
+/// What `QEMU_ESP` names; `None`, and a line that says so, when it isn't set.
+pub(crate) fn qemu() -> Option<PathBuf> {
+    let qemu = std::env::var_os("QEMU_ESP").map(PathBuf::from);
+    if qemu.is_none() {
+        println!("skipped: QEMU_ESP does not name Espressif's qemu-system-xtensa");
+    }
+    qemu
+}
+
 /// A running QEMU and its UART; ended with the value.
-struct Chip {
+pub(crate) struct Chip {
     child: Child,
     stream: TcpStream,
     start: Instant,
@@ -27,7 +72,12 @@ struct Chip {
 
 impl Chip {
     /// `download`: strapped as if BOOT were held.
-    fn start(qemu: &Path, flash: &Path, download: bool) -> Self {
+    pub(crate) fn start(qemu: &Path, flash: &Path, download: bool) -> Self {
+        Self::with_psram(qemu, flash, download, Psram::None)
+    }
+
+    /// The same on a board with PSRAM.
+    pub(crate) fn with_psram(qemu: &Path, flash: &Path, download: bool, psram: Psram) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -48,6 +98,7 @@ impl Chip {
             "-drive",
             &format!("file={},if=mtd,format=raw", flash.display()),
         ]);
+        command.args(psram.options(flash.parent().unwrap()));
         command.args([
             "-serial",
             &format!("tcp:127.0.0.1:{port},server,nowait,nodelay=on"),
@@ -108,7 +159,7 @@ impl Chip {
         bytes
     }
 
-    fn flash(&mut self, plan: FlashPlan, options: Options) -> Summary {
+    pub(crate) fn flash(&mut self, plan: FlashPlan, options: Options) -> Summary {
         let mut flasher = Flasher::new(plan, options);
         loop {
             match flasher.poll(self.now()) {
@@ -130,7 +181,7 @@ impl Chip {
         }
     }
 
-    fn talk(&mut self, client: &mut LinkClient) -> Option<host::Event> {
+    pub(crate) fn talk(&mut self, client: &mut LinkClient) -> Option<host::Event> {
         let mut last = None;
         loop {
             match client.poll(self.now()) {
@@ -147,10 +198,11 @@ impl Chip {
         }
     }
 
-    fn hello(&mut self) -> (LinkClient, host::Board) {
+    pub(crate) fn hello(&mut self) -> (LinkClient, host::Board) {
         let mut client = LinkClient::new(host::Options {
             connect_ms: 60_000,
             reply_ms: 20_000,
+            run_silence_ms: 120_000,
             ..host::Options::default()
         });
         client.connect();
@@ -165,82 +217,4 @@ impl Drop for Chip {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn images(seed: u64) -> Images {
-    let prebuilt = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/prebuilt");
-    let folder = std::env::var_os("FIRMWARE").map_or(prebuilt, PathBuf::from);
-    let read = |name: &str| fs::read(folder.join(name)).expect("firmware images");
-    Images {
-        bootloader: read("bootloader.bin"),
-        table: read("partition-table.bin"),
-        runtime: read("runtime.bin"),
-        model: bench::model(seed, 20_000),
-    }
-}
-
-fn id(image: &[u8]) -> u32 {
-    u32::from_le_bytes(image[12..16].try_into().unwrap())
-}
-
-#[test]
-fn the_real_rom_and_stub_take_the_session() {
-    let Some(qemu) = std::env::var_os("QEMU_ESP").map(PathBuf::from) else {
-        println!("skipped: QEMU_ESP does not name Espressif's qemu-system-xtensa");
-        return;
-    };
-    let flash = Path::new(env!("CARGO_TARGET_TMPDIR")).join("qemu-flash.bin");
-    fs::write(&flash, vec![0xFF; 4 << 20]).unwrap();
-    let options = Options {
-        link: Link::Plain,
-        reset_before: false,
-        ..Options::default()
-    };
-    let images = images(1);
-    // A first flash by the stub, and once more: nothing to do, by the ROM alone.
-    for (again, stub) in [(false, true), (true, false)] {
-        let mut chip = Chip::start(&qemu, &flash, true);
-        let summary = chip.flash(images.plan(), options.clone());
-        println!(
-            "{}: {} B out, {} B in, {} round trips",
-            if again {
-                "nothing changed"
-            } else {
-                "first flash"
-            },
-            summary.progress.wire_out,
-            summary.progress.wire_in,
-            summary.progress.round_trips
-        );
-        assert_eq!(summary.stub, stub);
-        assert_eq!(summary.segments.iter().all(|s| s.written == 0), again);
-        assert_eq!(summary.chip.flash_bytes, 4 << 20);
-    }
-    // Another model, written by the ROM's own commands.
-    let second = bench::model(2, 20_000);
-    let mut chip = Chip::start(&qemu, &flash, true);
-    let alone = plan::model_only(&images.table, &second).unwrap();
-    let summary = chip.flash(alone, options);
-    assert!(!summary.stub && summary.segments[0].written > 0);
-    drop(chip);
-
-    let mut chip = Chip::start(&qemu, &flash, false);
-    let (mut client, board) = chip.hello();
-    println!("{board:?}");
-    let runs = board.model.as_ref().map(|model| model.id).ok();
-    if board.model_room == 0 {
-        println!("skipped: these images are of before models went over the link");
-        return;
-    }
-    assert_eq!(runs, Some(id(&second)), "the record decides");
-    let third = bench::model(3, 20_000);
-    client.update_model(third.clone());
-    assert_eq!(
-        chip.talk(&mut client),
-        Some(host::Event::Updated(id(&third)))
-    );
-    drop(chip);
-    let mut chip = Chip::start(&qemu, &flash, false);
-    let (_, board) = chip.hello();
-    assert_eq!(board.model.map(|model| model.id), Ok(id(&third)));
 }
