@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::constants::Constants;
 use super::object;
-use super::shorten::shorten;
+use super::shorten::{narrowed, shorten};
 use super::toolchain::Toolchain;
 use super::vector;
 use super::wrapper;
@@ -190,6 +190,7 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
         }
         let text = constants.replace(&text);
         let text = vector::translate(&text).with_context(|| paths::shown(&source).to_string())?;
+        let text = narrowed(&text);
         // The first line makes the assembler name the file that was written by hand.
         let text = format!("# 1 \"{}\"\n{text}", paths::shown(&source));
         fs::write(work.join(name), text)?;

@@ -2,7 +2,8 @@
 //! no instruction of two bytes, calls through a register always, keeps a pool of literals for every
 //! function, and adds zeros. What is done here:
 //!
-//! - narrow forms (ISA Reference Manual, Code Density Option) wherever the operands allow them;
+//! - narrow forms (ISA Reference Manual, Code Density Option) wherever the operands allow them, in files
+//!   written by hand as well;
 //! - `addi` of zero left out, or made a move; sums with a constant by `addi` and `addmi`;
 //! - `l32r` and `callx0` become `call0`, which reaches 512 KiB, more than an image of ours has;
 //! - one literal for each value: all pools lie together, within reach of all code (`link.ld`).
@@ -32,6 +33,39 @@ pub(super) fn shorten(assembly: &str) -> String {
                 };
                 text.push_str(&format!("\t{name}\t{}", operands.join(", ")));
             }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Narrow forms in assembly that was written by hand, where nothing else is changed. A statement with an
+/// argument of a macro where a number belongs stays wide.
+pub(super) fn narrowed(assembly: &str) -> String {
+    let mut text = String::with_capacity(assembly.len());
+    for line in assembly.lines() {
+        let code = line.split("//").next().unwrap_or_default();
+        let (label, statement) = match code.split_once(':') {
+            Some((label, statement)) if !label.contains(char::is_whitespace) => (label, statement),
+            _ => ("", code),
+        };
+        let (name, operands) = statement
+            .trim()
+            .split_once(char::is_whitespace)
+            .unwrap_or((statement.trim(), ""));
+        let operands: Vec<String> = operands
+            .split(',')
+            .map(|operand| operand.trim().to_owned())
+            .collect();
+        match narrow(name, &operands) {
+            Some((narrow, operands)) if narrow != name => {
+                let colon = if label.is_empty() { "" } else { ":" };
+                text.push_str(&format!(
+                    "{label}{colon}\t{narrow}\t{}",
+                    operands.join(", ")
+                ));
+            }
+            _ => text.push_str(line),
         }
         text.push('\n');
     }
@@ -126,6 +160,7 @@ fn narrow(name: &str, operands: &[String]) -> Option<(String, Vec<String>)> {
         ("addi" | "addmi", _, Some(0)) => ("mov.n".to_owned(), moved()),
         ("or", ..) if operands.len() == 3 && same(1, 2) && same(0, 1) => return None,
         ("or", ..) if operands.len() == 3 && same(1, 2) => ("mov.n".to_owned(), moved()),
+        ("mov", ..) => ("mov.n".to_owned(), all),
         ("add" | "ret", ..) | ("addi", _, Some(-1 | 1..=15)) | ("movi", Some(-32..=95), _) => {
             (format!("{name}.n"), all)
         }
@@ -272,7 +307,16 @@ fn constants(lines: &mut [Line]) {
 
 #[cfg(test)]
 mod tests {
-    use super::shorten;
+    use super::{narrowed, shorten};
+
+    #[test]
+    fn code_by_hand_keeps_all_but_the_widths() {
+        let before = "f:\n1:  l32i    a6, a2, 60 // six\n    mov a\\at, a3\n    addi a6, a6, \\by\n\
+            \x20   beqz a6, 1b\n    .if \\by == 8\n    ret\n    .set .L, 1; .byte 2\n";
+        let after = "f:\n1:\tl32i.n\ta6, a2, 60\n\tmov.n\ta\\at, a3\n    addi a6, a6, \\by\n\
+            \x20   beqz a6, 1b\n    .if \\by == 8\n\tret.n\t\n    .set .L, 1; .byte 2\n";
+        assert_eq!(narrowed(before), after);
+    }
 
     fn check(before: &str, after: &str) {
         let text = |lines: &str| {
