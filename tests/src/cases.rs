@@ -29,7 +29,8 @@ pub struct Case {
     pub image: Vec<u8>,
     pub inputs: Vec<Vec<u8>>,
     pub outputs: Vec<Vec<u8>>,
-    arena: u32,
+    /// Bytes of memory that its tensors need.
+    pub arena: u32,
 }
 
 /// Every case.

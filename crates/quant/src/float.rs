@@ -13,7 +13,7 @@ use tract_onnx::prelude::{
 
 use crate::error::QuantError;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
-use crate::ops::{Op, Selection, resolve};
+use crate::ops::{Op, Selection, Window, resolve};
 
 /// Dims and elements of one tensor.
 pub(crate) type Values = (Vec<usize>, Vec<f32>);
@@ -137,7 +137,8 @@ fn to_proto(graph: &Graph, outputs: &[String]) -> pb::ModelProto {
     pb::ModelProto {
         ir_version: 7,
         opset_import: vec![pb::OperatorSetIdProto {
-            version: graph.opset,
+            // What changed up to 10 is Slice and Upsample, which tract doesn't get.
+            version: graph.opset.max(10),
             ..Default::default()
         }],
         graph: Some(pb::GraphProto {
@@ -169,28 +170,40 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
         attribute: node.attrs.iter().map(|(k, v)| attribute(k, v)).collect(),
         ..Default::default()
     };
-    // tract 0.23.9 moves strides of a later convolution into an earlier one, which finds other pads for
-    // them if it has to find them by itself.
-    if node.op == "Conv"
-        && let Ok((Op::Conv { window, .. } | Op::DepthwiseConv(window), dims)) =
-            resolve(graph, node)
+    if let Ok((op, dims)) = resolve(graph, node)
+        && let Some(window) = explicit(&op)
     {
         let [top, left, bottom, right] = window.pads.map(|pad| pad as i64);
         let pads = match dims.len() {
             3 => vec![left, right],
             _ => vec![top, left, bottom, right],
         };
+        let implied = ["auto_pad", "pads", "output_shape"];
         proto
             .attribute
-            .retain(|a| a.name != "auto_pad" && a.name != "pads");
+            .retain(|a| !implied.contains(&a.name.as_str()));
         proto.attribute.push(attribute("pads", &Attr::Ints(pads)));
     }
     // From a Slice tract 0.23.9 makes a Downsample, of which it forgets where to begin when it merges it
-    // into a convolution.
-    if node.op == "Slice"
-        && let Ok((Op::Select { axes, .. }, _)) = resolve(graph, node)
+    // into a convolution; it knows no negative pads, and not every way to find the nearest.
+    if matches!(node.op.as_str(), "Slice" | "Pad" | "Resize")
+        && let Ok((Op::Select { axes, fill }, _)) = resolve(graph, node)
     {
-        return gathers(graph, i, node, &axes);
+        return selected(graph, i, node, &axes, fill);
+    }
+    // Without the axes, of which tract 0.23.9 removes two from the end in an order that stops the program.
+    if matches!(node.op.as_str(), "Squeeze" | "Unsqueeze")
+        && let Ok((Op::Reshape, dims)) = resolve(graph, node)
+    {
+        let (shape, constant) = list(graph, i, node, "shape", &dims);
+        proto.op_type = "Reshape".to_owned();
+        proto.input = vec![node.inputs[0].clone(), shape];
+        proto.attribute.clear();
+        return vec![constant, proto];
+    }
+    // tract 0.23.9 leaves out the first factor of alpha * (exp(x / alpha) - 1). An Elu has it.
+    if node.op == "Celu" {
+        return celu(graph, i, node);
     }
     // tract 0.23.9 merges `constant - convolution` into the convolution with the wrong sign.
     // a + (-b) is the same float.
@@ -212,27 +225,54 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
     vec![proto]
 }
 
-/// Picks `axes` of what node `i` reads, one axis after another.
-fn gathers(graph: &Graph, i: usize, node: &Node, axes: &Selection) -> Vec<pb::NodeProto> {
+/// The window of an operator whose pads tract is to be told. tract 0.23.9 moves strides of a later
+/// convolution into an earlier one, which finds other pads for them if it has to find them by itself; of
+/// a transposed convolution it stops the program where the output is smaller than its default.
+fn explicit(op: &Op) -> Option<&Window> {
+    match op {
+        Op::Conv { window, .. } | Op::DepthwiseConv(window) => Some(window),
+        Op::ConvTranspose(transposed) => Some(&transposed.window),
+        _ => None,
+    }
+}
+
+/// A node that holds whole numbers, and what its output is called.
+fn list(
+    graph: &Graph,
+    i: usize,
+    node: &Node,
+    what: &str,
+    values: &[usize],
+) -> (String, pb::NodeProto) {
+    let name = graph.fresh_name(&format!("{i} {} {what}", node.name));
+    let data = Data::Int(values.iter().map(|v| *v as i64).collect());
+    let dims = vec![values.len()];
+    let value = attribute("value", &Attr::Tensor(Constant { dims, data }));
+    let constant = pb::NodeProto {
+        name: name.clone(),
+        op_type: "Constant".to_owned(),
+        output: vec![name.clone()],
+        attribute: vec![value],
+        ..Default::default()
+    };
+    (name, constant)
+}
+
+/// Picks `axes` of what node `i` reads, one axis after another, and puts `fill` around them.
+fn selected(
+    graph: &Graph,
+    i: usize,
+    node: &Node,
+    axes: &Selection,
+    fill: f32,
+) -> Vec<pb::NodeProto> {
     let mut nodes = Vec::new();
     let mut from = node.inputs[0].clone();
     for (axis, picked) in axes.iter().enumerate() {
-        let part = |what: &str| graph.fresh_name(&format!("{i} {} {what} {axis}", node.name));
-        let (indices, to) = (part("indices"), part("axis"));
-        let picked: Vec<i64> = (picked.iter().flatten()).map(|k| *k as i64).collect();
-        nodes.push(pb::NodeProto {
-            name: indices.clone(),
-            op_type: "Constant".to_owned(),
-            output: vec![indices.clone()],
-            attribute: vec![attribute(
-                "value",
-                &Attr::Tensor(Constant {
-                    dims: vec![picked.len()],
-                    data: Data::Int(picked),
-                }),
-            )],
-            ..Default::default()
-        });
+        let to = graph.fresh_name(&format!("{i} {} axis {axis}", node.name));
+        let picked: Vec<usize> = picked.iter().flatten().copied().collect();
+        let (indices, constant) = list(graph, i, node, &format!("indices {axis}"), &picked);
+        nodes.push(constant);
         nodes.push(pb::NodeProto {
             name: to.clone(),
             op_type: "Gather".to_owned(),
@@ -243,14 +283,77 @@ fn gathers(graph: &Graph, i: usize, node: &Node, axes: &Selection) -> Vec<pb::No
         });
         from = to;
     }
-    nodes.push(pb::NodeProto {
+    let filled = |axis: &Vec<Option<usize>>| {
+        let before = axis.iter().take_while(|k| k.is_none()).count();
+        let after = axis[before..].iter().filter(|k| k.is_none()).count();
+        [before as i64, after as i64]
+    };
+    let amounts: Vec<[i64; 2]> = axes.iter().map(filled).collect();
+    let mut last = pb::NodeProto {
         name: format!("{i} {}", node.name),
         op_type: "Identity".to_owned(),
         input: vec![from],
         output: node.outputs.clone(),
         ..Default::default()
-    });
+    };
+    if amounts.iter().any(|a| *a != [0, 0]) {
+        last.op_type = "Pad".to_owned();
+        let amounts: Vec<usize> = (0..2)
+            .flat_map(|k| amounts.iter().map(move |a| a[k] as usize))
+            .collect();
+        if graph.opset < 11 {
+            let pads = amounts.iter().map(|a| *a as i64).collect();
+            last.attribute = vec![
+                attribute("pads", &Attr::Ints(pads)),
+                attribute("value", &Attr::Float(fill)),
+            ];
+        } else {
+            let (pads, constant) = list(graph, i, node, "pads", &amounts);
+            nodes.push(constant);
+            let (value, constant) = number(graph, i, node, "fill", fill);
+            nodes.push(constant);
+            last.input.extend([pads, value]);
+        }
+    }
+    nodes.push(last);
     nodes
+}
+
+/// A node that holds one number, and what its output is called.
+fn number(graph: &Graph, i: usize, node: &Node, what: &str, value: f32) -> (String, pb::NodeProto) {
+    let (name, mut constant) = list(graph, i, node, what, &[]);
+    let value = Constant::float(vec![], vec![value]);
+    constant.attribute = vec![attribute("value", &Attr::Tensor(value))];
+    (name, constant)
+}
+
+/// Celu(x) as alpha * Elu(x / alpha).
+fn celu(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
+    let alpha = node.float("alpha", 1.0);
+    let (inverse, divisor) = number(graph, i, node, "1/alpha", 1.0 / alpha);
+    let (factor, multiplier) = number(graph, i, node, "alpha", alpha);
+    let [small, bent] =
+        ["divided", "bent"].map(|what| graph.fresh_name(&format!("{i} {} {what}", node.name)));
+    let step = |name: String, op: &str, input: Vec<String>, output: String| pb::NodeProto {
+        name,
+        op_type: op.to_owned(),
+        input,
+        output: vec![output],
+        ..Default::default()
+    };
+    let x = node.inputs[0].clone();
+    vec![
+        divisor,
+        multiplier,
+        step(small.clone(), "Mul", vec![x, inverse], small.clone()),
+        step(bent.clone(), "Elu", vec![small], bent.clone()),
+        step(
+            format!("{i} {}", node.name),
+            "Mul",
+            vec![bent, factor],
+            node.outputs[0].clone(),
+        ),
+    ]
 }
 
 fn attribute(name: &str, value: &Attr) -> pb::AttributeProto {

@@ -123,20 +123,17 @@ fn unsupported_attributes_are_named() {
         .node("Conv", &["x", "w"], "y", &[("group", Value::Int(3))])
         .output("y");
     one_problem(&grouped, &["'n_y' (Conv)", "3 groups"]);
-    let ceil = Net::new(&[1, 4, 5, 5])
+    let cubic = Net::new(&[1, 4, 5, 5])
+        .weights("none", &[0], vec![])
+        .weights("scales", &[4], vec![1.0, 1.0, 2.0, 2.0])
         .node(
-            "AveragePool",
-            &["x"],
+            "Resize",
+            &["x", "none", "scales"],
             "y",
-            &[
-                ("kernel_shape", Value::Ints(vec![2, 2])),
-                ("strides", Value::Ints(vec![2, 2])),
-                ("ceil_mode", Value::Int(1)),
-                ("count_include_pad", Value::Int(1)),
-            ],
+            &[("mode", Value::Str("cubic"))],
         )
         .output("y");
-    one_problem(&ceil, &["'n_y' (AveragePool)", "ceil_mode"]);
+    one_problem(&cubic, &["'n_y' (Resize)", "'cubic'"]);
     let mixed = Net::new(&[1, 4, 5, 5])
         .random_weights("k", &[4, 5, 6], 1.0)
         .node("Add", &["x", "k"], "y", &[])

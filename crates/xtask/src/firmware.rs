@@ -139,8 +139,8 @@ pub(crate) fn check_runner() -> Result<()> {
     Ok(())
 }
 
-/// Runs kernels and runtime, compiled for Xtensa, in QEMU and in the emulator, against the host and
-/// against the budgets of layers and networks.
+/// Runs kernels and runtime, compiled for Xtensa, in QEMU and in the emulator, against the host (single
+/// layers, networks, every form of every operator) and against the budgets of layers and networks.
 fn selftest() -> Result<()> {
     let elf = compile::elf(&compile::SELFTEST, &Toolchain::ready()?)?;
     on_selftest(
@@ -149,6 +149,7 @@ fn selftest() -> Result<()> {
         &elf,
         false,
     )?;
+    on_selftest("firmware: forms of operators", "forms", &elf, false)?;
     on_selftest("firmware: budgets of layers", "budgets", &elf, false)?;
     on_selftest("firmware: budgets of networks", "networks", &elf, false)?;
     on_two_cores().map(|_| ())

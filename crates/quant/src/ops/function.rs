@@ -76,7 +76,10 @@ impl Function {
             "Mish" => Function::Mish,
             "Neg" => Function::Neg,
             "Pow" => Function::Pow {
-                exponent: scalar(graph, node.input(1)?)?,
+                exponent: match graph.int_values(node.input(1)?) {
+                    Some(&[whole]) => whole as f64,
+                    _ => scalar(graph, node.input(1)?)?,
+                },
             },
             "Reciprocal" => Function::Reciprocal,
             "Relu" => Function::Relu,

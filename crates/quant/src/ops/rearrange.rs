@@ -151,6 +151,7 @@ pub(super) fn pad(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         let axis = (-before..n + after).map(|at| match mode.as_str() {
             "constant" => Some((0..n).contains(&at).then_some(at)),
             "edge" => Some(Some(at.clamp(0, n - 1))),
+            "wrap" => Some(Some(at.rem_euclid(n))),
             // Mirrored at the ends, which are not repeated, back and forth as often as needed.
             "reflect" => {
                 let period = (2 * (n - 1)).max(1);

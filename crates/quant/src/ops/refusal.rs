@@ -26,7 +26,9 @@ pub(super) fn unsupported_op(node: &Node) -> String {
             "it is in training mode, or its mask is an output. Export the model in inference mode."
         }
         "Split" => "its parts are computed at run time, or don't add up. Simplify it with onnxsim.",
-        "Upsample" => "its scales are an attribute (opset below 9). Export with opset 11 or later.",
+        "LayerNormalization" | "InstanceNormalization" => {
+            "its scale and bias have to be stored, and its other outputs unused."
+        }
         op if is_quantized_op(op) => {
             "what its integers stand for can't be told. Export the float model instead."
         }

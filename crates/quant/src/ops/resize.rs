@@ -20,6 +20,8 @@ impl Axis {
             "align_corners" if self.output == 1 => 0.0,
             "align_corners" => x * (n - 1.0) / (exact - 1.0),
             "half_pixel" => (x + 0.5) / self.scale - 0.5,
+            // Of opset 11 only.
+            "tf_half_pixel_for_nn" => (x + 0.5) / self.scale,
             "pytorch_half_pixel" if self.output == 1 => 0.0,
             "pytorch_half_pixel" => (x + 0.5) / self.scale - 0.5,
             "half_pixel_symmetric" => {

@@ -57,9 +57,17 @@ fn turned(graph: &Graph, node: &Node) -> Option<GivenConstant> {
 pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
     if node.op == "Shape" {
         let dims = graph.shape(node.input(0)?)?;
+        // A part of them since opset 15.
+        let rank = dims.len() as i64;
+        let place = |given: i64| {
+            let at = if given < 0 { given + rank } else { given };
+            at.clamp(0, rank) as usize
+        };
+        let (start, end) = (place(node.int("start", 0)), place(node.int("end", rank)));
+        let part = dims.get(start..end).unwrap_or(&[]);
         return Some(Constant::ints(
-            vec![dims.len()],
-            dims.iter().map(|d| *d as i64).collect(),
+            vec![part.len()],
+            part.iter().map(|d| *d as i64).collect(),
         ));
     }
     let inputs = (node.inputs.iter())

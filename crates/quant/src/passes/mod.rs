@@ -2,6 +2,7 @@
 //! model computes (apart from the last bits of float sums).
 
 mod clean;
+mod compound;
 mod fold;
 mod fuse;
 mod names;

@@ -1,5 +1,5 @@
-//! Gemm and MatMul in forms that no layer has: transposed or stored first operands, biases that
-//! are not one row.
+//! Gemm and MatMul in forms that no layer has: transposed or stored first operands, two computed ones,
+//! biases that are not one row.
 
 use super::simplify::node;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
@@ -9,6 +9,7 @@ use crate::ops;
 pub(super) fn rewrite(graph: &mut Graph, product: &Node) -> Option<(Vec<Node>, String)> {
     stored_first(graph, product)
         .or_else(|| transposed(graph, product))
+        .or_else(|| computed(graph, product))
         .or_else(|| bias(graph, product))
 }
 
@@ -96,6 +97,56 @@ fn transposed(graph: &mut Graph, gemm: &Node) -> Option<(Vec<Node>, String)> {
         gemm.name
     );
     Some((vec![turn, plain], change))
+}
+
+/// A Gemm of two computed matrices: MatMul, with nodes of their own for what else a Gemm does.
+fn computed(graph: &mut Graph, gemm: &Node) -> Option<(Vec<Node>, String)> {
+    let (a, b) = (gemm.input(0)?.to_owned(), gemm.input(1)?.to_owned());
+    let stored = [&a, &b].iter().any(|n| graph.constants.contains_key(*n));
+    if gemm.op != "Gemm" || stored {
+        return None;
+    }
+    let (_, [rows, columns]) = (matrix(graph, &a)?, matrix(graph, &b)?);
+    let output = gemm.output().to_owned();
+    let (alpha, beta) = (gemm.float("alpha", 1.0), gemm.float("beta", 1.0));
+    let mut new = Vec::new();
+    let mut right = b;
+    if gemm.int("transB", 0) != 0 {
+        let name = graph.fresh_name(&format!("{output}/turned"));
+        graph.shapes.insert(name.clone(), vec![columns, rows]);
+        new.push(transpose(graph, &gemm.name, &right, &name));
+        right = name;
+    }
+    // What is written last has the name of the output.
+    let bias = gemm.input(2).map(str::to_owned);
+    let part = |graph: &Graph, last: bool, what: &str| match last {
+        true => output.clone(),
+        false => graph.fresh_name(&format!("{output}/{what}")),
+    };
+    let mut product = part(graph, alpha == 1.0 && bias.is_none(), "product");
+    new.push(node(graph, &gemm.name, "MatMul", &[&a, &right], &product));
+    let scaled = |graph: &mut Graph, from: &str, by: f32, to: &str| {
+        let factor = graph.fresh_name(&format!("{to}/factor"));
+        graph.add_constant(&factor, Constant::float(vec![], vec![by]));
+        let mut mul = node(graph, &gemm.name, "Mul", &[from, &factor], to);
+        mul.name = graph.fresh_name(&format!("{to}/mul"));
+        mul
+    };
+    if alpha != 1.0 {
+        let to = part(graph, bias.is_none(), "scaled");
+        new.push(scaled(graph, &product, alpha, &to));
+        product = to;
+    }
+    if let Some(mut bias) = bias {
+        if beta != 1.0 {
+            let to = part(graph, false, "bias");
+            new.push(scaled(graph, &bias, beta, &to));
+            bias = to;
+        }
+        new.push(node(graph, &gemm.name, "Add", &[&product, &bias], &output));
+    }
+    let change = format!("'{}' of two computed matrices became MatMul", gemm.name);
+    Some((new, change))
 }
 
 /// A bias of one number is one for each column; one that differs by row is added afterwards.

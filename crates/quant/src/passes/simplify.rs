@@ -1,6 +1,6 @@
 //! Operators that are another way to write operators which run.
 
-use super::{clean, products, slopes};
+use super::{clean, compound, products, slopes};
 use crate::graph::{Attr, Constant, Graph, Node};
 use crate::ops;
 
@@ -36,10 +36,14 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "Sum" | "Mean" | "Max" | "Min" | "Add" | "Mul" => several_operands(graph, node),
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ArgMax" => reduction(graph, node),
         "ArgMin" => arg_min(graph, node),
-        "Div" => divide(graph, node),
+        "Div" => divide(graph, node).or_else(|| compound::quotient(graph, node)),
+        "LogSoftmax" => compound::log_softmax(graph, node),
+        "LayerNormalization" | "InstanceNormalization" => compound::normalization(graph, node),
+        "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => compound::norm(graph, node),
+        "LpNormalization" => compound::unit_length(graph, node),
         "Gemm" | "MatMul" => products::rewrite(graph, node),
         "PRelu" => slopes::rewrite(graph, node),
-        "Upsample" => upsample(node),
+        "Upsample" => upsample(graph, node),
         "Pad" => pad(graph, node),
         "MaxPool" | "AveragePool" => ceil_mode(graph, node),
         _ => None,
@@ -57,7 +61,7 @@ pub(super) fn node(graph: &Graph, stem: &str, op: &str, inputs: &[&str], output:
     }
 }
 
-fn ints(graph: &mut Graph, stem: &str, values: Vec<i64>) -> String {
+pub(super) fn ints(graph: &mut Graph, stem: &str, values: Vec<i64>) -> String {
     let name = graph.fresh_name(stem);
     graph.add_constant(&name, Constant::ints(vec![values.len()], values));
     name
@@ -87,7 +91,7 @@ fn slice(
     slice
 }
 
-fn axis_in(axis: i64, rank: usize) -> Option<usize> {
+pub(super) fn axis_in(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(axis).ok().filter(|a| *a < rank)
 }
@@ -324,12 +328,19 @@ fn divide(graph: &mut Graph, div: &Node) -> Option<(Vec<Node>, String)> {
     Some((new, format!("Div '{}' became Mul", div.name)))
 }
 
-/// Upsample is Resize of opset 10, which later opsets only extended.
-fn upsample(up: &Node) -> Option<(Vec<Node>, String)> {
-    // Opset 7 and 8 have the scales as an attribute; those are refused with a name.
-    up.input(1)?;
+/// Upsample is Resize of opset 10, which later opsets only extended. Before opset 9 its scales are an
+/// attribute.
+fn upsample(graph: &mut Graph, up: &Node) -> Option<(Vec<Node>, String)> {
     let mut resize = up.clone();
     resize.op = "Resize".into();
+    if up.input(1).is_none() {
+        let Some(Attr::Floats(scales)) = resize.attrs.remove("scales") else {
+            return None;
+        };
+        let name = graph.fresh_name(&format!("{}/scales", up.output()));
+        graph.add_constant(&name, Constant::float(vec![scales.len()], scales));
+        resize.inputs = vec![up.input(0)?.to_owned(), name];
+    }
     Some((
         vec![resize],
         format!("Upsample '{}' became Resize", up.name),
@@ -357,6 +368,9 @@ fn ceil_mode(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
     if pool.int("ceil_mode", 0) == 0 {
         return None;
     }
+    if pool.int("count_include_pad", 0) != 0 {
+        return counted_pads(graph, pool);
+    }
     let window = match ops::resolve(graph, pool).ok()?.0 {
         ops::Op::MaxPool(window) | ops::Op::AveragePool { window, .. } => window,
         _ => return None,
@@ -376,6 +390,57 @@ fn ceil_mode(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
         vec![new],
         format!("'{}' pads to its rounded size", pool.name),
     ))
+}
+
+/// Of a mean whose output size is rounded up, the zeros that were asked for count, those behind them that
+/// the rounding wants don't: a Pad adds the former.
+fn counted_pads(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
+    let mut new = pool.clone();
+    new.attrs.remove("count_include_pad");
+    let (op, dims) = ops::resolve(graph, &new).ok()?;
+    let ops::Op::AveragePool { window, .. } = op else {
+        return None;
+    };
+    let change = format!("'{}' counts its pads", pool.name);
+    let input = pool.input(0)?.to_owned();
+    let from = graph.shape(&input)?.to_vec();
+    let spatial = from.len().checked_sub(2)?;
+    if !matches!(pool.str("auto_pad", "NOTSET").as_str(), "NOTSET" | "") {
+        return None;
+    }
+    let given = match pool.ints("pads") {
+        Some(pads) => pads.to_vec(),
+        None => vec![0; 2 * spatial],
+    };
+    let mut amounts = vec![0; 2 * from.len()];
+    let mut rest = vec![0; 2 * spatial];
+    for k in 0..spatial {
+        let axis = k + 2 - spatial;
+        let span = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let end = (dims[k + 2] - 1) * window.stride[axis] + span;
+        let (before, after) = (given[k], given[k + spatial]);
+        let wanted = end as i64 - from[k + 2] as i64 - before;
+        amounts[k + 2] = before;
+        amounts[k + 2 + from.len()] = wanted.clamp(0, after);
+        rest[k + spatial] = (wanted - after).max(0);
+    }
+    let mut nodes = Vec::new();
+    if amounts.iter().any(|a| *a != 0) {
+        let padded = graph.fresh_name(&format!("{}/padded", pool.output()));
+        let mut pad = node(graph, &pool.name, "Pad", &[&input], &padded);
+        if graph.opset < 11 {
+            pad.attrs.insert("pads".into(), Attr::Ints(amounts));
+        } else {
+            let name = ints(graph, &format!("{}/counted", pool.output()), amounts);
+            pad.inputs.push(name);
+        }
+        new.inputs[0] = padded;
+        nodes.push(pad);
+    }
+    new.attrs.remove("ceil_mode");
+    new.attrs.insert("pads".into(), Attr::Ints(rest));
+    nodes.push(new);
+    Some((nodes, change))
 }
 
 /// BatchNormalization that no layer before it took in: one multiplication and one addition for
