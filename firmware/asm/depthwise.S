@@ -93,18 +93,46 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
-    // Once for a run over 3x3 taps: the weights of the first five to q0 to q4; into the scratch the record with
-    // those of the others in front of the bounds. Zeros for a tap that isn't among RUN_VECTORS. Changes a4, a6,
-    // a9, a10, a11, q5.
-    .section .text.iram.weights_3x3,"ax"
-    .global fixpoint_weights_3x3
+    // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left. Then, as fixpoint_begin_3x3 for
+    // the first one: it is staged, if that is wanted; the weights of the first five taps go to q0 to q4, and into the
+    // scratch at a14 the record with those of the others in front of the bounds. Zeros for a tap that isn't among
+    // RUN_VECTORS. Leaves elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7,
+    // more shifts in a4, and in the frame where the elements end.
+    .section .text.iram.begin_3x3,"ax"
+    .global fixpoint_begin_3x3
+    .global fixpoint_next_3x3
     .p2align 2
-fixpoint_weights_3x3:
-    l32i    a6, a2, RUN_WEIGHTS
+fixpoint_next_3x3:
+    s32i    a6, a2, RUN_BLOCKS
+    l32i    a3, a2, RUN_X
+    l32i    a4, a2, RUN_X_BLOCK
+    l32i    a5, a2, RUN_Y
+    l32i    a6, a2, RUN_RECORD
+    l32i    a7, a2, RUN_RECORD_STEP
+    add     a3, a3, a4
+    s32i    a3, a2, RUN_X
+    addi    a5, a5, 16
+    s32i    a5, a2, RUN_Y
+    add     a6, a6, a7
+    s32i    a6, a2, RUN_RECORD
+    j       fixpoint_begin_3x3
+    .p2align 2
+fixpoint_begin_3x3:
+    l32i    a6, a2, RUN_STAGING
+    beqz    a6, 4f
+    s32i    a0, a1, RETURN
+    s32i    a2, a1, RUN_SAVED
+    mov     a2, a6
+    call0   fixpoint_stage
+    l32i    a3, a2, 0
+    addi    a3, a3, 16
+    s32i    a3, a2, 0
+    l32i    a2, a1, RUN_SAVED
+    l32i    a0, a1, RETURN
+4:  l32i    a6, a2, RUN_WEIGHTS
     l32i    a4, a2, RUN_VECTORS
-    l32i    a11, a2, RUN_SCRATCH
     l32i    a10, a2, RUN_RECORD
-    movi    a9, 4
+    mov     a11, a14
     .irp n, 0, 1, 2, 3, 4
     ee.vld.128.ip q\n, a6, 16
     .endr
@@ -117,18 +145,31 @@ fixpoint_weights_3x3:
     ee.vld.128.ip q5, a10, 16
     ee.vst.128.ip q5, a11, 16
     .endr
-    loopnez a9, 2f
+    .irp n, 5, 6, 7, 8
     ee.vld.128.ip q5, a6, 16
-    bbsi    a4, 5, 1f
+    bbsi    a4, \n, 1f
     ee.zero.q q5
 1:  ee.vst.128.ip q5, a11, 16
-    srli    a4, a4, 1
-2:  l32i    a9, a2, RUN_MORE_SHIFTS
-    addi    a9, a9, 2
+    .endr
+    s32i    a6, a2, RUN_WEIGHTS
+    // The record's header is in front of the lanes.
+    addi    a6, a10, -64
+    l8ui    a4, a6, 1
+    l8ui    a8, a6, 0
+    l32i    a3, a2, RUN_X
+    addi    a9, a4, 2
     loopnez a9, 3f
     ee.vld.128.ip q5, a10, 16
     ee.vst.128.ip q5, a11, 16
-3:  ret
+3:  l32i    a6, a2, RUN_X_SPAN
+    l32i    a5, a2, RUN_Y
+    l32i    a7, a1, TO_THIRD
+    l32i    a11, a1, TO_SECOND
+    l32i    a10, a2, RUN_X_TAP
+    movi    a9, 1
+    add     a6, a6, a3
+    s32i    a6, a1, X_END
+    ret
 
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
     // others come between the scratch's lanes and bounds, so that a6 goes through all of it. The steps
@@ -140,30 +181,30 @@ fixpoint_weights_3x3:
     .p2align 2
 fixpoint_\name:
     enter
-    call0   fixpoint_weights_3x3
     l32i    a10, a2, RUN_X_TAP
-    l32i    a0, a2, RUN_X_GROUP
+    l32i    a6, a2, RUN_X_GROUP
     l32i    a11, a2, RUN_X_PIECE
     l32i    a7, a2, RUN_W_GAP
     l32i    a12, a2, RUN_X_STEP
-    add     a6, a10, a0
+    l32i    a14, a2, RUN_SCRATCH
+    l32i    a15, a2, RUN_Y_STEP
+    add     a6, a10, a6
     sub     a12, a12, a6
     sub     a12, a12, a11
     sub     a12, a12, a7
     sub     a11, a11, a6
     sub     a7, a7, a6
-    l32i    a8, a2, RUN_FIRST_SHIFT
-    l32i    a14, a2, RUN_SCRATCH
-    l32i    a15, a2, RUN_Y_STEP
-    movi    a9, 1
+    s32i    a11, a1, TO_SECOND
+    s32i    a7, a1, TO_THIRD
+    call0   fixpoint_begin_3x3
     // A step of the drain has ten bytes.
-    l32i    a4, a2, RUN_MORE_SHIFTS
-    l32r    a13, .L\name\()_drained
+4:  l32r    a13, .L\name\()_drained
     addx4   a4, a4, a4
     slli    a4, a4, 1
     sub     a13, a13, a4
-1:  l32i    a4, a2, RUN_PIXELS
-    loopnez a4, 2f
+    l32i    a4, a2, RUN_PIXELS
+    l32i    a0, a2, RUN_X_GROUP
+1:  loopnez a4, 2f
     mov     a6, a14
     load_lanes 6, 12
     ee.vld.128.xp q5, a3, a10
@@ -195,14 +236,18 @@ fixpoint_\name:
     ee.vst.l.64.xp q5, a5, a15
     .endif
 2:  l32i    a6, a2, RUN_X_GAP
-    l32i    a4, a2, RUN_Y_GAP
     add     a3, a3, a6
-    l32i    a6, a1, ROWS_LEFT
-    add     a5, a5, a4
-    addi    a6, a6, -1
-    s32i    a6, a1, ROWS_LEFT
+    l32i    a6, a2, RUN_Y_GAP
+    add     a5, a5, a6
+    l32i    a6, a1, X_END
+    sub     a6, a6, a3
     bnez    a6, 1b
-    leave
+    l32i    a6, a2, RUN_BLOCKS
+    addi    a6, a6, -1
+    beqz    a6, 3f
+    call0   fixpoint_next_3x3
+    j       4b
+3:  leave
     .endm
 
     depthwise_3x3_kernel depthwise_3x3_i8, 8, 1

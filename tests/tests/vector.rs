@@ -18,7 +18,7 @@ use fixpoint_vector::{
 struct Counting(BTreeMap<String, usize>);
 
 impl Unit for Counting {
-    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run) {
         let join = match (run.kept, run.join_shift) {
             _ if !kernel.splits() => "",
             (0, LONG) => " long",
@@ -32,6 +32,14 @@ impl Unit for Counting {
             && !run.part_vectors.is_multiple_of(run.vectors)
         {
             self.count(element, "AlignedSplit across pieces");
+        }
+        // SAFETY: the caller's promise.
+        if let Some(staging) = unsafe { run.staging.as_ref() } {
+            let rows = if staging.rows > 1 { "rows" } else { "row" };
+            *self.0.entry(format!("Staged {rows}")).or_default() += 1;
+        }
+        if run.blocks > 1 {
+            self.count(element, &format!("{kernel:?} of several blocks"));
         }
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }

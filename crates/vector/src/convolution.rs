@@ -12,9 +12,9 @@ use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Aligned, Record, Scratch, VECTOR, WORD};
-use crate::segments::Cut;
-use crate::unit::{Run, Unit};
+use crate::record::{Aligned, BOUNDS, HEADER, Record, Scratch, VECTOR, WORD};
+use crate::segments::{Cut, Segment};
+use crate::unit::{Kernel, Run, Unit};
 use staged::STAGED;
 
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
@@ -370,6 +370,11 @@ impl<'a> Layer<'a> {
             one_split: 1,
             one: 1,
             kept: 0,
+            blocks: 1,
+            x_block: if self.depthwise { VECTOR as i32 } else { 0 },
+            record_step: self.records.each as u32,
+            x_span: 0,
+            staging: ptr::null_mut(),
         };
         match self.stage(share, staged) {
             Some(stage) => self.staged(unit, &stage, &mut run, share),
@@ -385,24 +390,89 @@ impl<'a> Layer<'a> {
         let (mut rows_cut, mut columns_cut) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let rows = Cut::set(&mut rows_cut, Line::rows(self.window), h, rows);
         let columns = Cut::set(&mut columns_cut, Line::columns(self.window), w, columns);
-        for block in blocks.clone() {
-            let (first, splits) = self.begin(run, block)?;
-            let weights = run.weights;
+        let mut block = blocks.start;
+        while block < blocks.end {
+            let alike = block..block + self.alike(&(block..blocks.end)).max(1);
+            block = alike.end;
+            let (first, splits) = self.begin(run, alike.start)?;
+            let begun = (first, splits, run.weights, run.record);
+            let mut done = Some(());
             rows.each(|rows| {
                 columns.each(|columns| {
-                    run.weights = weights;
-                    let kernel = self.rectangle(run, first, rows, columns, splits);
-                    // SAFETY: `prepare` has checked the lengths of input, weights and output, and the
-                    // windows of both segments lie inside the input; record and scratch are live.
-                    unsafe { unit.run(self.element, kernel, run) };
+                    done =
+                        done.and_then(|()| self.blocks(unit, run, [rows, columns], &alike, begun));
                 });
             });
+            done?;
         }
         Some(())
     }
 
+    /// Does a rectangle of blocks that are alike; the first has been begun, and is again then.
+    #[inline(never)]
+    fn blocks(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
+        [rows, columns]: [&Segment; 2],
+        blocks: &Range<u32>,
+        (first, splits, weights, record): (usize, bool, *const u8, *const u8),
+    ) -> Option<()> {
+        (run.weights, run.record) = (weights, record);
+        let kernel = self.rectangle(run, first, rows, columns, splits);
+        let at_once = kernel == Kernel::Depthwise3x3;
+        run.blocks = if at_once { blocks.len() as u32 } else { 1 };
+        let mut weights = run.weights;
+        for block in blocks.clone() {
+            if block > blocks.start {
+                // What is said of a rectangle holds for the next block.
+                self.begin(run, block)?;
+                weights = weights.wrapping_add(self.block());
+                run.weights = weights;
+                run.x = run.x.wrapping_offset(run.x_block as isize);
+                run.y = run.y.wrapping_add(VECTOR);
+            }
+            // SAFETY: `prepare` has checked the lengths of input, weights and output, and the windows
+            // of the rectangle lie inside the input; records and scratch are live.
+            unsafe { unit.run(self.element, kernel, run) };
+            if at_once {
+                return Some(());
+            }
+        }
+        if blocks.len() > 1 {
+            self.begin(run, blocks.start)?;
+        }
+        Some(())
+    }
+
+    /// How many of these blocks are like the first: whether lanes are split, and whether all channels are there.
+    /// Over 3x3 taps also whether they are some for [`Kernel::Depthwise3x3`]. None if their records aren't whole.
+    #[inline(never)]
+    fn alike(&self, blocks: &Range<u32>) -> u32 {
+        let each = self.records.each;
+        let records = self.records.bytes.get(blocks.start as usize * each..);
+        let (Some(records), 1..) = (records, each) else {
+            return 0;
+        };
+        let kind = |record: &[u8]| {
+            let [_, more, split, ..] = *record.first_chunk::<4>()?;
+            let far = u32::from(more) > Kernel::MOST_3X3_SHIFTS;
+            let whole = HEADER + BOUNDS + (usize::from(more) + 2) * VECTOR <= each;
+            whole.then_some((split != 0, far && self.steps.is_3x3))
+        };
+        let first = kind(records);
+        let whole = (self.channels_out() / self.lanes()) as u32;
+        let most = whole
+            .saturating_sub(blocks.start)
+            .clamp(1, blocks.len() as u32);
+        let records = records.chunks_exact(each).take(most as usize);
+        records
+            .take_while(|record| first.is_some() && kind(record) == first)
+            .count() as u32
+    }
+
     /// Fills in what a run says of a block; its first channel, and whether lanes are split.
-    #[inline(always)]
+    #[inline(never)]
     fn begin(&self, run: &mut Run, block: u32) -> Option<(usize, bool)> {
         let (block, each) = (block as usize, self.records.each);
         let first = block * self.lanes();

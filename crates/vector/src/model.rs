@@ -5,7 +5,7 @@ use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
-use crate::record::{BOUNDS, VECTOR};
+use crate::record::{BOUNDS, HEADER, VECTOR};
 use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 
 /// The unit in portable code.
@@ -13,12 +13,30 @@ use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 pub struct Model;
 
 impl Unit for Model {
-    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run) {
+        let run_block = match element {
+            Element::I8 => run_elements::<i8>,
+            Element::I16 => run_elements::<i16>,
+        };
         // SAFETY: the caller's promise.
         unsafe {
-            match element {
-                Element::I8 => run_elements::<i8>(kernel, run),
-                Element::I16 => run_elements::<i16>(kernel, run),
+            if !matches!(kernel, Kernel::Depthwise3x3 | Kernel::Depthwise3x3Half) {
+                return run_block(kernel, run);
+            }
+            let mut staging = run.staging.as_mut();
+            for _ in 0..run.blocks {
+                if let Some(staging) = &mut staging {
+                    self.stage(staging);
+                    staging.from = staging.from.wrapping_add(VECTOR);
+                }
+                let header = run.record.wrapping_sub(HEADER);
+                run.first_shift = header.read().into();
+                run.more_shifts = header.add(1).read().into();
+                run_block(kernel, run);
+                run.x = run.x.wrapping_offset(run.x_block as isize);
+                run.y = run.y.wrapping_add(VECTOR);
+                run.weights = run.weights.wrapping_add(9 * VECTOR);
+                run.record = run.record.wrapping_add(run.record_step as usize);
             }
         }
     }

@@ -80,6 +80,17 @@ pub struct Run {
     pub kept: u32,
     /// 116: where they are.
     pub above: *const u8,
+    /// 120: blocks of channels, at least one. Only [`Kernel::Depthwise3x3`] does more, one after another:
+    /// outputs are 16 bytes further then, weights those of all taps; all else but the following is the same.
+    pub blocks: u32,
+    /// 124: in such a run, from block to block of the elements, unless they are staged.
+    pub x_block: i32,
+    /// 128: of the records. The shifts are read from their headers, 16 bytes in front of them.
+    pub record_step: u32,
+    /// 132: from the first pixel's elements to those behind the last row and its gap; not 0.
+    pub x_span: i32,
+    /// 136: what is to be copied for each block before it is done, 16 bytes further for the next, or null.
+    pub staging: *mut Staging,
 }
 
 /// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
@@ -174,14 +185,15 @@ impl Kernel {
 
 /// The kernels of a target.
 pub trait Unit {
-    /// Does a run.
+    /// Does a run. Of one over 3x3 taps it changes where elements, outputs, weights, records and what is staged
+    /// are, and the number of blocks.
     ///
     /// # Safety
     ///
-    /// What the run points to is there: input, output, weights and record for every pixel and piece,
-    /// and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
+    /// What the run points to is there: input, output, weights and record for every block, pixel and piece,
+    /// what is staged and room for it, and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
     /// past the end of the weights and the record.
-    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run);
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run);
 
     /// Copies pixels.
     ///

@@ -64,8 +64,10 @@ fn parts_of_a_task_give_the_bits_of_the_whole() {
             unit.convolve_i8(&Convolution { rows, ..whole }, output)
         };
         let done = [part(0..half, upper), part(half..task.rows(), lower)];
-        assert_eq!(done[0], done[1], "{}", task.name);
-        if done[0] {
+        // Nothing is done whatever it is.
+        let empty = half == 0 || half == task.rows();
+        assert!(empty || done[0] == done[1], "{}", task.name);
+        if done == [true; 2] {
             parts += 1;
             assert_eq!(output.get(), task.expected().get(), "{}", task.name);
         }

@@ -9,23 +9,23 @@ use fixpoint_vector::{Kernel, Run, Staging, Unit, Vector};
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
 unsafe extern "C" {
     fn fixpoint_unit_on();
-    fn fixpoint_point_i8(run: *const Run);
-    fn fixpoint_point_i16(run: *const Run);
-    fn fixpoint_aligned_i8(run: *const Run);
-    fn fixpoint_aligned_i16(run: *const Run);
-    fn fixpoint_unaligned_i8(run: *const Run);
-    fn fixpoint_unaligned_i16(run: *const Run);
-    fn fixpoint_nines(run: *const Run);
-    fn fixpoint_aligned_split(run: *const Run);
-    fn fixpoint_unaligned_split(run: *const Run);
-    fn fixpoint_depthwise_3x3_i8(run: *const Run);
-    fn fixpoint_depthwise_3x3_i16(run: *const Run);
-    fn fixpoint_depthwise_aligned_i8(run: *const Run);
-    fn fixpoint_depthwise_aligned_i16(run: *const Run);
-    fn fixpoint_depthwise_unaligned_i8(run: *const Run);
-    fn fixpoint_depthwise_unaligned_i16(run: *const Run);
-    fn fixpoint_depthwise_split(run: *const Run);
-    fn fixpoint_depthwise_3x3_half(run: *const Run);
+    fn fixpoint_point_i8(run: *mut Run);
+    fn fixpoint_point_i16(run: *mut Run);
+    fn fixpoint_aligned_i8(run: *mut Run);
+    fn fixpoint_aligned_i16(run: *mut Run);
+    fn fixpoint_unaligned_i8(run: *mut Run);
+    fn fixpoint_unaligned_i16(run: *mut Run);
+    fn fixpoint_nines(run: *mut Run);
+    fn fixpoint_aligned_split(run: *mut Run);
+    fn fixpoint_unaligned_split(run: *mut Run);
+    fn fixpoint_depthwise_3x3_i8(run: *mut Run);
+    fn fixpoint_depthwise_3x3_i16(run: *mut Run);
+    fn fixpoint_depthwise_aligned_i8(run: *mut Run);
+    fn fixpoint_depthwise_aligned_i16(run: *mut Run);
+    fn fixpoint_depthwise_unaligned_i8(run: *mut Run);
+    fn fixpoint_depthwise_unaligned_i16(run: *mut Run);
+    fn fixpoint_depthwise_split(run: *mut Run);
+    fn fixpoint_depthwise_3x3_half(run: *mut Run);
     fn fixpoint_stage(staging: *const Staging);
 }
 
@@ -48,7 +48,7 @@ impl Pie {
 }
 
 impl Unit for Pie {
-    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &Run) {
+    unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run) {
         use Element::{I8, I16};
         let call = match (kernel, element) {
             (Kernel::Point, I8) => fixpoint_point_i8,

@@ -5,6 +5,15 @@ use crate::record::VECTOR;
 use crate::segments::Segment;
 use crate::unit::{Kernel, Run};
 
+/// What [`Run::x_span`] is.
+pub(super) fn span(run: &Run) -> i32 {
+    let row = run
+        .x_step
+        .wrapping_mul(run.pixels as i32)
+        .wrapping_add(run.x_gap);
+    row.wrapping_mul(run.rows as i32)
+}
+
 impl Layer<'_> {
     /// Fills in what a run says of a rectangle of pixels, for the block of channels that begins at
     /// `first` and whose weights the run has; which kernel does it.
@@ -25,6 +34,7 @@ impl Layer<'_> {
             // A column is taken for a row: from row to row is farther than from pixel to pixel.
             (run.pixels, run.rows) = (run.rows, 1);
             (run.x_step, run.y_step) = (steps.x_row, steps.y_row as i32);
+            (run.x_gap, run.y_gap) = (0, 0);
         } else {
             let pixels = columns.count as i32;
             run.x_gap = (steps.x_row).wrapping_sub(steps.x.wrapping_mul(pixels));
@@ -62,6 +72,7 @@ impl Layer<'_> {
             run.x_group = step(across, 6, steps.tap);
             run.x_piece = step(down, 3, steps.tap_row);
             run.w_gap = step(down, 6, steps.tap_row);
+            run.x_span = span(run);
             return Kernel::Depthwise3x3;
         }
         let tap = self.products() * VECTOR;

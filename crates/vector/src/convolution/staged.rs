@@ -4,7 +4,9 @@
 //! for eight channels of 8 bits, which lie at multiples of 8 only.
 
 use core::ops::Range;
+use core::ptr;
 
+use super::rectangle::span;
 use super::{Layer, Share};
 use crate::record::VECTOR;
 use crate::unit::{Kernel, Run, Staging, Unit};
@@ -156,24 +158,26 @@ impl Layer<'_> {
     fn tile(&self, unit: &mut impl Unit, stage: &Stage, run: &mut Run, tile: &Share) -> Option<()> {
         let [blocks, rows, columns] = tile;
         let mut staged = self.clear(unit, stage, tile);
-        self.begin_tile(stage, &staged, run, tile);
-        for block in blocks.clone() {
-            let (first, splits) = self.begin(run, block)?;
+        let mut block = blocks.start;
+        while block < blocks.end {
+            let alike = block..block + self.alike(&(block..blocks.end)).max(1);
+            block = alike.end;
+            let (first, splits) = self.begin(run, alike.start)?;
             if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
-                let block = [block..block + 1, rows.clone(), columns.clone()];
-                self.rectangles(unit, run, &block)?;
-                self.begin_tile(stage, &staged, run, tile);
+                run.staging = ptr::null_mut();
+                run.x_block = VECTOR as i32;
+                self.rectangles(unit, run, &[alike, rows.clone(), columns.clone()])?;
                 continue;
             }
+            self.begin_tile(stage, &staged, run, tile);
             run.y = staged.y.wrapping_add(first * self.width);
             staged.copy.from = staged.from.wrapping_add(first * self.width);
+            run.blocks = alike.len() as u32;
             if stage.whole {
+                run.staging = &raw mut staged.copy;
                 // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
-                // `stage`. For the run as `rectangles` says; all taps lie in what is staged.
-                unsafe {
-                    unit.stage(&staged.copy);
-                    unit.run(self.element, stage.kernel, run);
-                }
+                // `stage`. For the run as `blocks` says; all taps lie in what is staged.
+                unsafe { unit.run(self.element, stage.kernel, run) };
             } else {
                 self.row_by_row(unit, stage, &staged, run, rows.len());
             }
@@ -253,6 +257,8 @@ impl Layer<'_> {
         (run.x_tap, run.x_group) = (VECTOR as i32, VECTOR as i32);
         (run.x_piece, run.w_gap) = (staged.pitch as i32, staged.pitch as i32);
         run.vectors = 0x1ff;
+        run.x_block = 0;
+        run.x_span = span(run);
     }
 
     /// Does a block's windows with the rows of one row of them, which go round.
@@ -269,6 +275,7 @@ impl Layer<'_> {
         let slot = |at: usize| (at % TAPS * staged.pitch) as i32;
         let mut copy = staged.copy;
         let (from, to) = (copy.from, copy.to);
+        let (y, weights, record) = (run.y, run.weights, run.record);
         let mut done = 0;
         for row in 0..rows {
             let top = row * usize::from(self.window.stride_h);
@@ -288,9 +295,10 @@ impl Layer<'_> {
             run.x = stage.memory.wrapping_offset(slot(top) as isize);
             run.x_piece = slot(top + 1) - slot(top);
             run.w_gap = slot(top + 2) - slot(top + 1);
+            run.y = y.wrapping_add(row * self.steps.y_row);
+            (run.weights, run.record) = (weights, record);
             // SAFETY: as `staged` says.
             unsafe { unit.run(self.element, stage.kernel, run) };
-            run.y = run.y.wrapping_add(self.steps.y_row);
         }
     }
 }
