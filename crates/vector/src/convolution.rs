@@ -20,6 +20,9 @@ use staged::STAGED;
 /// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
 const SAFE_PRODUCTS: usize = 31;
 
+/// Vectors of a record whose drain has one step.
+const ROOM: usize = (HEADER + BOUNDS) / VECTOR + 2;
+
 /// Does the task; or answers `None`, with anything in the output.
 pub(crate) fn convolve<T: Number>(
     unit: &mut impl Unit,
@@ -177,6 +180,7 @@ impl<'a> Layer<'a> {
             && self.out.c > 0
             && self.input.len() >= self.shape.checked_len()? as usize * self.width
             && self.weights.len() >= weights
+            && self.records.each > 0
             && self.records.bytes.len() >= blocks.checked_mul(self.records.each)?
             && self.records.bytes.as_ptr().addr().is_multiple_of(VECTOR)
             && self.records.each.is_multiple_of(VECTOR)
@@ -392,7 +396,7 @@ impl<'a> Layer<'a> {
         let columns = Cut::set(&mut columns_cut, Line::columns(self.window), w, columns);
         let mut block = blocks.start;
         while block < blocks.end {
-            let alike = block..block + self.alike(&(block..blocks.end)).max(1);
+            let alike = block..block + self.alike(&(block..blocks.end));
             block = alike.end;
             let (first, splits) = self.begin(run, alike.start)?;
             let begun = (first, splits, run.weights, run.record);
@@ -445,30 +449,32 @@ impl<'a> Layer<'a> {
         Some(())
     }
 
-    /// How many of these blocks are like the first: whether lanes are split, and whether all channels are there.
-    /// Over 3x3 taps also whether they are some for [`Kernel::Depthwise3x3`]. None if their records aren't whole.
+    /// How many of these blocks, of which there is one at least, are like the first: whether lanes are split,
+    /// and whether all channels are there. Over 3x3 taps also whether they are some for
+    /// [`Kernel::Depthwise3x3`].
     #[inline(never)]
     fn alike(&self, blocks: &Range<u32>) -> u32 {
         let each = self.records.each;
-        let records = self.records.bytes.get(blocks.start as usize * each..);
-        let (Some(records), 1..) = (records, each) else {
-            return 0;
+        let most = match each / VECTOR {
+            fits @ ROOM.. if self.steps.is_3x3 => Kernel::MOST_3X3_SHIFTS.min((fits - ROOM) as u32),
+            _ => 255,
         };
-        let kind = |record: &[u8]| {
-            let [_, more, split, ..] = *record.first_chunk::<4>()?;
-            let far = u32::from(more) > Kernel::MOST_3X3_SHIFTS;
-            let whole = HEADER + BOUNDS + (usize::from(more) + 2) * VECTOR <= each;
-            whole.then_some((split != 0, far && self.steps.is_3x3))
+        let kind = |block: u32| {
+            let record = self
+                .records
+                .bytes
+                .as_ptr()
+                .wrapping_add(block as usize * each);
+            // SAFETY: `prepare` has checked that there are records of all blocks, of whole vectors.
+            let header = u32::from_le(unsafe { record.cast::<u32>().read() });
+            let far = most.wrapping_sub(header >> 8 & 0xff) >> 31;
+            (far, header & 0x00ff_0000 != 0)
         };
-        let first = kind(records);
         let whole = (self.channels_out() / self.lanes()) as u32;
-        let most = whole
-            .saturating_sub(blocks.start)
-            .clamp(1, blocks.len() as u32);
-        let records = records.chunks_exact(each).take(most as usize);
-        records
-            .take_while(|record| first.is_some() && kind(record) == first)
-            .count() as u32
+        let end = blocks.end.min(whole);
+        let first = kind(blocks.start);
+        let others = blocks.start + 1..end;
+        1 + others.take_while(|block| kind(*block) == first).count() as u32
     }
 
     /// Fills in what a run says of a block; its first channel, and whether lanes are split.

@@ -179,7 +179,8 @@ impl<'a> Reader<'_, 'a> {
         let window = self.window().ok_or(SHORT)?;
         let shapes = input.hwc().zip(output.hwc());
         let (input, output) = shapes.ok_or("input and output must be channels-last")?;
-        if window.output(input.h, input.w) != Some((output.h, output.w)) {
+        let slides = || window.output(input.h, input.w) == Some((output.h, output.w));
+        if self.depth == Depth::Arrays && !slides() {
             return Err("the output's shape disagrees with the window");
         }
         Ok(Sliding {
@@ -249,7 +250,11 @@ impl<'a> Reader<'_, 'a> {
         let fixpoint = self.model.arithmetic() == Arithmetic::Fixpoint;
         let narrow = accumulator == Accumulator::Bits32;
         let bias_bytes = if narrow || !fixpoint { 4 } else { 8 };
-        let bytes = |each: u32, of: u32| each.checked_mul(padded)?.checked_mul(of);
+        let parsing = self.depth == Depth::Arrays;
+        let bytes = |each: u32, of: u32| match parsing {
+            true => each.checked_mul(padded)?.checked_mul(of),
+            false => Some(each.wrapping_mul(padded).wrapping_mul(of)),
+        };
         let weight_bytes = bytes(size.each / groups, size.element.bytes()).ok_or(too_large)?;
         let weights = self.array(weights, weight_bytes)?;
         let bias = self.array(bias, bytes(1, bias_bytes).ok_or(too_large)?)?;

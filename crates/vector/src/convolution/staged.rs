@@ -160,7 +160,7 @@ impl Layer<'_> {
         let mut staged = self.clear(unit, stage, tile);
         let mut block = blocks.start;
         while block < blocks.end {
-            let alike = block..block + self.alike(&(block..blocks.end)).max(1);
+            let alike = block..block + self.alike(&(block..blocks.end));
             block = alike.end;
             let (first, splits) = self.begin(run, alike.start)?;
             if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
