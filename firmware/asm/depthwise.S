@@ -95,9 +95,11 @@ fixpoint_depthwise_split:
 
     // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left. Then, as fixpoint_begin_3x3 for
     // the first one: it is staged, if that is wanted; the weights of the first five taps go to q0 to q4, and into the
-    // scratch at a14 the record with those of the others in front of the bounds. Zeros for a tap that isn't among
-    // RUN_VECTORS. Leaves elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7,
-    // more shifts in a4, and in the frame where the elements end.
+    // scratch, from a6 on, the lanes at the start, those of the others and the first bounds. The lower limit and the
+    // other bounds are in front of it, so that a6 is where it was when a drain has come to their end; to there it is
+    // a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves elements in a3, outputs in a5,
+    // the first shift in a8, 1 in a9, steps in a10, a11 and a7, more shifts in a4, and in the frame where the
+    // elements end.
     .section .text.iram.begin_3x3,"ax"
     .global fixpoint_begin_3x3
     .global fixpoint_next_3x3
@@ -132,7 +134,7 @@ fixpoint_begin_3x3:
 4:  l32i    a6, a2, RUN_WEIGHTS
     l32i    a4, a2, RUN_VECTORS
     l32i    a10, a2, RUN_RECORD
-    mov     a11, a14
+    l32i    a11, a2, RUN_SCRATCH
     .irp n, 0, 1, 2, 3, 4
     ee.vld.128.ip q\n, a6, 16
     .endr
@@ -141,6 +143,8 @@ fixpoint_begin_3x3:
     ee.zero.q q\n
 1:
     .endr
+    // More than all bounds.
+    addmi   a11, a11, 256
     .rept 3
     ee.vld.128.ip q5, a10, 16
     ee.vst.128.ip q5, a11, 16
@@ -156,24 +160,33 @@ fixpoint_begin_3x3:
     addi    a6, a10, -64
     l8ui    a4, a6, 1
     l8ui    a8, a6, 0
-    l32i    a3, a2, RUN_X
-    addi    a9, a4, 2
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, -112
+    addi    a9, a4, 1
+    // One vector is loaded beyond.
+    addi    a7, a4, 2
+    slli    a7, a7, 4
+    mov     a6, a11
+    sub     a11, a11, a7
+    movi    a14, -112
+    sub     a14, a14, a7
     loopnez a9, 3f
     ee.vld.128.ip q5, a10, 16
     ee.vst.128.ip q5, a11, 16
-3:  l32i    a6, a2, RUN_X_SPAN
+3:  l32i    a3, a2, RUN_X
+    l32i    a9, a2, RUN_X_SPAN
     l32i    a5, a2, RUN_Y
     l32i    a7, a1, TO_THIRD
     l32i    a11, a1, TO_SECOND
     l32i    a10, a2, RUN_X_TAP
+    add     a9, a9, a3
+    s32i    a9, a1, X_END
     movi    a9, 1
-    add     a6, a6, a3
-    s32i    a6, a1, X_END
     ret
 
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
-    // others come between the scratch's lanes and bounds, so that a6 goes through all of it. The steps
-    // are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
+    // others come between the scratch's lanes and bounds, so that a6 goes through all of it and is where it
+    // was. The steps are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
     .macro depthwise_3x3_kernel name, bits, whole
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
@@ -186,7 +199,6 @@ fixpoint_\name:
     l32i    a11, a2, RUN_X_PIECE
     l32i    a7, a2, RUN_W_GAP
     l32i    a12, a2, RUN_X_STEP
-    l32i    a14, a2, RUN_SCRATCH
     l32i    a15, a2, RUN_Y_STEP
     add     a6, a10, a6
     sub     a12, a12, a6
@@ -202,10 +214,9 @@ fixpoint_\name:
     addx4   a4, a4, a4
     slli    a4, a4, 1
     sub     a13, a13, a4
-    l32i    a4, a2, RUN_PIXELS
     l32i    a0, a2, RUN_X_GROUP
-1:  loopnez a4, 2f
-    mov     a6, a14
+1:  l32i    a4, a2, RUN_PIXELS
+    loopnez a4, 2f
     load_lanes 6, 12
     ee.vld.128.xp q5, a3, a10
     ee.vld.128.xp q6, a3, a0
@@ -221,7 +232,7 @@ fixpoint_\name:
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
     // From here on it is bounds that are loaded, and among them the lower limit.
-    lanes_load \bits, 6, 6, 5, 7
+    lanes_load_by \bits, 6, 6, 14, 5, 7
     shifted \bits, 5, 8
     least_load \bits, 7, 5, 5, 6
     greatest_load \bits, 6, 7
@@ -235,13 +246,13 @@ fixpoint_\name:
     .else
     ee.vst.l.64.xp q5, a5, a15
     .endif
-2:  l32i    a6, a2, RUN_X_GAP
-    add     a3, a3, a6
-    l32i    a6, a2, RUN_Y_GAP
-    add     a5, a5, a6
-    l32i    a6, a1, X_END
-    sub     a6, a6, a3
-    bnez    a6, 1b
+2:  l32i    a4, a2, RUN_X_GAP
+    add     a3, a3, a4
+    l32i    a4, a2, RUN_Y_GAP
+    add     a5, a5, a4
+    l32i    a4, a1, X_END
+    sub     a4, a4, a3
+    bnez    a4, 1b
     l32i    a6, a2, RUN_BLOCKS
     addi    a6, a6, -1
     beqz    a6, 3f
