@@ -151,7 +151,7 @@ fn execute_op(
 struct Split<'m> {
     before: &'m [u8],
     after: &'m [u8],
-    output: Tensor<'m>,
+    output: &'m Tensor<'m>,
     image: &'m [u8],
 }
 
@@ -184,11 +184,11 @@ where
     let split = Split {
         before,
         after,
-        output: op.output,
+        output: &op.output,
         image: model.image(),
     };
-    let first = op.first;
-    let a = split.view::<T>(&first);
+    let first = &op.first;
+    let a = split.view::<T>(first);
     if let Body::ArgMax(along, last) = &op.body {
         return arg_max(a?, along, *last, op.output.element, output);
     }
@@ -245,7 +245,7 @@ where
         Body::Binary(operation, bounds) => {
             let second = op.inputs.get(model, 1)?;
             let operands = Operands {
-                a: (a, first),
+                a: (a, *first),
                 b: (split.view::<T>(&second), second),
             };
             operands.run(accelerator, arithmetic, *operation, *bounds, y, out)?;

@@ -143,12 +143,21 @@ impl Layer<'_> {
     ) -> Option<()> {
         let [blocks, rows, columns] = share;
         let [tile_rows, tile_columns] = stage.tile.map(|size| size.max(1));
-        for top in rows.clone().step_by(tile_rows) {
-            for left in columns.clone().step_by(tile_columns) {
-                let rows = top..rows.end.min(top + tile_rows as u32);
-                let columns = left..columns.end.min(left + tile_columns as u32);
-                self.tile(unit, stage, run, &[blocks.clone(), rows, columns])?;
+        let mut top = rows.start;
+        while top < rows.end {
+            let bottom = rows.end.min(top + tile_rows as u32);
+            let mut left = columns.start;
+            while left < columns.end {
+                let right = columns.end.min(left + tile_columns as u32);
+                self.tile(
+                    unit,
+                    stage,
+                    run,
+                    &[blocks.clone(), top..bottom, left..right],
+                )?;
+                left = right;
             }
+            top = bottom;
         }
         Some(())
     }
