@@ -111,6 +111,15 @@ struct Steps {
 /// its rows, and of its columns. Shares that have no element in common can be done at the same time.
 pub(crate) type Share = [Range<u32>; 3];
 
+/// Blocks of which a run says much the same, and what it says of the first.
+struct Group {
+    blocks: Range<u32>,
+    first: usize,
+    splits: bool,
+    weights: *const u8,
+    record: *const u8,
+}
+
 /// How much is added before lanes are split.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Parts {
@@ -399,54 +408,66 @@ impl<'a> Layer<'a> {
             let alike = block..block + self.alike(&(block..blocks.end));
             block = alike.end;
             let (first, splits) = self.begin(run, alike.start)?;
-            let begun = (first, splits, run.weights, run.record);
-            let mut done = Some(());
+            let group = Group {
+                blocks: alike,
+                first,
+                splits,
+                weights: run.weights,
+                record: run.record,
+            };
+            let mut done = true;
             rows.each(|rows| {
                 columns.each(|columns| {
-                    done =
-                        done.and_then(|()| self.blocks(unit, run, [rows, columns], &alike, begun));
+                    done = done && self.blocks(unit, run, &group, rows, columns);
                 });
             });
-            done?;
+            done.then_some(())?;
         }
         Some(())
     }
 
-    /// Does a rectangle of blocks that are alike; the first has been begun, and is again then.
+    /// Does a rectangle of blocks; the first has been begun, and is again then. Whether it can.
     #[inline(never)]
     fn blocks(
         &self,
         unit: &mut impl Unit,
         run: &mut Run,
-        [rows, columns]: [&Segment; 2],
-        blocks: &Range<u32>,
-        (first, splits, weights, record): (usize, bool, *const u8, *const u8),
-    ) -> Option<()> {
-        (run.weights, run.record) = (weights, record);
-        let kernel = self.rectangle(run, first, rows, columns, splits);
+        group: &Group,
+        rows: &Segment,
+        columns: &Segment,
+    ) -> bool {
+        (run.weights, run.record) = (group.weights, group.record);
+        let kernel = self.rectangle(run, group.first, rows, columns, group.splits);
         let at_once = kernel == Kernel::Depthwise3x3;
-        run.blocks = if at_once { blocks.len() as u32 } else { 1 };
+        let count = group.blocks.end - group.blocks.start;
+        run.blocks = if at_once { count } else { 1 };
+        let mut block = group.blocks.start;
         let mut weights = run.weights;
-        for block in blocks.clone() {
-            if block > blocks.start {
-                // What is said of a rectangle holds for the next block.
-                self.begin(run, block)?;
-                weights = weights.wrapping_add(self.block());
-                run.weights = weights;
-                run.x = run.x.wrapping_offset(run.x_block as isize);
-                run.y = run.y.wrapping_add(VECTOR);
-            }
+        loop {
             // SAFETY: `prepare` has checked the lengths of input, weights and output, and the windows
             // of the rectangle lie inside the input; records and scratch are live.
             unsafe { unit.run(self.element, kernel, run) };
-            if at_once {
-                return Some(());
+            if at_once || count == 1 {
+                return true;
             }
+            block += 1;
+            let next = if block < group.blocks.end {
+                block
+            } else {
+                group.blocks.start
+            };
+            if self.begin(run, next).is_none() {
+                return false;
+            }
+            if next != block {
+                return true;
+            }
+            // What is said of a rectangle holds for the next block.
+            weights = weights.wrapping_add(self.block());
+            run.weights = weights;
+            run.x = run.x.wrapping_offset(run.x_block as isize);
+            run.y = run.y.wrapping_add(VECTOR);
         }
-        if blocks.len() > 1 {
-            self.begin(run, blocks.start)?;
-        }
-        Some(())
     }
 
     /// How many of these blocks, of which there is one at least, are like the first: whether lanes are split,

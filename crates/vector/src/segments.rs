@@ -52,8 +52,9 @@ impl Cut {
             cut.kept[0].write(cut.rest.segment(at, 0, at * line.stride, 1));
             cut.count = 1;
         }
-        for (place, segment) in cut.kept.iter_mut().zip(&mut cut.rest) {
-            place.write(segment);
+        while let Some(place) = cut.kept.get_mut(cut.count)
+            && cut.rest.next_to(place)
+        {
             cut.count += 1;
         }
         cut
@@ -101,6 +102,7 @@ impl Segments {
     }
 
     /// The one from `first` to where this is now.
+    #[inline(always)]
     fn segment(&self, first: usize, kernel: usize, input: usize, taps: usize) -> Segment {
         let bits = (1u64 << taps.min(32)) - 1;
         Segment {
@@ -112,30 +114,43 @@ impl Segments {
             inside: (bits << kernel.min(32)) as u32,
         }
     }
+
+    /// The next one, in `place`: as what is returned it would be copied. Whether there is one.
+    #[inline(never)]
+    fn next_to(&mut self, place: &mut MaybeUninit<Segment>) -> bool {
+        let first = self.at;
+        if first >= self.end {
+            return false;
+        }
+        if self.whole.contains(&first) {
+            self.at = self.whole.end;
+            let input = first * self.line.stride - self.line.pad;
+            place.write(self.segment(first, 0, input, self.line.kernel));
+            return true;
+        }
+        let taps = self.line.taps(first, self.size);
+        self.at = first + 1;
+        // Where no tap is inside, each position is by itself.
+        while taps.count > 0 && self.at < self.end && self.at != self.whole.start {
+            let other = self.line.taps(self.at, self.size);
+            if (other.kernel, other.count) != (taps.kernel, taps.count) {
+                break;
+            }
+            self.at += 1;
+        }
+        place.write(self.segment(first, taps.kernel, taps.input, taps.count));
+        true
+    }
 }
 
 impl Iterator for Segments {
     type Item = Segment;
 
     fn next(&mut self) -> Option<Segment> {
-        let first = self.at;
-        if first >= self.end {
-            return None;
-        }
-        if self.whole.contains(&first) {
-            self.at = self.whole.end;
-            let input = first * self.line.stride - self.line.pad;
-            return Some(self.segment(first, 0, input, self.line.kernel));
-        }
-        let taps = self.line.taps(first, self.size);
-        let same = |at: usize| {
-            let other = self.line.taps(at, self.size);
-            (other.kernel, other.count) == (taps.kernel, taps.count)
-        };
-        // Where no tap is inside, each position is by itself.
-        let alike = |at: &usize| taps.count > 0 && *at != self.whole.start && same(*at);
-        self.at = first + 1 + (first + 1..self.end).take_while(alike).count();
-        Some(self.segment(first, taps.kernel, taps.input, taps.count))
+        let mut place = MaybeUninit::uninit();
+        // SAFETY: it has been written then.
+        self.next_to(&mut place)
+            .then(|| unsafe { place.assume_init() })
     }
 }
 

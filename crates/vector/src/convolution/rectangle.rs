@@ -17,7 +17,7 @@ pub(super) fn span(run: &Run) -> i32 {
 impl Layer<'_> {
     /// Fills in what a run says of a rectangle of pixels, for the block of channels that begins at
     /// `first` and whose weights the run has; which kernel does it.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn rectangle(
         &self,
         run: &mut Run,
