@@ -1,5 +1,7 @@
 //! Little-endian fields out of any bytes.
 
+use crate::memory::words;
+
 /// Reads a record field by field; `None` past its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a> {
@@ -16,6 +18,15 @@ impl<'a> Fields<'a> {
         let (head, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*head)
+    }
+
+    /// So many words, from a multiple of four on, where records have them: each byte that is read takes its
+    /// time.
+    #[inline(always)]
+    pub(crate) fn words<const N: usize>(&mut self) -> Option<[u32; N]> {
+        let words = *words(self.rest)?;
+        self.rest = self.rest.get(4 * N..)?;
+        Some(words)
     }
 
     pub(crate) fn u8(&mut self) -> Option<u8> {

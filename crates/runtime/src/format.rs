@@ -308,9 +308,12 @@ impl Accumulator {
     }
 
     pub(crate) fn from_bits(bits: u8) -> Option<Self> {
-        [Self::Bits32, Self::Bits40, Self::Bits64]
-            .into_iter()
-            .find(|a| a.bits() == bits)
+        match bits {
+            32 => Some(Self::Bits32),
+            40 => Some(Self::Bits40),
+            64 => Some(Self::Bits64),
+            _ => None,
+        }
     }
 }
 
@@ -411,7 +414,9 @@ impl OpKind {
     ];
 
     pub(crate) fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u16 == code)
+        // Not by value, which would copy all of them.
+        let mut kinds = Self::ALL.iter();
+        kinds.find(|kind| **kind as u16 == code).copied()
     }
 
     /// The kind's name for people.

@@ -51,6 +51,15 @@ pub(crate) fn integers<T: Integer>(bytes: &[u8]) -> Option<&[T]> {
     }
 }
 
+/// The first words of bytes; `None` if misaligned or fewer.
+#[inline(always)]
+pub(crate) fn words<const N: usize>(bytes: &[u8]) -> Option<&[u32; N]> {
+    let words: *const [u32; N] = bytes.as_ptr().cast();
+    let there = words.is_aligned() && size_of::<[u32; N]>() <= bytes.len();
+    // SAFETY: they are there, aligned, and any bytes are words.
+    there.then(|| unsafe { &*words })
+}
+
 /// [`integers`], to be written.
 pub(crate) fn integers_mut<T: Integer>(bytes: &mut [u8]) -> Option<&mut [T]> {
     // SAFETY: as in `integers`, and every value written is valid bytes.

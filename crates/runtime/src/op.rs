@@ -129,6 +129,14 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    fn new(low: i16, high: i16, element: Element) -> Checked<Self> {
+        let (least, most) = element.range();
+        if low > high || i32::from(low) < least || i32::from(high) > most {
+            return Err("the smallest or largest result is out of range");
+        }
+        Ok(Self { low, high })
+    }
+
     pub(crate) fn limits<T: fixpoint_kernels::Element>(self) -> Limits<T> {
         Limits {
             low: T::saturate(self.low.into()),
@@ -168,9 +176,10 @@ impl<'a> Op<'a> {
         let record = model.op_record(offset).unwrap_or_default();
         let bad = |reason| ImageError::Op { index, reason };
         let mut fields = Fields::new(record);
-        let code = fields.u16().ok_or(bad(SHORT))?;
+        let header: [u32; 4] = fields.words().ok_or(bad(SHORT))?;
+        let code = header[0] as u16;
         let kind = OpKind::from_code(code).ok_or(ImageError::UnknownOp { index, kind: code })?;
-        Self::check(model, index, kind, record, depth).map_err(bad)
+        Self::check(model, index, kind, header, record, depth).map_err(bad)
     }
 
     #[inline(always)]
@@ -178,16 +187,12 @@ impl<'a> Op<'a> {
         model: &Model<'a>,
         index: u16,
         kind: OpKind,
+        [what, length, name, reserved]: [u32; 4],
         record: &'a [u8],
         depth: Depth,
     ) -> Checked<Self> {
-        let mut fields = Fields::new(record);
-        fields.u16().ok_or(SHORT)?;
-        let input_count = fields.u8().ok_or(SHORT)?;
-        let output_count = fields.u8().ok_or(SHORT)?;
-        let length = fields.u32().ok_or(SHORT)?;
-        let name = fields.u32().ok_or(SHORT)?;
-        if fields.u32().ok_or(SHORT)? != 0 {
+        let [_, _, input_count, output_count] = what.to_le_bytes();
+        if reserved != 0 {
             return Err(RESERVED);
         }
         if length < OP_HEADER_BYTES || !length.is_multiple_of(ALIGN) {
@@ -399,12 +404,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn bounds(&mut self, element: Element) -> Checked<Bounds> {
-        let (low, high) = (self.i16()?, self.i16()?);
-        let (least, most) = element.range();
-        if low > high || i32::from(low) < least || i32::from(high) > most {
-            return Err("the smallest or largest result is out of range");
-        }
-        Ok(Bounds { low, high })
+        Bounds::new(self.i16()?, self.i16()?, element)
     }
 
     fn integers<T: Integer>(&self, offset: u32, count: u32) -> Checked<&'a [T]> {

@@ -1,6 +1,8 @@
 //! Ops with weights, products of activations, and pools.
 
-use super::{Activation, Body, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps};
+use super::{
+    Activation, Body, Bounds, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps,
+};
 use crate::accelerator::Prepared;
 use crate::format::{ALIGN, Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
@@ -191,15 +193,8 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn window(&mut self) -> Option<Window> {
-        // All of it at once: each length that is checked takes its time.
-        let bytes: [u8; 20] = self.fields.take()?;
-        let [kernel, stride, dilation, before, after] = bytes.as_chunks().0 else {
-            return None;
-        };
-        let of = |pair: &[u8; 4]| {
-            let [a, b, c, d] = *pair;
-            (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]))
-        };
+        let [kernel, stride, dilation, before, after] = self.fields.words()?;
+        let of = |pair: u32| (pair as u16, (pair >> 16) as u16);
         let (kernel_h, kernel_w) = of(kernel);
         let (stride_h, stride_w) = of(stride);
         let (dilation_h, dilation_w) = of(dilation);
@@ -221,20 +216,16 @@ impl<'a> Reader<'_, 'a> {
 
     /// Also the number of groups.
     fn linear(&mut self, size: &Size) -> Checked<(Linear<'a>, u32)> {
-        let bytes: [u8; 20] = self.fields.take().ok_or(SHORT)?;
-        let [weights, bias, shifts, kinds, rest] = bytes.as_chunks().0 else {
-            return Err(SHORT);
-        };
-        let [weights, bias, shifts] = [weights, bias, shifts].map(|at| u32::from_le_bytes(*at));
-        let [layout, bits, shift, proved] = *kinds;
-        let [g0, g1, parts, each] = *rest;
+        let [weights, bias, shifts, kinds, rest] = self.fields.words().ok_or(SHORT)?;
+        let [layout, bits, shift, proved] = kinds.to_le_bytes();
+        let [_, _, parts, each] = rest.to_le_bytes();
         if layout != 1 {
             return Err("the weight layout is unknown");
         }
         let accumulator =
             Accumulator::from_bits(bits).ok_or("the accumulator's width is unknown")?;
         let shift = shift.cast_signed();
-        let groups = u32::from(u16::from_le_bytes([g0, g1]));
+        let groups = rest & 0xffff;
         let sums =
             Sums::from_code([proved, parts]).ok_or("what is proved of the sums is unknown")?;
         if groups == 0 || (groups > 1 && !size.groups) || !size.channels.is_multiple_of(groups) {
@@ -306,11 +297,11 @@ impl<'a> Reader<'_, 'a> {
         element: Element,
         channels: u32,
     ) -> Checked<Activation<'a>> {
-        let offset = self.fields.u32().ok_or(SHORT)?;
-        let leak = self.fields.u8().ok_or(SHORT)?;
-        let exponent = self.fields.i8().ok_or(SHORT)?;
-        let bounds = self.bounds(element)?;
-        if self.fields.u16().ok_or(SHORT)? != 0 {
+        let [offset, what, rest] = self.fields.words().ok_or(SHORT)?;
+        let [leak, exponent, ..] = what.to_le_bytes();
+        let exponent = exponent.cast_signed();
+        let bounds = Bounds::new((what >> 16) as i16, rest as i16, element)?;
+        if rest >> 16 != 0 {
             return Err(RESERVED);
         }
         let slopes = match leak {
