@@ -23,6 +23,9 @@ mod selftest;
 /// Stands in the names of cases in that arithmetic.
 const FIXPOINT: &str = ", fixpoint ";
 
+/// By operator: the forms that pass, and those that are refused, with the reason.
+type Told<'f> = BTreeMap<&'f str, (Vec<&'f str>, Vec<(&'f str, String)>)>;
+
 /// A model with its inputs and what must come out.
 struct Form {
     /// The operator, a colon, and what is special.
@@ -237,7 +240,7 @@ fn play(form: &Form, model: &FloatModel, cases: &mut Vec<Case>, wrong: &mut Vec<
 fn every_form_of_every_operator() {
     let forms = forms();
     let (mut cases, mut wrong) = (Vec::new(), Vec::new());
-    let mut told: BTreeMap<&str, (Vec<&str>, Vec<(&str, String)>)> = BTreeMap::new();
+    let mut told: Told<'_> = Told::new();
     for form in &forms {
         let (op, what) = form.label.split_once(": ").expect("a label");
         let row = told.entry(op).or_default();
@@ -281,7 +284,7 @@ fn on_the_chip(vectors: &[u8], cases: usize) {
     print!("{text}");
 }
 
-fn table(told: &BTreeMap<&str, (Vec<&str>, Vec<(&str, String)>)>) -> String {
+fn table(told: &Told<'_>) -> String {
     let mut text = String::from(
         "# Forms of operators\n\n\
          Models of one operator in each of its forms (`tests/fixtures/operators`), with what ONNX's reference\n\
