@@ -76,7 +76,13 @@ fn text(model: &Inspection) -> String {
     ));
     lines.extend(model.nodes.iter().map(node));
     for pass in model.passes.iter().filter(|p| !p.changes.is_empty()) {
-        lines.push(format!("\n{}: {}", pass.name, pass.description));
+        let (before, after) = (pass.nodes_before, pass.nodes_after);
+        let nodes = match before == after {
+            true => format!("{before} nodes"),
+            false => format!("{before} nodes to {after}"),
+        };
+        let title = format!("\n{} ({nodes}): {}", pass.name, pass.description);
+        lines.push(title);
         lines.extend(pass.changes.iter().map(|c| format!("  {c}")));
     }
     lines.push(String::new());

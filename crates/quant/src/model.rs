@@ -340,7 +340,11 @@ fn unsupported(graph: &Graph, complain: bool) -> Vec<Unsupported> {
         };
         found.push(Unsupported {
             node: node.name.clone(),
-            op: node.op.clone(),
+            // A name that the file doesn't have helps nobody to find the node there.
+            op: match graph.renamed.contains_key(&node.name) {
+                true => format!("{}, writes '{}'", node.op, node.output()),
+                false => node.op.clone(),
+            },
             reason,
         });
     }

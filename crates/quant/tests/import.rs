@@ -117,6 +117,14 @@ fn unsupported_operators_are_named_and_the_rest_is_shown() {
 }
 
 #[test]
+fn nodes_without_a_name_are_found_by_what_they_write() {
+    let net = small()
+        .named_node("", "NonZero", &["y"], "e", &[])
+        .output("e");
+    one_problem(&net, &["'nonzero_0' (NonZero, writes 'e')"]);
+}
+
+#[test]
 fn unsupported_attributes_are_named() {
     let grouped = Net::new(&[1, 4, 5, 5])
         .random_weights("w", &[4, 2, 3, 3], 0.3)

@@ -122,7 +122,11 @@ impl Writer<'_> {
         for i in &layer.inputs {
             match &self.values[*i] {
                 Some(found) => inputs.push(found.clone()),
-                None => return Ok(Err("it reads what no layer computes.".to_owned())),
+                None => {
+                    let why = "one of its operands is stored in the model, and ESP-DL's files have \
+                               no place for it.";
+                    return Ok(Err(why.to_owned()));
+                }
             }
         }
         let Some((first, dims)) = inputs.first().cloned() else {

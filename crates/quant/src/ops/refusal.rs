@@ -27,7 +27,7 @@ pub(super) fn unsupported_op(node: &Node) -> String {
         }
         "Split" => "its parts are computed at run time, or don't add up. Simplify it with onnxsim.",
         "LayerNormalization" | "InstanceNormalization" => {
-            "its scale and bias have to be stored, and its other outputs unused."
+            "its scale and bias are computed by other nodes. Only stored ones are supported."
         }
         op if is_quantized_op(op) => {
             "what its integers stand for can't be told. Export the float model instead."

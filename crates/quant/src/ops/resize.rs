@@ -79,11 +79,29 @@ fn targets(graph: &Graph, node: &Node, dims: &[usize]) -> Result<Vec<(usize, f64
     let scales = node.input(scales_at).map(|n| graph.floats(n));
     match (sizes, scales) {
         (Some(Some(sizes)), _) if sizes.len() == axes.len() => {
+            let policy = node.str("keep_aspect_ratio_policy", "stretch");
+            let scales = (axes.iter().zip(sizes))
+                .map(|(axis, size)| *size as f64 / dims.get(*axis).copied().unwrap_or(1) as f64);
+            // One scale for all axes: the smallest or largest that a size asks for.
+            let scale = match policy.as_str() {
+                "stretch" => None,
+                "not_larger" => scales.reduce(f64::min),
+                "not_smaller" => scales.reduce(f64::max),
+                other => {
+                    return refuse(format!(
+                        "its keep_aspect_ratio_policy '{other}' is not known."
+                    ));
+                }
+            };
             for (axis, size) in axes.iter().zip(sizes) {
                 let size = usize::try_from(*size)
                     .ok()
                     .filter(|s| (1..=1 << 20).contains(s));
                 match (targets.get_mut(*axis), size) {
+                    (Some(t), Some(_)) if let Some(scale) = scale => {
+                        let size = ((t.0 as f64 * scale + 0.5).floor() as usize).max(1);
+                        *t = (size, scale);
+                    }
                     (Some(t), Some(size)) => *t = (size, size as f64 / t.0 as f64),
                     _ => return refuse("its sizes are not valid."),
                 }
@@ -110,12 +128,6 @@ pub(super) fn resize(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let dims = super::data_input(graph, node)?.to_vec();
     let targets = targets(graph, node, &dims)?;
     let out: Vec<usize> = targets.iter().map(|(size, _)| *size).collect();
-    let policy = node.str("keep_aspect_ratio_policy", "stretch");
-    if policy != "stretch" {
-        return refuse(format!(
-            "its keep_aspect_ratio_policy '{policy}' is not supported."
-        ));
-    }
     let shrinks = (out.iter().zip(&dims)).any(|(a, b)| a < b);
     if node.int("antialias", 0) != 0 && shrinks {
         return refuse("antialiasing is not supported. Export it with antialias=0.");
@@ -138,6 +150,12 @@ pub(super) fn resize(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
             .map(|axes| Op::Select { axes, fill: 0.0 }),
         "linear" | "bilinear" => {
             image_input(graph, node)?;
+            if node.str("keep_aspect_ratio_policy", "stretch") != "stretch" {
+                return refuse(
+                    "keep_aspect_ratio_policy is supported for the nearest pixel only. Export it \
+                     with the sizes that it leads to.",
+                );
+            }
             if out[..2] != dims[..2] {
                 return refuse(
                     "it resizes the batch or the channels; only rows and columns can be.",

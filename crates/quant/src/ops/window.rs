@@ -242,6 +242,11 @@ pub(super) fn conv_transpose(graph: &Graph, node: &Node) -> Result<Resolved, Ref
             (None, other) => return refuse(format!("its auto_pad '{other}' is not known.")),
         };
         let (before, after) = match goal {
+            // More than there is: nothing is added at the end, as output_padding does it.
+            Some(goal) if goal > full && goal - full + extra[k] < stride[i] => {
+                (cut[i], cut[i + 2], output[i]) = (0, 0, goal);
+                continue;
+            }
             Some(goal) => {
                 let Some(total) = full.checked_sub(goal).filter(|_| goal > 0) else {
                     return refuse(format!("its output size {goal} can't be reached."));

@@ -53,8 +53,13 @@ fn does_nothing(graph: &Graph, node: &Node) -> bool {
         "Transpose" => {
             (node.ints("perm")).is_some_and(|p| p.iter().enumerate().all(|(i, p)| *p == i as i64))
         }
-        // Activations are float32 throughout; a Cast to float32 (1) keeps them.
-        "Cast" => node.int("to", 0) == 1 && !node.input(0).is_some_and(|n| is_int(graph, n)),
+        // Activations are float32 throughout; a Cast to float32 (1) keeps them. One to int32 (6) or
+        // int64 (7) keeps what is whole anyway.
+        "Cast" => match node.int("to", 0) {
+            1 => !node.input(0).is_some_and(|n| is_int(graph, n)),
+            6 | 7 => node.input(0).is_some_and(|n| is_position(graph, n)),
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -75,6 +80,12 @@ fn drops(graph: &Graph, node: &Node) -> bool {
         None => Some(0.5),
     };
     training && ratio != Some(0.0)
+}
+
+/// Whether a tensor is where the largest or smallest elements are.
+fn is_position(graph: &Graph, name: &str) -> bool {
+    let producer = graph.producer_of(name).map(|i| graph.nodes[i].op.as_str());
+    matches!(producer, Some("ArgMax" | "ArgMin"))
 }
 
 fn is_int(graph: &Graph, name: &str) -> bool {

@@ -29,6 +29,15 @@ impl<'g> Writer<'g> {
         name
     }
 
+    /// The same, under the name of another output of the whole, if that is wanted.
+    fn step_or(&mut self, op: &str, inputs: &[&str], part: &str, wanted: Option<&str>) -> String {
+        let Some(output) = wanted else {
+            return self.step(op, inputs, part);
+        };
+        self.write(op, inputs, output);
+        output.to_owned()
+    }
+
     /// A node that writes `output`.
     fn write(&mut self, op: &str, inputs: &[&str], output: &str) {
         let mut step = node(self.graph, &self.stem, op, inputs, output);
@@ -50,7 +59,18 @@ impl<'g> Writer<'g> {
 
     /// A reduction that keeps its dimensions.
     fn reduce(&mut self, op: &str, input: &str, axes: &[usize], part: &str) -> String {
-        let output = self.step(op, &[input], part);
+        self.reduce_or(op, input, axes, part, None)
+    }
+
+    fn reduce_or(
+        &mut self,
+        op: &str,
+        input: &str,
+        axes: &[usize],
+        part: &str,
+        wanted: Option<&str>,
+    ) -> String {
+        let output = self.step_or(op, &[input], part, wanted);
         self.set_axes(axes, true);
         output
     }
@@ -126,13 +146,11 @@ pub(super) fn log_softmax(graph: &mut Graph, log: &Node) -> Option<(Vec<Node>, S
 pub(super) fn normalization(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, String)> {
     let input = whole.input(0)?.to_owned();
     let dims = graph.shape(&input)?.to_vec();
-    let others = |graph: &Graph, i: usize| {
-        let name = whole.outputs.get(i).filter(|name| !name.is_empty());
-        name.is_some_and(|name| graph.is_output(name) || !graph.consumers(name).is_empty())
+    // The mean and the reciprocal of the deviation may be outputs too.
+    let wanted = |i: usize| {
+        let name = whole.outputs.get(i).map(String::as_str);
+        name.filter(|name| !name.is_empty())
     };
-    if others(graph, 1) || others(graph, 2) {
-        return None;
-    }
     let axes: Vec<usize> = match whole.op.as_str() {
         "LayerNormalization" => (axis_in(whole.int("axis", -1), dims.len())?..dims.len()).collect(),
         _ => (2..dims.len()).collect(),
@@ -159,14 +177,14 @@ pub(super) fn normalization(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node
     let (scale, bias) = (operand(graph, 1)??, operand(graph, 2)?);
     let epsilon = whole.float("epsilon", 1e-5);
     let mut writer = Writer::new(graph, whole);
-    let mean = writer.reduce("ReduceMean", &input, &axes, "mean");
+    let mean = writer.reduce_or("ReduceMean", &input, &axes, "mean", wanted(1));
     let centred = writer.step("Sub", &[&input, &mean], "centred");
     let square = writer.step("Mul", &[&centred, &centred], "square");
     let variance = writer.reduce("ReduceMean", &square, &axes, "variance");
     let epsilon = writer.number(epsilon, "epsilon");
     let sum = writer.step("Add", &[&variance, &epsilon], "sum");
     let deviation = writer.step("Sqrt", &[&sum], "deviation");
-    let inverse = writer.step("Reciprocal", &[&deviation], "inverse");
+    let inverse = writer.step_or("Reciprocal", &[&deviation], "inverse", wanted(2));
     let normal = writer.step("Mul", &[&centred, &inverse], "normal");
     let new = match bias {
         Some(bias) => {

@@ -32,6 +32,15 @@ fn absorb(graph: &mut Graph, keep: usize, remove: usize) {
     graph.nodes.remove(remove);
 }
 
+/// What was taken into what, by names, or by what is written where there is none yet.
+fn into(node: &Node, by: &Node) -> String {
+    let [node, by] = [node, by].map(|n| match n.name.as_str() {
+        "" => format!("the {} that writes '{}'", n.op, n.output()),
+        name => format!("'{name}'"),
+    });
+    format!("{node} into {by}")
+}
+
 pub(super) fn pads(graph: &mut Graph) -> Vec<String> {
     let mut changes = Vec::new();
     let mut i = 0;
@@ -97,7 +106,7 @@ fn fuse_pad(graph: &mut Graph, i: usize) -> Option<String> {
         _ => return None,
     };
     let total: Vec<i64> = old.iter().zip(&added).map(|(a, b)| a + b).collect();
-    let change = format!("'{}' into '{}'", pad.name, next.name);
+    let change = into(pad, next);
     let source = pad.input(0)?.to_owned();
     let next = &mut graph.nodes[user];
     next.inputs[0] = source;
@@ -206,10 +215,7 @@ fn fuse_bias(graph: &mut Graph, add: usize) -> Option<String> {
         return None;
     }
     let added: Vec<f32> = (0..outputs).map(|c| values[c % values.len()]).collect();
-    let change = format!(
-        "'{}' into '{}'",
-        graph.nodes[add].name, graph.nodes[layer].name
-    );
+    let change = into(&graph.nodes[add], &graph.nodes[layer]);
     let old =
         (floats(graph, &graph.nodes[layer], 2).filter(|o| o.len() == outputs)).map(<[f32]>::to_vec);
     if graph.nodes[layer].input(2).is_some() && old.is_none() {
@@ -309,6 +315,7 @@ fn fuse_batch_normalization(graph: &mut Graph, bn: usize) -> Option<String> {
     graph.add_constant(&bias_name, Constant::float(vec![outputs], bias));
     set_input(&mut graph.nodes[layer], 1, weight_name);
     set_input(&mut graph.nodes[layer], 2, bias_name);
+    let change = into(&node, &linear);
     let (before, after) = (linear.output(), node.output());
     if by_optimizer && graph.is_output(after) {
         // What the Conv wrote before is numbered as well.
@@ -321,7 +328,7 @@ fn fuse_batch_normalization(graph: &mut Graph, bn: usize) -> Option<String> {
     } else {
         absorb(graph, layer, bn);
     }
-    Some(format!("'{}' into '{}'", node.name, linear.name))
+    Some(change)
 }
 
 pub(super) fn gemm_scale(graph: &mut Graph) -> Vec<String> {

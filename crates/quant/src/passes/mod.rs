@@ -6,6 +6,7 @@ mod compound;
 mod fold;
 mod fuse;
 mod names;
+mod pools;
 mod products;
 mod simplify;
 mod slopes;

@@ -1,6 +1,6 @@
 //! Operators that are another way to write operators which run.
 
-use super::{clean, compound, products, slopes};
+use super::{clean, compound, pools, products, slopes};
 use crate::graph::{Attr, Constant, Graph, Node};
 use crate::ops;
 
@@ -34,6 +34,7 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "Split" => split(graph, node),
         "Gather" => gather(graph, node),
         "Sum" | "Mean" | "Max" | "Min" | "Add" | "Mul" => several_operands(graph, node),
+        "ArgMax" if node.int("select_last_index", 0) != 0 => last_index(graph, node),
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ArgMax" => reduction(graph, node),
         "ArgMin" => arg_min(graph, node),
         "Div" => divide(graph, node).or_else(|| compound::quotient(graph, node)),
@@ -45,7 +46,7 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "PRelu" => slopes::rewrite(graph, node),
         "Upsample" => upsample(graph, node),
         "Pad" => pad(graph, node),
-        "MaxPool" | "AveragePool" => ceil_mode(graph, node),
+        "MaxPool" | "AveragePool" => pools::ceil_mode(graph, node),
         _ => None,
     }
 }
@@ -283,6 +284,33 @@ fn reduction(graph: &mut Graph, reduce: &Node) -> Option<(Vec<Node>, String)> {
     Some((new, change))
 }
 
+/// The last of several largest elements is the first from behind.
+fn last_index(graph: &mut Graph, max: &Node) -> Option<(Vec<Node>, String)> {
+    let (input, output) = (max.input(0)?.to_owned(), max.output().to_owned());
+    let dims = graph.shape(&input)?.to_vec();
+    let axis = axis_in(max.int("axis", 0), dims.len())?;
+    let count = dims[axis];
+    let [turned, place, last] =
+        ["turned", "from_behind", "last"].map(|part| graph.fresh_name(&format!("{output}/{part}")));
+    let mut gather = node(graph, &max.name, "Gather", &[&input], &turned);
+    let backwards = ints(
+        graph,
+        &format!("{output}/backwards"),
+        (0..count as i64).rev().collect(),
+    );
+    gather.inputs.push(backwards);
+    gather.attrs.insert("axis".into(), Attr::Int(axis as i64));
+    let mut first = max.clone();
+    first.attrs.remove("select_last_index");
+    first.inputs[0] = turned;
+    first.outputs = vec![place.clone()];
+    graph.add_constant(&last, Constant::float(vec![], vec![(count - 1) as f32]));
+    let mut sub = node(graph, &max.name, "Sub", &[&last, &place], &output);
+    sub.name = graph.fresh_name(&format!("{}/sub", max.name));
+    let change = format!("ArgMax '{}' counts from behind", max.name);
+    Some((vec![gather, first, sub], change))
+}
+
 /// The smallest element is the largest of the negated ones.
 fn arg_min(graph: &mut Graph, min: &Node) -> Option<(Vec<Node>, String)> {
     let negated = graph.fresh_name(&format!("{}/negated", min.output()));
@@ -361,86 +389,6 @@ fn pad(graph: &mut Graph, pad: &Node) -> Option<(Vec<Node>, String)> {
         new.inputs.pop();
     }
     Some((vec![new], format!("'{}' has pads for all axes", pad.name)))
-}
-
-/// An output size that is rounded up needs padding at the end, which a pool can be told.
-fn ceil_mode(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
-    if pool.int("ceil_mode", 0) == 0 {
-        return None;
-    }
-    if pool.int("count_include_pad", 0) != 0 {
-        return counted_pads(graph, pool);
-    }
-    let window = match ops::resolve(graph, pool).ok()?.0 {
-        ops::Op::MaxPool(window) | ops::Op::AveragePool { window, .. } => window,
-        _ => return None,
-    };
-    let spatial = graph.shape(pool.input(0)?)?.len().checked_sub(2)?;
-    let pads = match (spatial, window.pads) {
-        (2, pads) => pads.to_vec(),
-        (_, [_, left, _, right]) => vec![left, right],
-    };
-    let mut new = pool.clone();
-    for name in ["ceil_mode", "auto_pad"] {
-        new.attrs.remove(name);
-    }
-    let pads = pads.iter().map(|p| *p as i64).collect();
-    new.attrs.insert("pads".into(), Attr::Ints(pads));
-    Some((
-        vec![new],
-        format!("'{}' pads to its rounded size", pool.name),
-    ))
-}
-
-/// Of a mean whose output size is rounded up, the zeros that were asked for count, those behind them that
-/// the rounding wants don't: a Pad adds the former.
-fn counted_pads(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
-    let mut new = pool.clone();
-    new.attrs.remove("count_include_pad");
-    let (op, dims) = ops::resolve(graph, &new).ok()?;
-    let ops::Op::AveragePool { window, .. } = op else {
-        return None;
-    };
-    let change = format!("'{}' counts its pads", pool.name);
-    let input = pool.input(0)?.to_owned();
-    let from = graph.shape(&input)?.to_vec();
-    let spatial = from.len().checked_sub(2)?;
-    if !matches!(pool.str("auto_pad", "NOTSET").as_str(), "NOTSET" | "") {
-        return None;
-    }
-    let given = match pool.ints("pads") {
-        Some(pads) => pads.to_vec(),
-        None => vec![0; 2 * spatial],
-    };
-    let mut amounts = vec![0; 2 * from.len()];
-    let mut rest = vec![0; 2 * spatial];
-    for k in 0..spatial {
-        let axis = k + 2 - spatial;
-        let span = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-        let end = (dims[k + 2] - 1) * window.stride[axis] + span;
-        let (before, after) = (given[k], given[k + spatial]);
-        let wanted = end as i64 - from[k + 2] as i64 - before;
-        amounts[k + 2] = before;
-        amounts[k + 2 + from.len()] = wanted.clamp(0, after);
-        rest[k + spatial] = (wanted - after).max(0);
-    }
-    let mut nodes = Vec::new();
-    if amounts.iter().any(|a| *a != 0) {
-        let padded = graph.fresh_name(&format!("{}/padded", pool.output()));
-        let mut pad = node(graph, &pool.name, "Pad", &[&input], &padded);
-        if graph.opset < 11 {
-            pad.attrs.insert("pads".into(), Attr::Ints(amounts));
-        } else {
-            let name = ints(graph, &format!("{}/counted", pool.output()), amounts);
-            pad.inputs.push(name);
-        }
-        new.inputs[0] = padded;
-        nodes.push(pad);
-    }
-    new.attrs.remove("ceil_mode");
-    new.attrs.insert("pads".into(), Attr::Ints(rest));
-    nodes.push(new);
-    Some((nodes, change))
 }
 
 /// BatchNormalization that no layer before it took in: one multiplication and one addition for

@@ -27,8 +27,19 @@ pub struct Case {
 /// Inputs that are weights or settings, by operator: these are stored in real models.
 fn stored(op: &str, i: usize) -> bool {
     match op {
-        "Conv" | "ConvTranspose" | "Gemm" | "PRelu" | "BatchNormalization" | "Clip" | "Pow"
-        | "Resize" | "Upsample" | "Dropout" | "Div" => i > 0,
+        "Conv"
+        | "ConvTranspose"
+        | "Gemm"
+        | "PRelu"
+        | "BatchNormalization"
+        | "Clip"
+        | "Pow"
+        | "Resize"
+        | "Upsample"
+        | "Dropout"
+        | "Div"
+        | "LayerNormalization"
+        | "InstanceNormalization" => i > 0,
         "Pad" => i > 1,
         _ => false,
     }
