@@ -93,43 +93,46 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
-    // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left. Then, as fixpoint_begin_3x3 for
-    // the first one: it is staged, if that is wanted; the weights of the first five taps go to q0 to q4, and into the
-    // scratch, from a6 on, the lanes at the start, those of the others and the first bounds. The lower limit and the
-    // other bounds are in front of it, so that a6 is where it was when a drain has come to their end; to there it is
-    // a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves elements in a3, outputs in a5,
-    // the first shift in a8, 1 in a9, steps in a10, a11 and a7, more shifts in a4, and in the frame where the
-    // elements end.
+    // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left, if it can be done; else this leaves
+    // the kernel. Then, as fixpoint_begin_3x3 for the first one: it is staged, if that is wanted; the weights of the
+    // first five taps go to q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others
+    // and the first bounds. The lower limit and the other bounds are in front of it, so that a6 is where it was when
+    // a drain has come to their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among
+    // RUN_VECTORS. Leaves elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7,
+    // more shifts in a4, and in the frame where the elements end.
     .section .text.iram.begin_3x3,"ax"
     .global fixpoint_begin_3x3
     .global fixpoint_next_3x3
     .p2align 2
 fixpoint_next_3x3:
     s32i    a6, a2, RUN_BLOCKS
+    beqz    a6, 1f
+    l32i    a6, a2, RUN_RECORD
+    l32i    a7, a2, RUN_RECORD_STEP
+    l32i    a4, a2, RUN_MOST_SHIFTS
+    add     a6, a6, a7
+    // Its header is in front of it.
+    addi    a7, a6, -16
+    l8ui    a3, a7, 1
+    l8ui    a5, a7, 2
+    bltu    a4, a3, 1f
+    bnez    a5, 1f
+    s32i    a6, a2, RUN_RECORD
     l32i    a3, a2, RUN_X
     l32i    a4, a2, RUN_X_BLOCK
     l32i    a5, a2, RUN_Y
-    l32i    a6, a2, RUN_RECORD
-    l32i    a7, a2, RUN_RECORD_STEP
     add     a3, a3, a4
     s32i    a3, a2, RUN_X
     addi    a5, a5, 16
     s32i    a5, a2, RUN_Y
-    add     a6, a6, a7
-    s32i    a6, a2, RUN_RECORD
     j       fixpoint_begin_3x3
+1:  leave
     .p2align 2
 fixpoint_begin_3x3:
     l32i    a6, a2, RUN_STAGING
     beqz    a6, 4f
     s32i    a0, a1, RETURN
-    s32i    a2, a1, RUN_SAVED
-    mov     a2, a6
-    call0   fixpoint_stage
-    l32i    a3, a2, 0
-    addi    a3, a3, 16
-    s32i    a3, a2, 0
-    l32i    a2, a1, RUN_SAVED
+    call0   fixpoint_staged
     l32i    a0, a1, RETURN
 4:  l32i    a6, a2, RUN_WEIGHTS
     l32i    a4, a2, RUN_VECTORS
@@ -255,41 +258,50 @@ fixpoint_\name:
     bnez    a4, 1b
     l32i    a6, a2, RUN_BLOCKS
     addi    a6, a6, -1
-    beqz    a6, 3f
     call0   fixpoint_next_3x3
     j       4b
-3:  leave
     .endm
 
     depthwise_3x3_kernel depthwise_3x3_i8, 8, 1
     depthwise_3x3_kernel depthwise_3x3_half, 8, 0
     depthwise_3x3_kernel depthwise_3x3_i16, 16, 1
 
-    // fixpoint_stage(staging): what it is is in crates/vector, `Staging`.
+    // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
+    // to a11.
     .section .text.iram.stage,"ax"
     .global fixpoint_stage
+    .global fixpoint_staged
     .p2align 2
 fixpoint_stage:
-    l32i    a7, a2, 16
-    l32i    a3, a2, 0
-    l32i    a4, a2, 4
-    l32i    a5, a2, 8
-    l32i    a6, a2, 12
-    l32i    a8, a2, 20
-    l32i    a9, a2, 24
-    l32i    a10, a2, 28
+    mov     a6, a2
+    j       fixpoint_staged
+    .p2align 2
+fixpoint_staged:
+    l32i    a3, a6, 0
+    l32i    a7, a6, 16
+    l32i    a11, a6, 28
+    addi    a4, a3, 16
+    s32i    a4, a6, 0
+    l32i    a4, a6, 4
+    l32i    a5, a6, 8
+    l32i    a8, a6, 20
+    l32i    a9, a6, 24
+    l32i    a10, a6, 12
     beqz    a7, 5f
-1:  bnez    a10, 3f
-    loopnez a6, 2f
+    bnez    a11, 3f
+1:  loopnez a10, 2f
     ee.vld.128.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16
 2:  add     a3, a3, a8
     add     a4, a4, a9
     addi    a7, a7, -1
     bnez    a7, 1b
-    ret
-3:  loopnez a6, 4f
+5:  ret
+3:  loopnez a10, 4f
     ee.vld.l.64.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16
-4:  j       2b
-5:  ret
+4:  add     a3, a3, a8
+    add     a4, a4, a9
+    addi    a7, a7, -1
+    bnez    a7, 3b
+    ret

@@ -43,9 +43,17 @@ impl Unit for Counting {
         }
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
+        if kernel == Kernel::Depthwise3x3 && run.blocks > 0 {
+            let staged = if run.staging.is_null() {
+                ""
+            } else {
+                ", staged"
+            };
+            self.count(element, &format!("{kernel:?} up to another kind{staged}"));
+        }
     }
 
-    unsafe fn stage(&mut self, staging: &Staging) {
+    unsafe fn stage(&mut self, staging: &mut Staging) {
         let rows = if staging.rows > 1 { "rows" } else { "row" };
         *self.0.entry(format!("Staged {rows}")).or_default() += 1;
         // SAFETY: the caller's promise.
@@ -159,6 +167,13 @@ fn the_units_model_has_the_oracles_bits() {
         .map(str::to_owned),
     );
     keys.push("I8 AlignedSplit across pieces".to_owned());
+    for what in [
+        "of several blocks",
+        "up to another kind",
+        "up to another kind, staged",
+    ] {
+        keys.push(format!("I8 Depthwise3x3 {what}"));
+    }
     keys.push("I8 AlignedSplit long".to_owned());
     keys.push("I8 UnalignedSplit long".to_owned());
     for key in keys {

@@ -33,10 +33,6 @@ impl<'a> Fields<'a> {
         self.take().map(|[byte]: [u8; 1]| byte)
     }
 
-    pub(crate) fn i8(&mut self) -> Option<i8> {
-        self.take().map(i8::from_le_bytes)
-    }
-
     pub(crate) fn u16(&mut self) -> Option<u16> {
         self.take().map(u16::from_le_bytes)
     }

@@ -115,7 +115,8 @@ pub(crate) type Share = [Range<u32>; 3];
 struct Group {
     blocks: Range<u32>,
     first: usize,
-    splits: bool,
+    /// Whether lanes are split, whether shifts are far apart, and how many channels there are.
+    kind: (bool, bool, u32),
     weights: *const u8,
     record: *const u8,
 }
@@ -388,6 +389,8 @@ impl<'a> Layer<'a> {
             record_step: self.records.each as u32,
             x_span: 0,
             staging: ptr::null_mut(),
+            most_shifts: Kernel::MOST_3X3_SHIFTS
+                .min((self.records.each / VECTOR).saturating_sub(ROOM) as u32),
         };
         match self.stage(share, staged) {
             Some(stage) => self.staged(unit, &stage, &mut run, share),
@@ -405,62 +408,77 @@ impl<'a> Layer<'a> {
         let columns = Cut::set(&mut columns_cut, Line::columns(self.window), w, columns);
         let mut block = blocks.start;
         while block < blocks.end {
-            let alike = block..block + self.alike(&(block..blocks.end));
-            block = alike.end;
-            let (first, splits) = self.begin(run, alike.start)?;
-            let group = Group {
-                blocks: alike,
+            let (first, splits) = self.begin(run, block)?;
+            let mut group = Group {
+                blocks: block..blocks.end,
                 first,
-                splits,
+                kind: (splits, self.is_far(run), run.lanes),
                 weights: run.weights,
                 record: run.record,
             };
-            let mut done = true;
             rows.each(|rows| {
-                columns.each(|columns| {
-                    done = done && self.blocks(unit, run, &group, rows, columns);
-                });
+                columns.each(|columns| self.blocks(unit, run, &mut group, rows, columns));
             });
-            done.then_some(())?;
+            (group.blocks.end > block).then_some(())?;
+            block = group.blocks.end;
         }
         Some(())
     }
 
-    /// Does a rectangle of blocks; the first has been begun, and is again then. Whether it can.
+    /// Whether the block that has been begun has more shifts than [`Kernel::Depthwise3x3`] does.
+    pub(crate) fn is_far(&self, run: &Run) -> bool {
+        self.steps.is_3x3 && run.more_shifts > run.most_shifts
+    }
+
+    /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
+    /// there is a block that can't be done. The first has been begun, and is again then.
     #[inline(never)]
     fn blocks(
         &self,
         unit: &mut impl Unit,
         run: &mut Run,
-        group: &Group,
+        group: &mut Group,
         rows: &Segment,
         columns: &Segment,
-    ) -> bool {
+    ) {
+        let Range { start, end } = group.blocks;
+        if end <= start {
+            return;
+        }
         (run.weights, run.record) = (group.weights, group.record);
-        let kernel = self.rectangle(run, group.first, rows, columns, group.splits);
+        let kernel = self.rectangle(run, group.first, rows, columns, group.kind.0);
         let at_once = kernel == Kernel::Depthwise3x3;
-        let count = group.blocks.end - group.blocks.start;
-        run.blocks = if at_once { count } else { 1 };
-        let mut block = group.blocks.start;
+        run.blocks = if at_once { end - start } else { 1 };
+        let mut block = start;
         let mut weights = run.weights;
         loop {
-            // SAFETY: `prepare` has checked the lengths of input, weights and output, and the windows
-            // of the rectangle lie inside the input; records and scratch are live.
+            // SAFETY: `prepare` has checked the lengths of input, weights, records and output, and the
+            // windows of the rectangle lie inside the input; the scratch is live.
             unsafe { unit.run(self.element, kernel, run) };
-            if at_once || count == 1 {
-                return true;
+            if at_once {
+                group.blocks.end = end - run.blocks;
+                return;
             }
             block += 1;
-            let next = if block < group.blocks.end {
-                block
-            } else {
-                group.blocks.start
-            };
-            if self.begin(run, next).is_none() {
-                return false;
+            if end - start == 1 {
+                return;
             }
-            if next != block {
-                return true;
+            let begun = if block < end {
+                self.begin(run, block)
+            } else {
+                None
+            };
+            if block < end && begun.is_none() {
+                group.blocks.end = start;
+                return;
+            }
+            let same = begun
+                .is_some_and(|(_, splits)| (splits, self.is_far(run), run.lanes) == group.kind);
+            if !same {
+                group.blocks.end = block;
+                // It has been before.
+                let _ = self.begin(run, start);
+                return;
             }
             // What is said of a rectangle holds for the next block.
             weights = weights.wrapping_add(self.block());
@@ -468,34 +486,6 @@ impl<'a> Layer<'a> {
             run.x = run.x.wrapping_offset(run.x_block as isize);
             run.y = run.y.wrapping_add(VECTOR);
         }
-    }
-
-    /// How many of these blocks, of which there is one at least, are like the first: whether lanes are split,
-    /// and whether all channels are there. Over 3x3 taps also whether they are some for
-    /// [`Kernel::Depthwise3x3`].
-    #[inline(never)]
-    fn alike(&self, blocks: &Range<u32>) -> u32 {
-        let each = self.records.each;
-        let most = match each / VECTOR {
-            fits @ ROOM.. if self.steps.is_3x3 => Kernel::MOST_3X3_SHIFTS.min((fits - ROOM) as u32),
-            _ => 255,
-        };
-        let kind = |block: u32| {
-            let record = self
-                .records
-                .bytes
-                .as_ptr()
-                .wrapping_add(block as usize * each);
-            // SAFETY: `prepare` has checked that there are records of all blocks, of whole vectors.
-            let header = u32::from_le(unsafe { record.cast::<u32>().read() });
-            let far = most.wrapping_sub(header >> 8 & 0xff) >> 31;
-            (far, header & 0x00ff_0000 != 0)
-        };
-        let whole = (self.channels_out() / self.lanes()) as u32;
-        let end = blocks.end.min(whole);
-        let first = kind(blocks.start);
-        let others = blocks.start + 1..end;
-        1 + others.take_while(|block| kind(*block) == first).count() as u32
     }
 
     /// Fills in what a run says of a block; its first channel, and whether lanes are split.

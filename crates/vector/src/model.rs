@@ -23,16 +23,23 @@ impl Unit for Model {
             if !matches!(kernel, Kernel::Depthwise3x3 | Kernel::Depthwise3x3Half) {
                 return run_block(kernel, run);
             }
-            let mut staging = run.staging.as_mut();
-            for _ in 0..run.blocks {
-                if let Some(staging) = &mut staging {
+            loop {
+                if let Some(staging) = run.staging.as_mut() {
                     self.stage(staging);
-                    staging.from = staging.from.wrapping_add(VECTOR);
                 }
                 let header = run.record.wrapping_sub(HEADER);
                 run.first_shift = header.read().into();
                 run.more_shifts = header.add(1).read().into();
                 run_block(kernel, run);
+                run.blocks -= 1;
+                let next = header.wrapping_add(run.record_step as usize);
+                let plain = || {
+                    let [more, split] = [next.add(1).read(), next.add(2).read()];
+                    u32::from(more) <= run.most_shifts && split == 0
+                };
+                if run.blocks == 0 || !plain() {
+                    return;
+                }
                 run.x = run.x.wrapping_offset(run.x_block as isize);
                 run.y = run.y.wrapping_add(VECTOR);
                 run.weights = run.weights.wrapping_add(9 * VECTOR);
@@ -41,7 +48,7 @@ impl Unit for Model {
         }
     }
 
-    unsafe fn stage(&mut self, staging: &Staging) {
+    unsafe fn stage(&mut self, staging: &mut Staging) {
         let width = if staging.half == 1 { 8 } else { VECTOR };
         let (mut from, mut to) = (staging.from, staging.to);
         for _ in 0..staging.rows {
@@ -54,6 +61,7 @@ impl Unit for Model {
             from = from.wrapping_offset(staging.from_gap as isize);
             to = to.wrapping_offset(staging.to_gap as isize);
         }
+        staging.from = staging.from.wrapping_add(VECTOR);
     }
 }
 

@@ -80,8 +80,9 @@ pub struct Run {
     pub kept: u32,
     /// 116: where they are.
     pub above: *const u8,
-    /// 120: blocks of channels, at least one. Only [`Kernel::Depthwise3x3`] does more, one after another:
-    /// outputs are 16 bytes further then, weights those of all taps; all else but the following is the same.
+    /// 120: blocks of channels, at least one. Only [`Kernel::Depthwise3x3`] does more, one after another, before
+    /// the first whose record says that lanes are split or of too many shifts; then this is what is left.
+    /// Outputs are 16 bytes further then, weights those of all taps; all else but the following is the same.
     pub blocks: u32,
     /// 124: in such a run, from block to block of the elements, unless they are staged.
     pub x_block: i32,
@@ -91,6 +92,9 @@ pub struct Run {
     pub x_span: i32,
     /// 136: what is to be copied for each block before it is done, 16 bytes further for the next, or null.
     pub staging: *mut Staging,
+    /// 140: shifts by one that a record of the further blocks may have: at most
+    /// [`Kernel::MOST_3X3_SHIFTS`], and so many that it holds their bounds.
+    pub most_shifts: u32,
 }
 
 /// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
@@ -195,10 +199,10 @@ pub trait Unit {
     /// past the end of the weights and the record.
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run);
 
-    /// Copies pixels.
+    /// Copies pixels; the next are 16 bytes further then.
     ///
     /// # Safety
     ///
     /// They are there, and room for them.
-    unsafe fn stage(&mut self, staging: &Staging);
+    unsafe fn stage(&mut self, staging: &mut Staging);
 }

@@ -26,7 +26,7 @@ unsafe extern "C" {
     fn fixpoint_depthwise_unaligned_i16(run: *mut Run);
     fn fixpoint_depthwise_split(run: *mut Run);
     fn fixpoint_depthwise_3x3_half(run: *mut Run);
-    fn fixpoint_stage(staging: *const Staging);
+    fn fixpoint_stage(staging: *mut Staging);
 }
 
 /// The unit, switched on.
@@ -73,7 +73,7 @@ impl Unit for Pie {
         unsafe { call(run) }
     }
 
-    unsafe fn stage(&mut self, staging: &Staging) {
+    unsafe fn stage(&mut self, staging: &mut Staging) {
         // SAFETY: the caller's promise.
         unsafe { fixpoint_stage(staging) }
     }

@@ -33,8 +33,9 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
 
 /// Channels, rows, columns; strides; pads. Small maps, which are copied as a whole or in two parts for the
 /// vector unit, and eight channels, of larger maps row by row, and of the widest in parts;
-/// and three channels of what isn't depthwise.
-const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 10] = [
+/// three channels of what isn't depthwise; and blocks of which one or two are done otherwise than the others
+/// ([`ODD`]).
+const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 14] = [
     ([32, 6, 6], [1, 1], [1, 1, 1, 1]),
     ([48, 3, 3], [1, 1], [1, 1, 1, 1]),
     ([16, 7, 8], [2, 2], [1, 1, 1, 1]),
@@ -45,7 +46,13 @@ const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 10] = [
     ([8, 6, 110], [2, 2], [0, 0, 1, 1]),
     ([3, 9, 11], [2, 2], [0, 0, 1, 1]),
     ([3, 6, 7], [1, 1], [1, 1, 1, 1]),
+    ([64, 5, 6], [1, 1], [1, 1, 1, 1]),
+    ([80, 4, 15], [1, 1], [1, 0, 1, 1]),
+    ([64, 9, 20], [2, 1], [0, 0, 1, 1]),
+    ([64, 4, 5], [1, 1], [0, 0, 0, 0]),
 ];
+/// From this round on channels 16 to 31 have shifts far apart, and channel 36 a bias beyond a lane.
+const ODD: usize = 10;
 
 /// One 3x3 convolution whose sums fit a lane, shifts four apart; of three channels to 24, of others depthwise.
 fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
@@ -66,9 +73,17 @@ fn staged(random: &mut Random, setting: Setting, round: usize) -> Case {
     let tail = Tail {
         rules: setting.rules,
         bits: setting.bits,
-        shifts: (0..outputs).map(|at| 7 + at as i32 % 4).collect(),
+        shifts: (0..outputs)
+            .map(|at| match at {
+                16..32 if round >= ODD => 7 + at as i32 % 12,
+                _ => 7 + at as i32 % 4,
+            })
+            .collect(),
         bias: (0..outputs)
-            .map(|_| random.between(-(1 << 15), 1 << 15))
+            .map(|at| match at {
+                36 if round >= ODD => 1 << 20,
+                _ => random.between(-(1 << 15), 1 << 15),
+            })
             .collect(),
         per_channel: true,
         relu: round % 2 == 1,

@@ -169,19 +169,22 @@ impl Layer<'_> {
         let mut staged = self.clear(unit, stage, tile);
         let mut block = blocks.start;
         while block < blocks.end {
-            let alike = block..block + self.alike(&(block..blocks.end));
-            block = alike.end;
-            let (first, splits) = self.begin(run, alike.start)?;
+            let (first, splits) = self.begin(run, block)?;
             if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
                 run.staging = ptr::null_mut();
                 run.x_block = VECTOR as i32;
-                self.rectangles(unit, run, &[alike, rows.clone(), columns.clone()])?;
+                self.rectangles(
+                    unit,
+                    run,
+                    &[block..block + 1, rows.clone(), columns.clone()],
+                )?;
+                block += 1;
                 continue;
             }
             self.begin_tile(stage, &staged, run, tile);
             run.y = staged.y.wrapping_add(first * self.width);
             staged.copy.from = staged.from.wrapping_add(first * self.width);
-            run.blocks = alike.len() as u32;
+            run.blocks = blocks.end - block;
             if stage.whole {
                 run.staging = &raw mut staged.copy;
                 // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
@@ -190,6 +193,7 @@ impl Layer<'_> {
             } else {
                 self.row_by_row(unit, stage, &staged, run, rows.len());
             }
+            block = blocks.end - run.blocks;
         }
         Some(())
     }
@@ -202,7 +206,7 @@ impl Layer<'_> {
         let steps = &self.steps;
         let pitch = columns.size * VECTOR;
         let kept = if stage.whole { rows.size } else { TAPS };
-        let zeros = Staging {
+        let mut zeros = Staging {
             from: ZEROS.0.as_ptr(),
             to: stage.memory,
             step: 0,
@@ -213,7 +217,7 @@ impl Layer<'_> {
             half: 0,
         };
         // SAFETY: so many vectors are there, by `stage` or as columns are cut.
-        unsafe { unit.stage(&zeros) };
+        unsafe { unit.stage(&mut zeros) };
         let place = rows.input * steps.row + columns.input * steps.pixel;
         let before = columns.before
             + if stage.whole {
@@ -298,14 +302,14 @@ impl Layer<'_> {
                     copy.step = self.steps.pixel as u32;
                 }
                 // SAFETY: as `staged` says.
-                unsafe { unit.stage(&copy) };
+                unsafe { unit.stage(&mut copy) };
             }
             done = top + TAPS;
             run.x = stage.memory.wrapping_offset(slot(top) as isize);
             run.x_piece = slot(top + 1) - slot(top);
             run.w_gap = slot(top + 2) - slot(top + 1);
             run.y = y.wrapping_add(row * self.steps.y_row);
-            (run.weights, run.record) = (weights, record);
+            (run.weights, run.record, run.blocks) = (weights, record, 1);
             // SAFETY: as `staged` says.
             unsafe { unit.run(self.element, stage.kernel, run) };
         }
