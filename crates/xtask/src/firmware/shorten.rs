@@ -6,11 +6,22 @@
 //!   written by hand as well;
 //! - `addi` of zero left out, or made a move; sums with a constant by `addi` and `addmi`;
 //! - `l32r` and `callx0` become `call0`, which reaches 512 KiB, more than an image of ours has;
-//! - one literal for each value: all pools lie together, within reach of all code (`link.ld`).
+//! - one literal for each value: all pools lie together, within reach of all code (`link.ld`);
+//! - copies and constants in registers of their own (`copies`, by what `flow` finds of each register's
+//!   further use), ends of functions that there are several of (`tails`), branches over jumps (`branches`).
 //!
-//! Labels and directives stay where they are, so that a jump finds the same place.
+//! Labels and directives stay where they are, so that a jump finds the same place. What isn't known of an
+//! instruction leaves its function as it is.
+
+mod branches;
+mod copies;
+mod flow;
+mod line;
+mod tails;
 
 use std::collections::{HashMap, HashSet};
+
+use line::Line;
 
 /// Registers that a call may change, and that the compiler puts addresses of functions into: nobody
 /// looks at them after the call (call0 ABI: a2 to a11).
@@ -22,6 +33,9 @@ pub(super) fn shorten(assembly: &str) -> String {
     direct_calls(&mut lines);
     merge_literals(&mut lines);
     constants(&mut lines);
+    copies::tidy(&mut lines);
+    tails::merge(&mut lines);
+    branches::shorten(&mut lines);
     let mut text = String::with_capacity(assembly.len());
     for line in &lines {
         match line {
@@ -72,83 +86,6 @@ pub(super) fn narrowed(assembly: &str) -> String {
     text
 }
 
-/// A line of assembly.
-#[derive(Clone, Debug, PartialEq)]
-enum Line {
-    /// Mnemonic and operands.
-    Instruction(String, Vec<String>),
-    /// Label, directive or comment.
-    Other(String),
-    /// Left out.
-    Gone,
-}
-
-impl Line {
-    fn read(line: &str) -> Self {
-        let code = line.split('#').next().unwrap_or_default();
-        let mut words = code.trim().splitn(2, char::is_whitespace);
-        let name = words.next().unwrap_or_default();
-        // Strings of data may have a `#`; only lines of directives have strings.
-        let is_instruction = code.starts_with('\t')
-            && !name.is_empty()
-            && !name.starts_with('.')
-            && !name.ends_with(':');
-        if !is_instruction {
-            return Self::Other(line.to_owned());
-        }
-        let operands = words.next().unwrap_or_default().split(',');
-        let operands = operands.map(|operand| operand.trim().to_owned());
-        Self::Instruction(
-            name.to_owned(),
-            operands.filter(|operand| !operand.is_empty()).collect(),
-        )
-    }
-
-    fn new(name: &str, operands: &[&str]) -> Self {
-        let operands = operands.iter().map(|operand| (*operand).to_owned());
-        Self::Instruction(name.to_owned(), operands.collect())
-    }
-
-    /// The operands, if it is the instruction `name`.
-    fn operands(&self, name: &str) -> Option<Vec<&str>> {
-        match self {
-            Self::Instruction(other, operands) if other == name => {
-                Some(operands.iter().map(String::as_str).collect())
-            }
-            _ => None,
-        }
-    }
-
-    /// Value and label of a literal, the words of a `.literal` directive.
-    fn literal(&self) -> Option<(&str, &str)> {
-        let Self::Other(line) = self else { return None };
-        let rest = line.trim().strip_prefix(".literal")?;
-        let (label, value) = rest
-            .starts_with(char::is_whitespace)
-            .then_some(rest)?
-            .split_once(',')?;
-        Some((label.trim(), value.trim()))
-    }
-
-    /// Whether control may leave or enter here.
-    fn ends_block(&self) -> bool {
-        match self {
-            Self::Instruction(name, _) => {
-                name.starts_with('b')
-                    || name.starts_with('j')
-                    || name.starts_with("loop")
-                    || name.starts_with("call")
-                    || name == "ret"
-            }
-            // A label of its own line; comments and directives are passed by.
-            Self::Other(line) => {
-                !line.starts_with(char::is_whitespace) && !line.starts_with('#') && !line.is_empty()
-            }
-            Self::Gone => false,
-        }
-    }
-}
-
 /// The narrow form of an instruction, or itself; `None` if it does nothing.
 fn narrow(name: &str, operands: &[String]) -> Option<(String, Vec<String>)> {
     let number = |at: usize| operands.get(at).and_then(|text| text.parse::<i32>().ok());
@@ -160,6 +97,7 @@ fn narrow(name: &str, operands: &[String]) -> Option<(String, Vec<String>)> {
         ("addi" | "addmi", _, Some(0)) => ("mov.n".to_owned(), moved()),
         ("or", ..) if operands.len() == 3 && same(1, 2) && same(0, 1) => return None,
         ("or", ..) if operands.len() == 3 && same(1, 2) => ("mov.n".to_owned(), moved()),
+        ("mov", ..) if same(0, 1) => return None,
         ("mov", ..) => ("mov.n".to_owned(), all),
         ("add" | "ret", ..) | ("addi", _, Some(-1 | 1..=15)) | ("movi", Some(-32..=95), _) => {
             (format!("{name}.n"), all)
@@ -318,7 +256,16 @@ mod tests {
         assert_eq!(narrowed(before), after);
     }
 
-    fn check(before: &str, after: &str) {
+    /// Checks what becomes of a function in flash.
+    pub(super) fn check_function(before: &str, after: &str) {
+        let function = |code: &str| {
+            format!(".section .text.f,\"ax\"; .type f,@function; f:; {code}; .Lfunc_end0:")
+        };
+        // The compiler writes no narrow forms.
+        check(&function(&before.replace(".n", "")), &function(after));
+    }
+
+    pub(super) fn check(before: &str, after: &str) {
         let text = |lines: &str| {
             let lines: Vec<String> = lines
                 .split("; ")
