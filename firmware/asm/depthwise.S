@@ -93,13 +93,40 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
+    // What is behind the weights in the scratch, at a11, and in front of the lanes; the record is at a10, the next
+    // block's weights at a6. Leaves shifts in a8 and a4, a6 and a14 as fixpoint_begin_3x3 does. Changes a7, a9 to
+    // a11, q5.
+    .macro copy_bounds
+    s32i    a6, a2, RUN_WEIGHTS
+    // The record's header is in front of the lanes.
+    addi    a6, a10, -64
+    l8ui    a4, a6, 1
+    l8ui    a8, a6, 0
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, -112
+    addi    a9, a4, 1
+    // One vector is loaded beyond.
+    addi    a7, a4, 2
+    slli    a7, a7, 4
+    mov     a6, a11
+    sub     a11, a11, a7
+    movi    a14, -112
+    sub     a14, a14, a7
+    loopnez a9, 83f
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, 16
+83:
+    .endm
+
     // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left, if it can be done; else this leaves
-    // the kernel. Then, as fixpoint_begin_3x3 for the first one: it is staged, if that is wanted; the weights of the
-    // first five taps go to q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others
-    // and the first bounds. The lower limit and the other bounds are in front of it, so that a6 is where it was when
-    // a drain has come to their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among
-    // RUN_VECTORS. Leaves elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7,
-    // more shifts in a4, and in the frame where the elements end.
+    // the kernel. Changes a3 to a7.
+    //
+    // fixpoint_begin_3x3: once for a block. It is staged, if that is wanted; the weights of the first five taps go to
+    // q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others and the first bounds.
+    // The lower limit and the other bounds are in front of it, so that a6 is where it was when a drain has come to
+    // their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves
+    // elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7, more shifts in a4, and
+    // in the frame where the elements end.
     .section .text.iram.begin_3x3,"ax"
     .global fixpoint_begin_3x3
     .global fixpoint_next_3x3
@@ -125,7 +152,7 @@ fixpoint_next_3x3:
     s32i    a3, a2, RUN_X
     addi    a5, a5, 16
     s32i    a5, a2, RUN_Y
-    j       fixpoint_begin_3x3
+    ret
 1:  leave
     .p2align 2
 fixpoint_begin_3x3:
@@ -158,25 +185,8 @@ fixpoint_begin_3x3:
     ee.zero.q q5
 1:  ee.vst.128.ip q5, a11, 16
     .endr
-    s32i    a6, a2, RUN_WEIGHTS
-    // The record's header is in front of the lanes.
-    addi    a6, a10, -64
-    l8ui    a4, a6, 1
-    l8ui    a8, a6, 0
-    ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, -112
-    addi    a9, a4, 1
-    // One vector is loaded beyond.
-    addi    a7, a4, 2
-    slli    a7, a7, 4
-    mov     a6, a11
-    sub     a11, a11, a7
-    movi    a14, -112
-    sub     a14, a14, a7
-    loopnez a9, 3f
-    ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, 16
-3:  l32i    a3, a2, RUN_X
+    copy_bounds
+    l32i    a3, a2, RUN_X
     l32i    a9, a2, RUN_X_SPAN
     l32i    a5, a2, RUN_Y
     l32i    a7, a1, TO_THIRD
@@ -211,9 +221,9 @@ fixpoint_\name:
     sub     a7, a7, a6
     s32i    a11, a1, TO_SECOND
     s32i    a7, a1, TO_THIRD
-    call0   fixpoint_begin_3x3
+4:  call0   fixpoint_begin_3x3
     // A step of the drain has ten bytes.
-4:  l32r    a13, .L\name\()_drained
+    l32r    a13, .L\name\()_drained
     addx4   a4, a4, a4
     slli    a4, a4, 1
     sub     a13, a13, a4
@@ -265,6 +275,84 @@ fixpoint_\name:
     depthwise_3x3_kernel depthwise_3x3_i8, 8, 1
     depthwise_3x3_kernel depthwise_3x3_half, 8, 0
     depthwise_3x3_kernel depthwise_3x3_i16, 16, 1
+
+    // The same of 8 bits where all is staged: no tap is clipped, results lie without gaps. a11 step to the next row of
+    // taps, a12 to the next pixel, a0 to the next row of pixels, a10 rows left, a4 pixels of a row.
+    .section .text.iram.depthwise_3x3_staged,"ax"
+    .literal .Ldepthwise_3x3_staged_drained, depthwise_3x3_staged_drained
+    .global fixpoint_depthwise_3x3_staged
+    .p2align 2
+fixpoint_depthwise_3x3_staged:
+    enter
+    l32i    a11, a2, RUN_X_PIECE
+    l32i    a12, a2, RUN_X_STEP
+    l32i    a15, a2, RUN_Y_STEP
+    addi    a12, a12, -32
+    sub     a12, a12, a11
+    sub     a12, a12, a11
+    addi    a11, a11, -32
+    s32i    a11, a1, TO_SECOND
+4:  l32i    a6, a2, RUN_STAGING
+    call0   fixpoint_staged
+    l32i    a6, a2, RUN_WEIGHTS
+    l32i    a10, a2, RUN_RECORD
+    l32i    a11, a2, RUN_SCRATCH
+    .irp n, 0, 1, 2, 3, 4
+    ee.vld.128.ip q\n, a6, 16
+    .endr
+    addmi   a11, a11, 256
+    .rept 3
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, 16
+    .endr
+    .rept 4
+    ee.vld.128.ip q5, a6, 16
+    ee.vst.128.ip q5, a11, 16
+    .endr
+    copy_bounds
+    l32r    a13, .Ldepthwise_3x3_staged_drained
+    addx4   a4, a4, a4
+    slli    a4, a4, 1
+    sub     a13, a13, a4
+    l32i    a3, a2, RUN_X
+    l32i    a5, a2, RUN_Y
+    l32i    a11, a1, TO_SECOND
+    l32i    a0, a2, RUN_X_GAP
+    l32i    a10, a2, RUN_ROWS
+    l32i    a4, a2, RUN_PIXELS
+    movi    a9, 1
+1:  loopnez a4, 2f
+    load_lanes 6, 12
+    ee.vld.128.ip q5, a3, 16
+    ee.vld.128.ip q6, a3, 16
+    lanes_load_by 8, 5, 3, 11, 5, 0
+    lanes_load 8, 6, 3, 6, 1
+    lanes_load 8, 5, 3, 5, 2
+    lanes_load_by 8, 6, 3, 11, 6, 3
+    lanes_load 8, 7, 6, 5, 4
+    ee.vld.128.ip q5, a3, 16
+    lanes_load 8, 7, 6, 6, 7
+    ee.vld.128.ip q6, a3, 16
+    lanes_load 8, 7, 6, 5, 7
+    ee.vld.128.xp q5, a3, a12
+    lanes_load 8, 7, 6, 6, 7
+    lanes_load_by 8, 6, 6, 14, 5, 7
+    shifted 8, 5, 8
+    least_load 8, 7, 5, 5, 6
+    greatest_load 8, 6, 7
+    jx      a13
+    .rept 8
+    drain_step 8, 9, 6, 7
+    .endr
+depthwise_3x3_staged_drained:
+    ee.vst.128.xp q5, a5, a15
+2:  addi    a10, a10, -1
+    add     a3, a3, a0
+    bnez    a10, 1b
+    l32i    a6, a2, RUN_BLOCKS
+    addi    a6, a6, -1
+    call0   fixpoint_next_3x3
+    j       4b
 
     // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
     // to a11.

@@ -20,7 +20,7 @@ impl Unit for Model {
         };
         // SAFETY: the caller's promise.
         unsafe {
-            if !matches!(kernel, Kernel::Depthwise3x3 | Kernel::Depthwise3x3Half) {
+            if !kernel.is_3x3() {
                 return run_block(kernel, run);
             }
             loop {
@@ -226,7 +226,7 @@ unsafe fn pixel_sums<T: Lanes>(kernel: Kernel, run: &Run, mut x: *const u8) -> S
             vectors: run.part_vectors,
             pieces: run.part_pieces,
         };
-        if matches!(kernel, Kernel::Depthwise3x3 | Kernel::Depthwise3x3Half) {
+        if kernel.is_3x3() {
             add_3x3::<T>(run, x, &mut split.sums);
             return split.sums;
         }

@@ -80,7 +80,7 @@ pub struct Run {
     pub kept: u32,
     /// 116: where they are.
     pub above: *const u8,
-    /// 120: blocks of channels, at least one. Only [`Kernel::Depthwise3x3`] does more, one after another, before
+    /// 120: blocks of channels, at least one. Only those over 3x3 taps do more, one after another, before
     /// the first whose record says that lanes are split or of too many shifts; then this is what is left.
     /// Outputs are 16 bytes further then, weights those of all taps; all else but the following is the same.
     pub blocks: u32,
@@ -153,6 +153,8 @@ pub enum Kernel {
     Depthwise3x3,
     /// As `Depthwise3x3`, of 8 bits: eight channels, stored at multiples of 8.
     Depthwise3x3Half,
+    /// As `Depthwise3x3`, of 8 bits: each block is staged, no tap is clipped, and results have no gaps.
+    Depthwise3x3Staged,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
     /// padding.
     DepthwiseAligned,
@@ -174,12 +176,21 @@ impl Kernel {
         )
     }
 
+    /// Whether it is over 3x3 taps.
+    pub fn is_3x3(self) -> bool {
+        matches!(
+            self,
+            Self::Depthwise3x3 | Self::Depthwise3x3Half | Self::Depthwise3x3Staged
+        )
+    }
+
     /// Whether products are channel by channel.
     pub fn is_depthwise(self) -> bool {
         matches!(
             self,
             Self::Depthwise3x3
                 | Self::Depthwise3x3Half
+                | Self::Depthwise3x3Staged
                 | Self::DepthwiseAligned
                 | Self::DepthwiseUnaligned
                 | Self::DepthwiseSplit

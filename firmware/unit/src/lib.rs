@@ -26,6 +26,7 @@ unsafe extern "C" {
     fn fixpoint_depthwise_unaligned_i16(run: *mut Run);
     fn fixpoint_depthwise_split(run: *mut Run);
     fn fixpoint_depthwise_3x3_half(run: *mut Run);
+    fn fixpoint_depthwise_3x3_staged(run: *mut Run);
     fn fixpoint_stage(staging: *mut Staging);
 }
 
@@ -62,6 +63,7 @@ impl Unit for Pie {
             (Kernel::UnalignedSplit, _) => fixpoint_unaligned_split,
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
             (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
+            (Kernel::Depthwise3x3Staged, _) => fixpoint_depthwise_3x3_staged,
             (Kernel::Depthwise3x3Half, _) => fixpoint_depthwise_3x3_half,
             (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,
             (Kernel::DepthwiseAligned, I16) => fixpoint_depthwise_aligned_i16,

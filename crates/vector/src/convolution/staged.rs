@@ -6,6 +6,8 @@
 use core::ops::Range;
 use core::ptr;
 
+use fixpoint_runtime::format::Element;
+
 use super::rectangle::span;
 use super::{Layer, Share};
 use crate::record::VECTOR;
@@ -13,9 +15,12 @@ use crate::unit::{Kernel, Run, Staging, Unit};
 
 /// Vectors that can be staged at once.
 pub(crate) const STAGED: usize = 160;
-/// About how many instructions a rectangle of pixels takes beside its pixels, and a tile.
-const RECTANGLE: usize = 260;
-const TILE: usize = 360;
+/// About how many instructions a rectangle of pixels takes beside its pixels, a tile, and a block of either;
+/// and a row that is copied beside its vectors.
+const RECTANGLE: usize = 250;
+const TILE: usize = 400;
+const BLOCK: usize = 115;
+const ROW: usize = 5;
 /// Taps in a row, and rows of them.
 const TAPS: usize = 3;
 
@@ -102,7 +107,7 @@ impl Layer<'_> {
         let half = self.width == 1
             && self.out.c == 8
             && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(8);
-        let others = rows.pieces() * columns.pieces() - 1;
+        let rectangles = rows.pieces() * columns.pieces();
         let whole = most_rows.is_some_and(|most| most >= asked);
         if half {
             return Some(Stage {
@@ -114,8 +119,11 @@ impl Layer<'_> {
         }
         let most = most_rows.filter(|_| self.steps.is_3x3)?;
         let tiles = asked.div_ceil(most);
-        let vectors = columns.size * (asked * stride_h + 2 * tiles);
-        let pays = 2 * vectors + TILE * tiles < RECTANGLE * (others + 1);
+        // Neighbouring tiles have rows in common.
+        let copied = rows.count + (tiles - 1) * TAPS.saturating_sub(stride_h);
+        let blocks = share[0].len();
+        let staged = blocks * ((2 * columns.count + ROW) * copied + BLOCK * tiles) + TILE * tiles;
+        let pays = staged < rectangles * (BLOCK * blocks + RECTANGLE);
         pays.then_some(Stage {
             memory,
             kernel: Kernel::Depthwise3x3,
@@ -187,9 +195,13 @@ impl Layer<'_> {
             run.blocks = blocks.end - block;
             if stage.whole {
                 run.staging = &raw mut staged.copy;
+                let kernel = match (stage.kernel, self.element, run.y_gap) {
+                    (Kernel::Depthwise3x3, Element::I8, 0) => Kernel::Depthwise3x3Staged,
+                    (kernel, ..) => kernel,
+                };
                 // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
                 // `stage`. For the run as `blocks` says; all taps lie in what is staged.
-                unsafe { unit.run(self.element, stage.kernel, run) };
+                unsafe { unit.run(self.element, kernel, run) };
             } else {
                 self.row_by_row(unit, stage, &staged, run, rows.len());
             }
