@@ -176,10 +176,17 @@ impl Operand {
             together = together.checked_mul(2)?;
         }
         let row = (ROOM / width).checked_div(together)? * together;
-        for at in (0..row).step_by(self.period) {
-            let place = room.wrapping_add(at * width);
-            // SAFETY: the operand is there, and the room has a whole row.
-            unsafe { place.copy_from_nonoverlapping(self.from, self.period * width) };
+        let (mut from, mut laid) = (self.from, 0);
+        let mut count = self.period;
+        while laid < row {
+            count = count.min(row - laid);
+            let place = room.wrapping_add(laid * width);
+            // SAFETY: the operand is there, the room has a whole row, and what is copied of it was
+            // written before.
+            unsafe { place.copy_from_nonoverlapping(from, count * width) };
+            // Twice as much each time: a single element would take a call for each byte.
+            (laid, from) = (laid + count, room.cast_const());
+            count = laid;
         }
         (row > 0).then_some(row)
     }
