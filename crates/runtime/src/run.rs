@@ -301,8 +301,10 @@ where
                 let part = input.stored()[*axis] as usize * inner;
                 let shift = i32::from(out.exponent) - i32::from(input.exponent);
                 // The espdl arithmetic has them all at one exponent.
-                rearrange::insert(split.view::<T>(&input)?, part, y, row, at, |x| {
-                    fixpoint::requantize(x, shift, Limits::ALL)
+                let values = split.view::<T>(&input)?;
+                rearrange::insert(values, part, y, row, at, |x, y| match shift {
+                    0 => y.copy_from_slice(x),
+                    _ => elementwise::unary(x, y, |x| fixpoint::requantize(x, shift, Limits::ALL)),
                 });
                 at += part;
             }
