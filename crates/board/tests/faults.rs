@@ -86,6 +86,7 @@ fn cases() -> [Case; 3] {
     // The board has as much PSRAM as the model wants: a bad byte must not make it look like less.
     let memory = TensorMemory {
         needed: BoardOptions::default().psram_bytes,
+        near: 0,
         internal: 300 << 10,
     };
     let with_memory = FlashPlan {

@@ -218,10 +218,12 @@ fn a_plan_that_does_not_fit_the_flash_is_refused() {
 
 #[test]
 fn a_model_that_has_no_room_in_memory_is_refused() {
-    let memory = |needed| TensorMemory {
+    let in_two = |needed, near| TensorMemory {
         needed,
+        near,
         internal: 300 << 10,
     };
+    let memory = |needed| in_two(needed, 0);
     let flash = |psram_bytes, memory| {
         let options = BoardOptions {
             psram_bytes,
@@ -240,6 +242,17 @@ fn a_model_that_has_no_room_in_memory_is_refused() {
     };
     for (psram, needed) in [(0, 300 << 10), (2 << 20, 2 << 20), (8 << 20, 301 << 10)] {
         assert_eq!(flash(psram, memory(needed)), Ok(()));
+    }
+    // What is beside the internal part has room, or has not.
+    let near = 300 << 10;
+    assert_eq!(flash(2 << 20, in_two(near + (2 << 20), near)), Ok(()));
+    for memory in [
+        in_two((2 << 20) + near + 16, near),
+        in_two((2 << 20) + near, near + 16),
+    ] {
+        let psram = 2 << 20;
+        let refused = Err(FlashError::NoPsram { memory, psram });
+        assert_eq!(flash(psram, memory), refused);
     }
     for (psram, needed, says) in [
         (0, (300 << 10) + 1, "has no PSRAM"),

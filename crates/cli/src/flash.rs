@@ -316,8 +316,8 @@ fn report(summary: &Summary) {
 pub(crate) struct ModelFile {
     pub(crate) bytes: Vec<u8>,
     id: u32,
-    /// Bytes of memory for its tensors.
-    tensors: u32,
+    /// Bytes of memory for its tensors, and those of them that may be in another than the rest.
+    tensors: [u32; 2],
 }
 
 /// Checked here, where a mistake costs nothing.
@@ -328,7 +328,7 @@ pub(crate) fn read_model(path: &Path) -> Result<ModelFile, Failure> {
         .map_err(|error| Failure::new(error.to_string()).about(path))?;
     Ok(ModelFile {
         id: model.id(),
-        tensors: model.arena_bytes(),
+        tensors: [model.arena_bytes(), model.near_bytes()],
         bytes,
     })
 }

@@ -2,10 +2,10 @@
 
 use fixpoint_protocol::Constants;
 use fixpoint_runtime::memory::bytes_mut;
-use fixpoint_runtime::{Block16, Model};
+use fixpoint_runtime::{Arena, Block16, Model};
 
-/// Memory for tensors. A model that fits the internal memory has all of them there, any other all of them in
-/// the external, which is larger and slower.
+/// Memory for tensors. A model that fits the internal memory has all of them there, any other as many as its
+/// image tells apart ([`Model::near_bytes`]), and the rest in the external, which is larger and slower.
 #[derive(Debug, Default)]
 pub struct Arenas<'a> {
     /// On the chip.
@@ -26,7 +26,7 @@ impl<'a> From<&'a mut [Block16]> for Arenas<'a> {
 /// A model and its memory.
 pub(crate) struct Placed<'a> {
     pub(crate) model: Model<'a>,
-    pub(crate) arena: &'a mut [Block16],
+    pub(crate) arena: Arena<'a>,
     pub(crate) constants: Constants,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Arenas<'a> {
             .map(|arena| u32::try_from(size_of_val(arena)).unwrap_or(u32::MAX))
     }
 
-    /// `model` with its tensors in one of the arenas, and a copy of its image in what is left of them, if that
+    /// `model` with its tensors in the arenas, and a copy of its image in what is left of them, if that
     /// is enough. Weights are read once or more in every run, a line at a time. By the emulator's cost model,
     /// a line from flash as this release's images read it takes 912 cycles, one from PSRAM 228 (octal) or 480
     /// (quad), and internal memory makes nobody wait. So wherever the copy fits it is made, once, at the start.
@@ -45,15 +45,14 @@ impl<'a> Arenas<'a> {
     /// A copy that isn't what it was made from is not used: its checksum is looked at like any image's.
     #[inline(never)]
     pub(crate) fn place(self, mut model: Model<'a>) -> Placed<'a> {
-        let blocks = (model.arena_bytes() as usize).div_ceil(size_of::<Block16>());
-        let inside = blocks <= self.internal.len();
-        let (arena, other) = match inside {
-            true => (self.internal, self.external),
-            false => (self.external, self.internal),
+        let [near, far] = parts(&model, self.bytes()).unwrap_or_default();
+        let split = |memory: &'a mut [Block16], bytes: u32| {
+            let blocks = (bytes as usize).div_ceil(size_of::<Block16>());
+            memory.split_at_mut(blocks.min(memory.len()))
         };
-        let (arena, left) = arena.split_at_mut(blocks.min(arena.len()));
-        // The internal one first.
-        let (first, second) = if inside { (left, other) } else { (other, left) };
+        let (near, first) = split(self.internal, near);
+        let (far, second) = split(self.external, far);
+        let arena = Arena::in_two(near, far);
         let mut constants = Constants::Flash;
         if let Some(copied) = copied(&model, first) {
             (model, constants) = (copied, Constants::Internal);
@@ -66,6 +65,16 @@ impl<'a> Arenas<'a> {
             constants,
         }
     }
+}
+
+/// How many bytes of tensors go to each of two memories, of which the second is slower; `None` if they are
+/// too small.
+pub(crate) fn parts(model: &Model<'_>, [internal, external]: [u32; 2]) -> Option<[u32; 2]> {
+    let (all, near) = (model.arena_bytes(), model.near_bytes());
+    let two = [near, all.saturating_sub(near)];
+    [[all, 0], two, [0, all]]
+        .into_iter()
+        .find(|[near, far]| *near <= internal && *far <= external)
 }
 
 /// The model from a copy of its image in `room`, if that is large enough and keeps it.

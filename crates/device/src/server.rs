@@ -10,9 +10,9 @@ use fixpoint_protocol::{
     Version,
 };
 use fixpoint_runtime::accelerator::Accelerator;
-use fixpoint_runtime::{Arithmetic, Block16, Model, Position, RunError};
+use fixpoint_runtime::{Arena, Arithmetic, Model, Position, RunError};
 
-use crate::arenas::Arenas;
+use crate::arenas::{self, Arenas};
 use crate::run::Clock;
 use crate::store::{self, Incoming, ModelStore};
 use crate::text::Text;
@@ -74,7 +74,7 @@ struct Station<'a, C> {
     model: Option<Model<'a>>,
     problem: Option<Problem>,
     /// For a model that can run here.
-    arena: &'a mut [Block16],
+    arena: Arena<'a>,
     /// Bytes of both arenas.
     arena_bytes: [u32; 2],
     constants: Constants,
@@ -127,7 +127,7 @@ impl<'a, C: Clock> Server<'a, C> {
         let sizes = arenas.bytes();
         let refused = |error: &dyn fmt::Display| Some(Problem::new(ErrorCode::ModelRefused, error));
         let mut constants = Constants::Flash;
-        let mut arena: &mut [Block16] = &mut [];
+        let mut arena = Arena::default();
         let (model, problem) = match image.map(Model::parse) {
             Ok(Ok(model)) => match objection(&model, sizes) {
                 None => {
@@ -337,9 +337,10 @@ impl<'a, C: Clock> Station<'a, C> {
 }
 
 /// Why a model that can be read can't run here.
-fn objection(model: &Model<'_>, [internal, external]: [u32; 2]) -> Option<RunError> {
-    let (need, have) = (model.arena_bytes(), internal.max(external));
-    if need > have {
+fn objection(model: &Model<'_>, arenas: [u32; 2]) -> Option<RunError> {
+    if arenas::parts(model, arenas).is_none() {
+        let [internal, external] = arenas;
+        let (need, have) = (model.arena_bytes(), internal.max(external));
         return Some(RunError::ArenaTooSmall { have, need });
     }
     // Also where the runtime was built with it, as on hosts: a virtual board shows what a board does.

@@ -195,6 +195,45 @@ fn tensors_and_weights_are_where_there_is_room() {
     }
 }
 
+#[test]
+fn tensors_are_in_two_memories_where_neither_has_room() {
+    let near = 2 * model::BYTES;
+    let image = AlignedBytes::new(&model::in_two(near));
+    let bytes = image.as_ref().len();
+    // Internal and external memory: just enough, a little less of one, and room for the constants.
+    let cases = [
+        (near, model::BYTES, Ok(Constants::Flash)),
+        (near - 16, model::BYTES, Err(ErrorCode::ArenaTooSmall)),
+        (near, model::BYTES - 16, Err(ErrorCode::ArenaTooSmall)),
+        (near + bytes, model::BYTES, Ok(Constants::Internal)),
+        (near, model::BYTES + bytes, Ok(Constants::Psram)),
+    ];
+    for (internal, external, expected) in cases {
+        let mut memories = [internal, external].map(|size| vec![Block16::ZERO; size / 16]);
+        let [internal, external] = &mut memories;
+        let arenas = Arenas { internal, external };
+        let mut server = Server::new(board(), Ok(image.as_ref()), arenas, Ticks::default());
+        let mut client = connected(&mut server);
+        let found = client.board().unwrap().clone();
+        let constants = found.model.map(|_| found.constants);
+        assert_eq!(constants.map_err(|problem| problem.code), expected);
+        if expected.is_err() {
+            continue;
+        }
+        client.infer(model::inputs(1));
+        let events = drive(&mut client, &mut server, |_| {}).unwrap();
+        assert_eq!(inference(&events).outputs, model::outputs(1));
+        client.trace(model::inputs(2), vec![model::BYTES as u32; 2]);
+        let events = drive(&mut client, &mut server, |_| {}).unwrap();
+        let [half, total] = model::outputs(2).try_into().unwrap();
+        assert_eq!(layer_outputs(&events), [total, half]);
+        drop(server);
+        // The last layer's output is the only one outside.
+        let outside = fixpoint_runtime::memory::bytes(&memories[1]);
+        assert_eq!(outside[..model::BYTES], model::outputs(2)[0]);
+    }
+}
+
 /// The outputs of the layers, in order, that events tell of.
 fn layer_outputs(events: &[Event]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();

@@ -60,10 +60,12 @@ pub struct FlashPlan {
     pub foreign: bool,
 }
 
-/// Bytes for the tensors of a model, whose place is internal memory, or PSRAM if that is too small.
+/// Bytes for the tensors of a model, whose place is internal memory, or PSRAM if that is too small, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TensorMemory {
     pub needed: u32,
+    /// Those of them that may be in internal memory while the rest is in PSRAM.
+    pub near: u32,
     /// What the runtime has in internal memory.
     pub internal: u32,
 }
@@ -73,15 +75,21 @@ impl TensorMemory {
     const ALWAYS: u32 = 256 << 10;
 
     /// `internal` is asked only where it matters; none: it can't be told.
-    pub fn of(needed: u32, internal: impl FnOnce() -> Option<u32>) -> Option<Self> {
+    pub fn of([needed, near]: [u32; 2], internal: impl FnOnce() -> Option<u32>) -> Option<Self> {
         let matters = needed > Self::ALWAYS;
         let internal = matters.then(internal).flatten()?;
-        Some(Self { needed, internal })
+        Some(Self {
+            needed,
+            near,
+            internal,
+        })
     }
 
     /// Whether the model runs beside this much PSRAM.
     pub fn suffices(&self, psram_bytes: u32) -> bool {
-        self.needed <= self.internal.max(psram_bytes)
+        let both =
+            self.near <= self.internal && self.needed.saturating_sub(self.near) <= psram_bytes;
+        both || self.needed <= self.internal.max(psram_bytes)
     }
 }
 

@@ -170,11 +170,17 @@ pub enum Op {
     },
 }
 
+/// Bytes for tensors that every board with our firmware has on the chip.
+pub const NEAR_ROOM: u32 = 360 << 10;
+
 /// How the arena was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Bytes of arena.
     pub arena_bytes: u32,
+    /// Those of them, the first, that may be in another memory than the rest; 0 where all fit
+    /// [`NEAR_ROOM`].
+    pub near_bytes: u32,
     /// Most bytes alive at one time: no plan needs less.
     pub lower_bound: u32,
 }

@@ -29,7 +29,7 @@
 //! | 48 | u32 | offset of the names |
 //! | 52 | u32 | length of the names |
 //! | 56 | u32 | the model's name, a name reference |
-//! | 60 | u32 | zero |
+//! | 60 | u32 | near bytes, a multiple of 16: so many bytes of the arena, the first, may be in another memory than the rest, as no tensor lies across; 0: all must be in one |
 //!
 //! A *name reference* counts from the start of the names and leads to a u16 length and that many
 //! bytes of UTF-8.

@@ -30,6 +30,7 @@ pub struct Model<'a> {
     names: u32,
     name_bytes: u32,
     name: u32,
+    near_bytes: u32,
 }
 
 /// One tensor of a model.
@@ -189,14 +190,18 @@ impl<'a> Model<'a> {
             names: fields.u32()?,
             name_bytes: fields.u32()?,
             name: fields.u32()?,
+            near_bytes: fields.u32()?,
         };
-        (fields.u32()? == 0).then_some(model)
+        Some(model)
     }
 
     fn check_tables(&self) -> Result<(), ImageError> {
         let bad = |reason| Err(ImageError::Header { reason });
         if !self.arena_bytes.is_multiple_of(ALIGN) || self.arena_bytes > i32::MAX as u32 {
             return bad("the arena's size is not a multiple of 16, or above 2 GiB");
+        }
+        if !self.near_bytes.is_multiple_of(ALIGN) || self.near_bytes > self.arena_bytes {
+            return bad("the arena's first part is no multiple of 16, or larger than all of it");
         }
         let tables = [
             (self.tensor_table, u32::from(self.tensors) * TENSOR_BYTES),
@@ -260,6 +265,10 @@ impl<'a> Model<'a> {
             {
                 return bad("it is misaligned or outside the arena or the image");
             }
+            let across = tensor.offset < self.near_bytes && self.near_bytes < tensor.end();
+            if across && !tensor.constant {
+                return bad("it lies across the arena's two parts");
+            }
         }
         Ok(())
     }
@@ -300,6 +309,12 @@ impl<'a> Model<'a> {
     /// Bytes of arena that a run needs; a multiple of 16.
     pub fn arena_bytes(&self) -> u32 {
         self.arena_bytes
+    }
+
+    /// So many of them, the first, may be in another memory than the rest ([`crate::Arena::in_two`]); a
+    /// multiple of 16. 0: all of them must be in one.
+    pub fn near_bytes(&self) -> u32 {
+        self.near_bytes
     }
 
     /// The arithmetic it is quantized for.
@@ -356,16 +371,16 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// Where to write input `index` in the arena, as stored. `None` if there is no such input or the
-    /// arena is too small.
+    /// Where to write input `index` in an arena of one piece, as stored. `None` if there is no such input or
+    /// the arena is too small.
     pub fn input_mut<'m>(&self, arena: &'m mut [Block16], index: usize) -> Option<&'m mut [u8]> {
         (index < usize::from(self.inputs)).then_some(())?;
         let tensor = self.tensor(index)?;
         memory::bytes_mut(arena).get_mut(tensor.offset as usize..tensor.end() as usize)
     }
 
-    /// Output `index` after a run, as stored. `None` if there is no such output or the arena is too
-    /// small, or if the output is a constant.
+    /// Output `index` after a run in an arena of one piece, as stored. `None` if there is no such output or
+    /// the arena is too small, or if the output is a constant.
     pub fn output<'m>(&self, arena: &'m [Block16], index: usize) -> Option<&'m [u8]> {
         (index < usize::from(self.outputs)).then_some(())?;
         let tensor = self.tensor(self.output_tensor(index)?)?;
@@ -373,12 +388,10 @@ impl<'a> Model<'a> {
         slice(memory::bytes(arena), tensor.offset, tensor.bytes)
     }
 
-    /// The output of layer `index`, as stored, when that layer was the last to run: later ones may
-    /// have the same memory. `None` if there is no such layer or the arena is too small.
-    pub fn layer_output<'m>(&self, arena: &'m [Block16], index: usize) -> Option<&'m [u8]> {
+    /// The tensor that layer `index` writes. `None` if there is no such layer.
+    pub fn layer_output(&self, index: usize) -> Option<Tensor<'a>> {
         (index < usize::from(self.ops)).then_some(())?;
-        let tensor = self.tensor(usize::from(self.tensors - self.ops) + index)?;
-        slice(memory::bytes(arena), tensor.offset, tensor.bytes)
+        self.tensor(usize::from(self.tensors - self.ops) + index)
     }
 
     /// Tensor index of output `index`.

@@ -27,5 +27,6 @@ pub use format::{Accumulator, Arithmetic, Element, EspdlChip, OpKind, Storage};
 pub use image::{Layer, Model, Tensor};
 #[cfg(feature = "alloc")]
 pub use memory::AlignedBytes;
+pub use memory::Arena;
 pub use memory::Block16;
 pub use run::{Observer, Position, run, run_on, run_to};

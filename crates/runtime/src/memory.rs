@@ -1,5 +1,8 @@
 //! 16-byte aligned memory, and the only casts between bytes and elements.
 
+use crate::bytes::slice;
+use crate::image::Tensor;
+
 /// Sixteen bytes at an address that is a multiple of 16: what the chip's vector unit loads at once.
 ///
 /// An arena is a slice of these.
@@ -9,6 +12,105 @@ pub struct Block16(pub [u8; 16]);
 
 impl Block16 {
     pub const ZERO: Self = Self([0; 16]);
+}
+
+/// Memory for a model's tensors: in one piece, or with what lies behind [`crate::Model::near_bytes`] in
+/// another memory, larger and slower.
+#[derive(Debug, Default)]
+pub struct Arena<'a> {
+    near: &'a mut [u8],
+    far: &'a mut [u8],
+}
+
+impl<'a> From<&'a mut [Block16]> for Arena<'a> {
+    fn from(whole: &'a mut [Block16]) -> Self {
+        Self::in_two(whole, &mut [])
+    }
+}
+
+impl<'a> Arena<'a> {
+    /// `near` are the first bytes of the arena, `far` the rest.
+    pub fn in_two(near: &'a mut [Block16], far: &'a mut [Block16]) -> Self {
+        Self {
+            near: bytes_mut(near),
+            far: bytes_mut(far),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.near.len() + self.far.len()
+    }
+
+    /// The bytes of a tensor that isn't constant; `None` if they aren't in it, or not in one piece.
+    pub fn tensor(&self, tensor: &Tensor<'_>) -> Option<&[u8]> {
+        let far = tensor.offset.checked_sub(self.near.len() as u32);
+        let (memory, offset) = match far {
+            Some(offset) => (&*self.far, offset),
+            None => (&*self.near, tensor.offset),
+        };
+        let here = !tensor.constant;
+        here.then(|| slice(memory, offset, tensor.bytes)).flatten()
+    }
+
+    /// The same, to be written.
+    pub fn tensor_mut(&mut self, tensor: &Tensor<'_>) -> Option<&mut [u8]> {
+        self.split(tensor).map(|(_, output)| output)
+    }
+
+    /// The bytes of an op's output, and all others.
+    pub(crate) fn split(&mut self, output: &Tensor<'_>) -> Option<(Others<'_>, &mut [u8])> {
+        let near = self.near.len() as u32;
+        let is_far = output.offset >= near;
+        let (memory, other) = match is_far {
+            true => (&mut *self.far, &*self.near),
+            false => (&mut *self.near, &*self.far),
+        };
+        let start = if is_far { near } else { 0 };
+        let offset = output.offset.checked_sub(start)?;
+        let (before, rest) = memory.split_at_mut_checked(offset as usize)?;
+        let (bytes, after) = rest.split_at_mut_checked(output.bytes as usize)?;
+        let others = Others {
+            before,
+            after,
+            other,
+            start,
+            offset: output.offset,
+            end: output.end(),
+            near,
+        };
+        (!output.constant).then_some((others, bytes))
+    }
+}
+
+/// An arena without an op's output.
+pub(crate) struct Others<'a> {
+    /// In the output's memory, in front of it and behind it.
+    before: &'a [u8],
+    after: &'a [u8],
+    /// The other memory.
+    other: &'a [u8],
+    /// Where the output's memory begins in the arena.
+    start: u32,
+    /// The output.
+    offset: u32,
+    end: u32,
+    /// Where the far memory begins.
+    near: u32,
+}
+
+impl<'a> Others<'a> {
+    /// `None` if the tensor is in the output's own memory.
+    pub(crate) fn tensor(&self, tensor: &Tensor<'_>) -> Option<&'a [u8]> {
+        let is_far = tensor.offset >= self.near;
+        let (memory, start) = if is_far != (self.offset >= self.near) {
+            (self.other, if is_far { self.near } else { 0 })
+        } else if tensor.end() <= self.offset {
+            (self.before, self.start)
+        } else {
+            (self.after, self.end)
+        };
+        slice(memory, tensor.offset.checked_sub(start)?, tensor.bytes)
+    }
 }
 
 /// The bytes of an arena.

@@ -6,7 +6,7 @@ use crate::accelerator::{Accelerated, Accelerator, Combination, Part, Pooling};
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
-use crate::memory::{self, Block16, Integer, integers, integers_mut};
+use crate::memory::{Arena, Block16, Integer, Others, integers, integers_mut};
 use crate::op::{Activation, Along, Body, Bounds, Depth, Op};
 use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
@@ -74,7 +74,7 @@ pub fn run_on(
     run_to(
         accelerator,
         model,
-        arena,
+        &mut arena.into(),
         observer,
         Position::default(),
         end,
@@ -91,7 +91,7 @@ pub fn run_on(
 pub fn run_to(
     accelerator: &mut dyn Accelerator,
     model: &Model<'_>,
-    arena: &mut [Block16],
+    arena: &mut Arena<'_>,
     observer: &mut impl Observer,
     mut position: Position,
     end: usize,
@@ -99,12 +99,11 @@ pub fn run_to(
     if model.arithmetic() != Arithmetic::Fixpoint && cfg!(not(feature = "espdl")) {
         return Err(RunError::ArithmeticNotBuilt);
     }
-    let bytes = memory::bytes_mut(arena);
     let need = model.arena_bytes();
-    let have = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let bytes = bytes
-        .get_mut(..need as usize)
-        .ok_or(RunError::ArenaTooSmall { have, need })?;
+    let have = u32::try_from(arena.len()).unwrap_or(u32::MAX);
+    if have < need {
+        return Err(RunError::ArenaTooSmall { have, need });
+    }
     while position.layer < model.ops && position.layer() < end {
         let index = position.layer;
         // Parsing has looked at every element. Not by `?`, which would copy it.
@@ -118,9 +117,8 @@ pub fn run_to(
             record: position.record + op.length,
         };
         observer.layer_start(index.into());
-        let done = execute_op(accelerator, model, op, bytes);
-        let output =
-            done.and_then(|()| bytes.get(op.output.offset as usize..op.output.end() as usize));
+        let done = execute_op(accelerator, model, op, arena);
+        let output = done.and_then(|()| arena.tensor(&op.output));
         match output {
             Some(output) => observer.layer_done(index.into(), output),
             None => {
@@ -139,7 +137,7 @@ fn execute_op(
     accelerator: &mut dyn Accelerator,
     model: &Model<'_>,
     op: &Op<'_>,
-    arena: &mut [u8],
+    arena: &mut Arena<'_>,
 ) -> Option<()> {
     match op.first.element {
         Element::I8 => execute::<i8, 16>(accelerator, model, op, arena),
@@ -147,25 +145,19 @@ fn execute_op(
     }
 }
 
-/// The arena, split around an op's output.
+/// What an op reads.
 struct Split<'m> {
-    before: &'m [u8],
-    after: &'m [u8],
-    output: &'m Tensor<'m>,
+    others: Others<'m>,
     image: &'m [u8],
 }
 
 impl<'m> Split<'m> {
     /// `None` if the tensor is the output's own memory.
     fn view<T: Integer>(&self, tensor: &Tensor<'_>) -> Option<&'m [T]> {
-        let (memory, start) = if tensor.constant {
-            (self.image, tensor.offset)
-        } else if tensor.end() <= self.output.offset {
-            (self.before, tensor.offset)
-        } else {
-            (self.after, tensor.offset.checked_sub(self.output.end())?)
-        };
-        integers(crate::bytes::slice(memory, start, tensor.bytes)?)
+        integers(match tensor.constant {
+            true => crate::bytes::slice(self.image, tensor.offset, tensor.bytes)?,
+            false => self.others.tensor(tensor)?,
+        })
     }
 }
 
@@ -174,17 +166,14 @@ fn execute<T, const B: usize>(
     accelerator: &mut dyn Accelerator,
     model: &Model<'_>,
     op: &Op<'_>,
-    arena: &mut [u8],
+    arena: &mut Arena<'_>,
 ) -> Option<()>
 where
     T: Accelerated + Integer,
 {
-    let (before, rest) = arena.split_at_mut_checked(op.output.offset as usize)?;
-    let (output, after) = rest.split_at_mut_checked(op.output.bytes as usize)?;
+    let (others, output) = arena.split(&op.output)?;
     let split = Split {
-        before,
-        after,
-        output: &op.output,
+        others,
         image: model.image(),
     };
     let first = &op.first;

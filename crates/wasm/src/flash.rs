@@ -180,8 +180,9 @@ const MOST_BYTES: u64 = 32 << 20;
 /// What the model takes of the runtime's memory, so that a chip that has too little is left as it is.
 fn memory(plan: &flash::FlashPlan, model: Option<&[u8]>) -> Option<flash::TensorMemory> {
     let image = AlignedBytes::new(model?);
-    let needed = Model::parse(image.as_ref()).ok()?.arena_bytes();
-    flash::TensorMemory::of(needed, || {
+    let model = Model::parse(image.as_ref()).ok()?;
+    let tensors = [model.arena_bytes(), model.near_bytes()];
+    flash::TensorMemory::of(tensors, || {
         let flash = manifest::merged(&manifest::parts(plan)).ok()?;
         fixpoint_board::internal_memory(flash).ok()
     })

@@ -100,8 +100,7 @@ impl<'a, C: Clock> Station<'a, C> {
             };
             return Err((ErrorCode::InputGap, expected));
         }
-        let slice = model
-            .input_mut(self.arena, usize::from(input))
+        let slice = (self.arena.tensor_mut(&tensor))
             .and_then(|memory| memory.get_mut(offset as usize..end as usize))
             .ok_or((ErrorCode::OutOfRange, tensor.bytes))?;
         slice.copy_from_slice(bytes);
@@ -199,7 +198,7 @@ impl<'a, C: Clock> Station<'a, C> {
         let outcome = run_to(
             accelerator,
             model,
-            self.arena,
+            &mut self.arena,
             &mut meter,
             run.position,
             end,
@@ -260,18 +259,17 @@ impl<'a, C: Clock> Station<'a, C> {
         let layers = model.layers().len();
         let at = usize::from(index);
         // What ran before the layer may have been overwritten.
-        let (count, behind, whole) = match piece {
-            Piece::Output => (model.outputs().len(), layers, model.output(self.arena, at)),
-            Piece::Layer => (layers, at + 1, model.layer_output(self.arena, at)),
+        let (count, behind, tensor) = match piece {
+            Piece::Output => (model.outputs().len(), layers, model.outputs().nth(at)),
+            Piece::Layer => (layers, at + 1, model.layer_output(at)),
         };
         if at >= count {
             return Err((ErrorCode::NoSuchItem, u32::from(short(count))));
         }
-        let whole = match self.under_way {
-            Some(run) if run.position.layer() == behind => whole,
-            _ => None,
-        };
-        let whole = whole.ok_or((ErrorCode::NoResult, 0))?;
+        let there = (self.under_way).is_some_and(|run| run.position.layer() == behind);
+        let whole = (tensor.as_ref().filter(|_| there))
+            .and_then(|tensor| self.arena.tensor(tensor))
+            .ok_or((ErrorCode::NoResult, 0))?;
         let out_of_range = (
             ErrorCode::OutOfRange,
             u32::try_from(whole.len()).unwrap_or(u32::MAX),

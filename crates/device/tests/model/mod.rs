@@ -9,6 +9,11 @@ pub(crate) const ARENA_BYTES: usize = 3 * BYTES;
 
 /// The image; its CRC is its id.
 pub(crate) fn image() -> Vec<u8> {
+    in_two(0)
+}
+
+/// The same, of whose arena so many bytes, the first, may be in another memory than the rest.
+pub(crate) fn in_two(near: usize) -> Vec<u8> {
     let mut names = Vec::new();
     let mut name = |text: &str| {
         let at = names.len() as u32;
@@ -84,6 +89,7 @@ pub(crate) fn image() -> Vec<u8> {
     for (index, word) in table.iter().enumerate() {
         put(32 + 4 * index, &word.to_le_bytes());
     }
+    put(60, &(near as u32).to_le_bytes());
     let crc = checksum(&image).unwrap();
     image[12..16].copy_from_slice(&crc.to_le_bytes());
     image

@@ -152,7 +152,7 @@ pub(super) fn encode(
         name_table,
         names.len() as u32,
         name,
-        0,
+        plan.memory.near_bytes,
     ] {
         header.extend(field.to_le_bytes());
     }

@@ -1,6 +1,7 @@
-//! Places tensors in the arena: lifetimes, sharing, offsets.
+//! Places tensors in the arena: lifetimes, sharing, offsets. What doesn't fit a chip's internal memory
+//! altogether is planned for two memories, so that as little as possible goes to the slow one.
 
-use super::{ImageBuilder, MemoryPlan, Op, Source, TensorId};
+use super::{ImageBuilder, MemoryPlan, NEAR_ROOM, Op, Source, TensorId};
 use fixpoint_runtime::format::round_up;
 
 /// Where every tensor goes.
@@ -20,6 +21,8 @@ struct Buffer {
     last: usize,
     /// Must survive to the end, so nothing may be written over it.
     pinned: bool,
+    /// How often it is written or read.
+    uses: u64,
 }
 
 impl Buffer {
@@ -30,21 +33,12 @@ impl Buffer {
 
 pub(super) fn plan(builder: &ImageBuilder) -> Plan {
     let (buffers, of_tensor) = share(builder);
-    let by_size = {
-        let mut order: Vec<usize> = (0..buffers.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].bytes), buffers[i].first));
-        order
-    };
-    let by_time = {
-        let mut order: Vec<usize> = (0..buffers.len()).collect();
-        order.sort_by_key(|&i| (buffers[i].first, std::cmp::Reverse(buffers[i].bytes)));
-        order
-    };
-    let (offsets, bytes) = [by_size, by_time]
-        .iter()
-        .map(|order| place(&buffers, order))
-        .min_by_key(|(_, bytes)| *bytes)
-        .unwrap_or_default();
+    let all: Vec<usize> = (0..buffers.len()).collect();
+    let (mut offsets, mut bytes) = place_all(&buffers, &all);
+    let mut near = 0;
+    if bytes > u64::from(NEAR_ROOM) {
+        (offsets, near, bytes) = place_in_two(&buffers);
+    }
     let lower_bound = (0..=builder.nodes.len())
         .map(|time| {
             let alive = buffers.iter().filter(|b| b.first <= time && time <= b.last);
@@ -60,6 +54,7 @@ pub(super) fn plan(builder: &ImageBuilder) -> Plan {
             .collect(),
         memory: MemoryPlan {
             arena_bytes: narrow(bytes),
+            near_bytes: narrow(near),
             lower_bound: narrow(lower_bound),
         },
         bytes,
@@ -91,6 +86,7 @@ fn share(builder: &ImageBuilder) -> (Vec<Buffer>, Vec<Option<usize>>) {
                 first: 0,
                 last: if kept { end } else { last_use[id] },
                 pinned: kept || is_output(id),
+                uses: 1,
             });
         }
     }
@@ -116,21 +112,108 @@ fn share(builder: &ImageBuilder) -> (Vec<Buffer>, Vec<Option<usize>>) {
                 first: time,
                 last: time,
                 pinned: false,
+                uses: 0,
             });
             buffers.len() - 1
         });
         of_tensor[id] = Some(buffer);
+        buffers[buffer].uses += 1;
+        for input in &node.inputs {
+            if let Some(read) = of_tensor[input.0] {
+                buffers[read].uses += 1;
+            }
+        }
         buffers[buffer].last = buffers[buffer].last.max(last_use[id]);
         buffers[buffer].pinned |= is_output(id);
     }
     (buffers, of_tensor)
 }
 
-/// Places buffers one after another, each into the smallest gap that holds it.
-fn place(buffers: &[Buffer], order: &[usize]) -> (Vec<u64>, u64) {
-    let mut offsets = vec![0; buffers.len()];
-    let mut placed: Vec<usize> = Vec::new();
-    for &index in order {
+/// Orders to place some of the buffers in; no one of them is the best for every network.
+fn orders(buffers: &[Buffer], some: &[usize]) -> [Vec<usize>; 2] {
+    let sorted = |key: &dyn Fn(&Buffer) -> (u64, u64)| {
+        let mut order = some.to_vec();
+        order.sort_by_key(|&i| key(&buffers[i]));
+        order
+    };
+    let (time, size) = (|b: &Buffer| b.first as u64, |b: &Buffer| u64::MAX - b.bytes);
+    [
+        sorted(&|b| (size(b), time(b))),
+        sorted(&|b| (time(b), size(b))),
+    ]
+}
+
+/// The best places for some of the buffers in one memory, and its bytes.
+fn place_all(buffers: &[Buffer], some: &[usize]) -> (Vec<u64>, u64) {
+    orders(buffers, some)
+        .iter()
+        .map(|order| {
+            let mut memory = Memory::new(buffers, u64::MAX);
+            for &index in order {
+                memory.place(index);
+            }
+            (memory.offsets, memory.bytes)
+        })
+        .min_by_key(|(_, bytes)| *bytes)
+        .unwrap_or_default()
+}
+
+/// Places for all buffers in two memories, of which the first has [`NEAR_ROOM`]; the bytes of the first
+/// and of both. What is written to and read from the second is as little as some simple orders give.
+fn place_in_two(buffers: &[Buffer]) -> (Vec<u64>, u64, u64) {
+    let all: Vec<usize> = (0..buffers.len()).collect();
+    let [by_size, by_time] = orders(buffers, &all);
+    let (small_first, last_first) = (
+        by_size.iter().rev().copied().collect(),
+        by_time.iter().rev().copied().collect(),
+    );
+    let plan = |order: &Vec<usize>| {
+        let mut near = Memory::new(buffers, NEAR_ROOM.into());
+        let far: Vec<usize> = (order.iter().copied())
+            .filter(|index| !near.place(*index))
+            .collect();
+        let traffic: u64 = (far.iter())
+            .map(|&index| buffers[index].bytes * buffers[index].uses)
+            .sum();
+        let (places, far_bytes) = place_all(buffers, &far);
+        for index in far {
+            near.offsets[index] = near.bytes + places[index];
+        }
+        (traffic, (near.offsets, near.bytes, near.bytes + far_bytes))
+    };
+    [by_size, by_time, small_first, last_first]
+        .iter()
+        .map(plan)
+        .min_by_key(|(traffic, (_, _, bytes))| (*traffic, *bytes))
+        .map(|(_, plan)| plan)
+        .unwrap_or_default()
+}
+
+/// A memory that fills.
+struct Memory<'b> {
+    buffers: &'b [Buffer],
+    room: u64,
+    /// By buffer.
+    offsets: Vec<u64>,
+    placed: Vec<usize>,
+    /// Where the last one ends.
+    bytes: u64,
+}
+
+impl<'b> Memory<'b> {
+    fn new(buffers: &'b [Buffer], room: u64) -> Self {
+        Self {
+            buffers,
+            room,
+            offsets: vec![0; buffers.len()],
+            placed: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Places a buffer into the smallest gap that holds it; `false` if there is none within the room.
+    fn place(&mut self, index: usize) -> bool {
+        let (buffers, offsets, placed) = (self.buffers, &mut self.offsets, &mut self.placed);
         let buffer = &buffers[index];
         let mut taken: Vec<(u64, u64)> = placed
             .iter()
@@ -147,13 +230,13 @@ fn place(buffers: &[Buffer], order: &[usize]) -> (Vec<u64>, u64) {
             }
             free_from = free_from.max(end);
         }
-        offsets[index] = best.map_or(free_from, |(_, offset)| offset);
+        let offset = best.map_or(free_from, |(_, offset)| offset);
+        if offset + buffer.bytes > self.room {
+            return false;
+        }
+        offsets[index] = offset;
         placed.push(index);
+        self.bytes = self.bytes.max(offset + buffer.bytes);
+        true
     }
-    let end = buffers
-        .iter()
-        .zip(&offsets)
-        .map(|(b, offset)| offset + b.bytes);
-    let bytes = end.max().unwrap_or(0);
-    (offsets, bytes)
 }
