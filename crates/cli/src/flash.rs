@@ -264,7 +264,10 @@ pub(crate) fn describe(board: &Board) -> String {
             &model.name
         };
         let (memory, place) = match model.arena_needed > board.arena_available {
-            true => (board.psram_available, " in PSRAM"),
+            true => (
+                board.arena_available.saturating_add(board.psram_available),
+                ", PSRAM included",
+            ),
             false => (board.arena_available, ""),
         };
         text += &format!(
@@ -276,7 +279,8 @@ pub(crate) fn describe(board: &Board) -> String {
             match board.constants {
                 Constants::Flash => "",
                 Constants::Internal => ", weights copied to internal memory",
-                Constants::Psram => ", weights copied to PSRAM",
+                Constants::Psram =>
+                    ", weights copied to internal memory as far as they fit, the rest to PSRAM",
             }
         );
     }

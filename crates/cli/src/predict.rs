@@ -53,14 +53,14 @@ pub(crate) fn summary(prediction: &Prediction) -> String {
     let fits = match prediction.needs_psram() {
         false => format!("fits: {needed} of {internal} bytes for tensors"),
         true => format!(
-            "runs from PSRAM, slower, and needs a board that has one: {needed} bytes for tensors, \
+            "runs partly from PSRAM, slower, and needs a board that has one: {needed} bytes for tensors, \
              {internal} are internal"
         ),
     };
     let constants = match prediction.constants {
-        Constants::Flash => "read from flash in every run",
+        Constants::Flash => "read from flash in every run, but for those that fit internal memory",
         Constants::Internal => "copied to internal memory",
-        Constants::Psram => "copied to PSRAM",
+        Constants::Psram => "copied to internal memory as far as they fit, the rest to PSRAM",
     };
     format!(
         "on an ESP32-S3 at {} MHz about {:.2} ms ({} cycles, the emulator's estimate); {fits}; weights \

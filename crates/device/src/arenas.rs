@@ -37,12 +37,13 @@ impl<'a> Arenas<'a> {
             .map(|arena| u32::try_from(size_of_val(arena)).unwrap_or(u32::MAX))
     }
 
-    /// `model` with its tensors in the arenas, and a copy of its image in what is left of them, if that
-    /// is enough. Weights are read once or more in every run, a line at a time. By the emulator's cost model,
-    /// a line from flash as this release's images read it takes 912 cycles, one from PSRAM 228 (octal) or 480
-    /// (quad), and internal memory makes nobody wait. So wherever the copy fits it is made, once, at the start.
+    /// `model` with its tensors in the arenas, and a copy of its image in what is left of them: all of it in
+    /// one of them, or else as much as there is room for in the internal one. Weights are read once or more
+    /// in every run, a line at a time. By the emulator's cost model, a line from flash as this release's images
+    /// read it takes 912 cycles, one from PSRAM 228 (octal) or 480 (quad), and internal memory makes nobody
+    /// wait. So wherever a copy fits it is made, once, at the start.
     ///
-    /// A copy that isn't what it was made from is not used: its checksum is looked at like any image's.
+    /// A copy that isn't what it was made from is not used.
     #[inline(never)]
     pub(crate) fn place(self, mut model: Model<'a>) -> Placed<'a> {
         let [near, far] = parts(&model, self.bytes()).unwrap_or_default();
@@ -54,10 +55,15 @@ impl<'a> Arenas<'a> {
         let (far, second) = split(self.external, far);
         let arena = Arena::in_two(near, far);
         let mut constants = Constants::Flash;
-        if let Some(copied) = copied(&model, first) {
-            (model, constants) = (copied, Constants::Internal);
-        } else if let Some(copied) = copied(&model, second) {
-            (model, constants) = (copied, Constants::Psram);
+        if model.image().len() <= size_of_val(first) {
+            if let Some(moved) = moved(&model, first) {
+                (model, constants) = (moved, Constants::Internal);
+            }
+        } else {
+            if let Some(moved) = moved(&model, second) {
+                (model, constants) = (moved, Constants::Psram);
+            }
+            model = partly_moved(&model, first).unwrap_or(model);
         }
         Placed {
             model,
@@ -79,9 +85,19 @@ pub(crate) fn parts(model: &Model<'_>, [internal, external]: [u32; 2]) -> Option
 
 /// The model from a copy of its image in `room`, if that is large enough and keeps it.
 #[inline(never)]
-fn copied<'a>(model: &Model<'_>, room: &'a mut [Block16]) -> Option<Model<'a>> {
+fn moved<'a>(model: &Model<'_>, room: &'a mut [Block16]) -> Option<Model<'a>> {
     let image = model.image();
     let copy = bytes_mut(room).get_mut(..image.len())?;
     copy.copy_from_slice(image);
-    Model::parse(copy).ok()
+    model.moved(copy)
+}
+
+/// The model with as much of its image as there is `room` for, if that keeps it. Every constant is read about
+/// once in a run, so that one is as good as another.
+#[inline(never)]
+fn partly_moved<'a>(model: &Model<'a>, room: &'a mut [Block16]) -> Option<Model<'a>> {
+    let copy = bytes_mut(room);
+    let at = model.image().len().checked_sub(copy.len())?;
+    copy.copy_from_slice(model.image().get(at..)?);
+    model.partly_moved(copy)
 }

@@ -170,12 +170,17 @@ fn tensors_and_weights_are_where_there_is_room() {
         const FILL: Block16 = Block16([0x5A; 16]);
         let mut memories = [vec![FILL; internal / 16], vec![FILL; external / 16]];
         let [inner, outer] = &mut memories;
+        let inside = fixpoint_runtime::memory::bytes(inner).as_ptr_range();
         let arenas = Arenas {
             internal: inner,
             external: outer,
         };
         let mut server = Server::new(board(), Ok(image.as_ref()), arenas, Ticks::default());
-        let copied = server.model().unwrap().image().as_ptr() != image.as_ref().as_ptr();
+        let model = server.model().unwrap();
+        let copied = model.image().as_ptr() != image.as_ref().as_ptr();
+        // Names are the last of an image: internal memory has them if it has anything of it.
+        let left = internal - if tensors_in == 0 { tensors } else { 0 };
+        assert_eq!(inside.contains(&model.name().as_ptr()), left > 0);
         assert_eq!(
             copied,
             constants != Constants::Flash,
@@ -232,6 +237,23 @@ fn tensors_are_in_two_memories_where_neither_has_room() {
         let outside = fixpoint_runtime::memory::bytes(&memories[1]);
         assert_eq!(outside[..model::BYTES], model::outputs(2)[0]);
     }
+}
+
+#[test]
+fn a_copy_that_differs_is_not_used() {
+    let image = AlignedBytes::new(&model::image());
+    let model = fixpoint_runtime::Model::parse(image.as_ref()).unwrap();
+    let copy = AlignedBytes::new(image.as_ref());
+    let (whole, end) = (copy.as_ref(), &copy.as_ref()[64..]);
+    assert_eq!(model.moved(whole).unwrap().image().as_ptr(), whole.as_ptr());
+    assert!(model.moved(end).is_none());
+    let name = model.partly_moved(end).unwrap().name();
+    assert!(end.as_ptr_range().contains(&name.as_ptr()));
+    assert!(model.partly_moved(&whole[..64]).is_none());
+    let mut other = copy.clone();
+    other.as_mut()[100] ^= 1;
+    assert!(model.moved(other.as_ref()).is_none());
+    assert!(model.partly_moved(&other.as_ref()[64..]).is_none());
 }
 
 /// The outputs of the layers, in order, that events tell of.

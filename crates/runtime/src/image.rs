@@ -31,6 +31,9 @@ pub struct Model<'a> {
     name_bytes: u32,
     name: u32,
     near_bytes: u32,
+    /// Bytes of the image from `copied_at` on, in faster memory.
+    copied: &'a [u8],
+    copied_at: u32,
 }
 
 /// One tensor of a model.
@@ -191,6 +194,8 @@ impl<'a> Model<'a> {
             name_bytes: fields.u32()?,
             name: fields.u32()?,
             near_bytes: fields.u32()?,
+            copied: &[],
+            copied_at: 0,
         };
         Some(model)
     }
@@ -401,8 +406,33 @@ impl<'a> Model<'a> {
         Some(u16::from_le_bytes([low, high]).into())
     }
 
+    /// The model with a copy of its image, at a multiple of 16. `None` if it is none.
+    pub fn moved<'c>(&self, copy: &'c [u8]) -> Option<Model<'c>> {
+        (copy == self.image).then_some(Model {
+            image: copy,
+            copied: &[],
+            ..*self
+        })
+    }
+
+    /// The model, of whose image the last bytes are read from a copy, at a multiple of 16. `None` if it is none
+    /// of them.
+    pub fn partly_moved(self, copy: &'a [u8]) -> Option<Self> {
+        let at = self.image.len().checked_sub(copy.len())?;
+        let equal = self.image.get(at..)? == copy && at.is_multiple_of(ALIGN as usize);
+        equal.then_some(Self {
+            copied: copy,
+            copied_at: u32::try_from(at).ok()?,
+            ..self
+        })
+    }
+
     pub(crate) fn slice(&self, offset: u32, length: u32) -> Option<&'a [u8]> {
-        slice(self.image, offset, length)
+        match offset.checked_sub(self.copied_at) {
+            Some(offset) if !self.copied.is_empty() => slice(self.copied, offset, length),
+            // What begins in front of the copy is read from the image to its end.
+            _ => slice(self.image, offset, length),
+        }
     }
 
     pub(crate) fn op_record(&self, offset: u32) -> Option<&'a [u8]> {

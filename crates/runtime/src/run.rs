@@ -148,14 +148,14 @@ fn execute_op(
 /// What an op reads.
 struct Split<'m> {
     others: Others<'m>,
-    image: &'m [u8],
+    model: &'m Model<'m>,
 }
 
 impl<'m> Split<'m> {
     /// `None` if the tensor is the output's own memory.
     fn view<T: Integer>(&self, tensor: &Tensor<'_>) -> Option<&'m [T]> {
         integers(match tensor.constant {
-            true => crate::bytes::slice(self.image, tensor.offset, tensor.bytes)?,
+            true => self.model.slice(tensor.offset, tensor.bytes)?,
             false => self.others.tensor(tensor)?,
         })
     }
@@ -172,10 +172,7 @@ where
     T: Accelerated + Integer,
 {
     let (others, output) = arena.split(&op.output)?;
-    let split = Split {
-        others,
-        image: model.image(),
-    };
+    let split = Split { others, model };
     let first = &op.first;
     let a = split.view::<T>(first);
     if let Body::ArgMax(along, last) = &op.body {

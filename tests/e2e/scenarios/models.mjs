@@ -43,10 +43,10 @@ export async function visualWakeWords(p) {
 
 export const textDirection = (p) => publicModel(p, "pp_ocr_cls");
 
-/** Too large for internal memory: it runs from PSRAM. */
+/** Too large for internal memory: it runs partly from PSRAM. */
 export async function faceDetector(p) {
   await publicModel(p, "ulf_slim_320");
-  assert.match(await p.text("#arena-place"), /runs from PSRAM, slower/);
+  assert.match(await p.text("#arena-place"), /runs partly from PSRAM, slower/);
 }
 
 /** `calibration`: a .npy; without it the first of calib.npz. */

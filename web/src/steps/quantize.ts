@@ -233,9 +233,9 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
 }
 
 const weights = {
-  flash: "read from flash in every run",
+  flash: "read from flash in every run, but for those that fit internal memory",
   internal: "copied to internal memory",
-  psram: "copied to PSRAM",
+  psram: "copied to internal memory as far as they fit, the rest to PSRAM",
 } as const;
 
 /** Before anything is flashed. */
@@ -262,7 +262,7 @@ function memory(need: number): string {
   const { chip: seen, info } = board;
   const there = info?.psramBytes || seen?.psramBytes;
   const yours = there ? `; yours has ${bytes(there)}` : seen ? "; yours has none" : "";
-  return `runs from PSRAM, slower: needs a board with PSRAM${yours}`;
+  return `runs partly from PSRAM, slower: needs a board with PSRAM${yours}`;
 }
 
 const fit = (need: number, room: number, what: string): string =>
