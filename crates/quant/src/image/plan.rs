@@ -129,23 +129,24 @@ fn share(builder: &ImageBuilder) -> (Vec<Buffer>, Vec<Option<usize>>) {
     (buffers, of_tensor)
 }
 
-/// Orders to place some of the buffers in; no one of them is the best for every network.
-fn orders(buffers: &[Buffer], some: &[usize]) -> [Vec<usize>; 2] {
-    let sorted = |key: &dyn Fn(&Buffer) -> (u64, u64)| {
-        let mut order = some.to_vec();
-        order.sort_by_key(|&i| key(&buffers[i]));
-        order
-    };
-    let (time, size) = (|b: &Buffer| b.first as u64, |b: &Buffer| u64::MAX - b.bytes);
-    [
-        sorted(&|b| (size(b), time(b))),
-        sorted(&|b| (time(b), size(b))),
-    ]
+/// Some of the buffers in the order of a key, the first to live first.
+fn sorted(buffers: &[Buffer], some: &[usize], key: impl Fn(&Buffer) -> u64) -> Vec<usize> {
+    let mut order = some.to_vec();
+    order.sort_by_key(|&i| {
+        (
+            key(&buffers[i]),
+            buffers[i].first,
+            u64::MAX - buffers[i].bytes,
+        )
+    });
+    order
 }
 
 /// The best places for some of the buffers in one memory, and its bytes.
 fn place_all(buffers: &[Buffer], some: &[usize]) -> (Vec<u64>, u64) {
-    orders(buffers, some)
+    let by_size = sorted(buffers, some, |b| u64::MAX - b.bytes);
+    let by_time = sorted(buffers, some, |_| 0);
+    [by_size, by_time]
         .iter()
         .map(|order| {
             let mut memory = Memory::new(buffers, u64::MAX);
@@ -162,11 +163,15 @@ fn place_all(buffers: &[Buffer], some: &[usize]) -> (Vec<u64>, u64) {
 /// and of both. What is written to and read from the second is as little as some simple orders give.
 fn place_in_two(buffers: &[Buffer]) -> (Vec<u64>, u64, u64) {
     let all: Vec<usize> = (0..buffers.len()).collect();
-    let [by_size, by_time] = orders(buffers, &all);
-    let (small_first, last_first) = (
-        by_size.iter().rev().copied().collect(),
-        by_time.iter().rev().copied().collect(),
-    );
+    let by = |key: &dyn Fn(&Buffer) -> u64| sorted(buffers, &all, key);
+    let orders = [
+        by(&|b| u64::MAX - b.bytes),
+        by(&|b| b.bytes),
+        by(&|b| b.first as u64),
+        by(&|b| u64::MAX - b.first as u64),
+        by(&|b| u64::MAX - b.bytes * b.uses),
+        by(&|b| (b.last - b.first) as u64),
+    ];
     let plan = |order: &Vec<usize>| {
         let mut near = Memory::new(buffers, NEAR_ROOM.into());
         let far: Vec<usize> = (order.iter().copied())
@@ -181,9 +186,7 @@ fn place_in_two(buffers: &[Buffer]) -> (Vec<u64>, u64, u64) {
         }
         (traffic, (near.offsets, near.bytes, near.bytes + far_bytes))
     };
-    [by_size, by_time, small_first, last_first]
-        .iter()
-        .map(plan)
+    (orders.iter().map(plan))
         .min_by_key(|(traffic, (_, _, bytes))| (*traffic, *bytes))
         .map(|(_, plan)| plan)
         .unwrap_or_default()
@@ -238,5 +241,80 @@ impl<'b> Memory<'b> {
         placed.push(index);
         self.bytes = self.bytes.max(offset + buffer.bytes);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1024;
+
+    fn buffer(kib: u64, first: usize, last: usize) -> Buffer {
+        Buffer {
+            bytes: kib * KIB,
+            first,
+            last,
+            pinned: false,
+            uses: 2,
+        }
+    }
+
+    /// No two that are alive at once share a byte, and none lies across the end of the first memory; its
+    /// bytes, those of all, and which buffers are in it.
+    fn checked(buffers: &[Buffer]) -> (u64, u64, Vec<bool>) {
+        let (offsets, near, all) = place_in_two(buffers);
+        assert!(near <= u64::from(NEAR_ROOM));
+        let spans: Vec<_> = (offsets.iter().zip(buffers))
+            .map(|(offset, buffer)| *offset..offset + buffer.bytes)
+            .collect();
+        for (i, a) in spans.iter().enumerate() {
+            assert!(a.end <= near || a.start >= near, "{a:?} across {near}");
+            assert!(a.end <= all);
+            for (j, b) in spans.iter().enumerate().skip(i + 1) {
+                let apart = a.end <= b.start || b.end <= a.start;
+                assert!(apart || !buffers[i].conflicts(&buffers[j]), "{i} and {j}");
+            }
+        }
+        let inside = spans.iter().map(|span| span.end <= near).collect();
+        (near, all, inside)
+    }
+
+    #[test]
+    fn only_what_is_too_large_goes_to_the_second_memory() {
+        // The face detector's first layers: input, three large maps, then smaller ones.
+        let buffers = [
+            buffer(225, 0, 0),
+            buffer(300, 0, 1),
+            buffer(300, 1, 2),
+            buffer(600, 2, 3),
+            buffer(150, 3, 4),
+            buffer(150, 4, 5),
+            buffer(75, 5, 6),
+        ];
+        // Of the two maps of 300 KiB that are alive together one must go, and the largest.
+        let (near, all, inside) = checked(&buffers);
+        assert_eq!((near, all), (300 * KIB, 900 * KIB));
+        assert_eq!(inside, [true, false, true, false, true, true, true]);
+    }
+
+    #[test]
+    fn any_lifetimes_have_places() {
+        let mut state = 1u64;
+        let mut below = |limit: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % limit
+        };
+        for _ in 0..200 {
+            let buffers: Vec<_> = (0..20)
+                .map(|_| {
+                    let first = below(20) as usize;
+                    buffer(1 + below(400), first, first + below(6) as usize)
+                })
+                .collect();
+            checked(&buffers);
+        }
     }
 }
