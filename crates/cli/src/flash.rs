@@ -119,8 +119,10 @@ fn over_the_link(port: &mut Port, firmware: &Firmware, model: &ModelFile) -> Res
         return Ok(false);
     };
     let current = board.runtime_id != 0 && board.runtime_id == firmware.runtime_id();
-    let memory = board.arena_available.max(board.psram_available);
-    if !current || board.model_room < model.bytes.len() as u32 || memory < model.tensors {
+    let internal = board.arena_available;
+    let fits = TensorMemory::of(model.tensors, || Some(internal))
+        .is_none_or(|memory| memory.suffices(board.psram_available));
+    if !current || board.model_room < model.bytes.len() as u32 || !fits {
         return Ok(false);
     }
     if board.model.as_ref().is_ok_and(|there| there.id == model.id) {
