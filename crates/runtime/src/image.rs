@@ -31,7 +31,7 @@ pub struct Model<'a> {
     name_bytes: u32,
     name: u32,
     near_bytes: u32,
-    /// Bytes of the image from `copied_at` on, in faster memory.
+    /// Bytes of the image from `copied_at` on, in faster memory; nothing has that offset where there are none.
     copied: &'a [u8],
     copied_at: u32,
 }
@@ -195,7 +195,7 @@ impl<'a> Model<'a> {
             name: fields.u32()?,
             near_bytes: fields.u32()?,
             copied: &[],
-            copied_at: 0,
+            copied_at: u32::MAX,
         };
         Some(model)
     }
@@ -411,6 +411,7 @@ impl<'a> Model<'a> {
         (copy == self.image).then_some(Model {
             image: copy,
             copied: &[],
+            copied_at: u32::MAX,
             ..*self
         })
     }
@@ -429,9 +430,9 @@ impl<'a> Model<'a> {
 
     pub(crate) fn slice(&self, offset: u32, length: u32) -> Option<&'a [u8]> {
         match offset.checked_sub(self.copied_at) {
-            Some(offset) if !self.copied.is_empty() => slice(self.copied, offset, length),
+            Some(offset) => slice(self.copied, offset, length),
             // What begins in front of the copy is read from the image to its end.
-            _ => slice(self.image, offset, length),
+            None => slice(self.image, offset, length),
         }
     }
 
