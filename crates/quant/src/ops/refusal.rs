@@ -25,6 +25,11 @@ pub(super) fn unsupported_op(node: &Node) -> String {
         "Dropout" => {
             "it is in training mode, or its mask is an output. Export the model in inference mode."
         }
+        "LSTM" | "GRU" => {
+            "it is written out step by step, which takes a fixed sequence of at most 64 steps, batch 1, \
+             stored weights, the usual functions, no peepholes, and of a GRU linear_before_reset=1 (as \
+             PyTorch exports it)."
+        }
         "Split" => "its parts are computed at run time, or don't add up. Simplify it with onnxsim.",
         "LayerNormalization" | "InstanceNormalization" => {
             "its scale and bias are computed by other nodes. Only stored ones are supported."

@@ -1,19 +1,19 @@
 //! Operators that are made of several which run: normalisations, norms, LogSoftmax, quotients.
 
-use super::simplify::{axis_in, ints, node};
+use super::simplify::{axis_in, ints, node, slice};
 use crate::graph::{Attr, Constant, Graph, Node};
 use crate::ops;
 
 /// Writes one node after another, with tensors named after an output.
-struct Writer<'g> {
-    graph: &'g mut Graph,
+pub(super) struct Writer<'g> {
+    pub(super) graph: &'g mut Graph,
     stem: String,
-    output: String,
-    nodes: Vec<Node>,
+    pub(super) output: String,
+    pub(super) nodes: Vec<Node>,
 }
 
 impl<'g> Writer<'g> {
-    fn new(graph: &'g mut Graph, whole: &Node) -> Writer<'g> {
+    pub(super) fn new(graph: &'g mut Graph, whole: &Node) -> Writer<'g> {
         Writer {
             graph,
             stem: whole.name.clone(),
@@ -23,7 +23,7 @@ impl<'g> Writer<'g> {
     }
 
     /// A node whose output is called `part`; its name.
-    fn step(&mut self, op: &str, inputs: &[&str], part: &str) -> String {
+    pub(super) fn step(&mut self, op: &str, inputs: &[&str], part: &str) -> String {
         let name = self.graph.fresh_name(&format!("{}/{part}", self.output));
         self.write(op, inputs, &name);
         name
@@ -39,7 +39,7 @@ impl<'g> Writer<'g> {
     }
 
     /// A node that writes `output`.
-    fn write(&mut self, op: &str, inputs: &[&str], output: &str) {
+    pub(super) fn write(&mut self, op: &str, inputs: &[&str], output: &str) {
         let mut step = node(self.graph, &self.stem, op, inputs, output);
         if output != self.output {
             // The operator alone may be there more than once.
@@ -91,13 +91,35 @@ impl<'g> Writer<'g> {
         (last.attrs).insert("keepdims".into(), Attr::Int(keep.into()));
     }
 
+    /// An attribute of the node that was written last.
+    pub(super) fn set(&mut self, name: &str, value: i64) {
+        if let Some(last) = self.nodes.last_mut() {
+            last.attrs.insert(name.into(), Attr::Int(value));
+        }
+    }
+
+    /// Indices `range` of `axis`.
+    pub(super) fn slice(
+        &mut self,
+        input: &str,
+        axis: usize,
+        range: (usize, usize),
+        part: &str,
+    ) -> String {
+        let output = self.graph.fresh_name(&format!("{}/{part}", self.output));
+        let range = (range.0 as i64, range.1 as i64);
+        let slice = slice(self.graph, &self.stem, input, &output, axis as i64, range);
+        self.nodes.push(slice);
+        output
+    }
+
     fn number(&mut self, value: f32, part: &str) -> String {
         let name = self.graph.fresh_name(&format!("{}/{part}", self.output));
         (self.graph).add_constant(&name, Constant::float(vec![], vec![value]));
         name
     }
 
-    fn shape(&mut self, dims: &[usize], part: &str) -> String {
+    pub(super) fn shape(&mut self, dims: &[usize], part: &str) -> String {
         let dims = dims.iter().map(|d| *d as i64).collect();
         let stem = format!("{}/{part}", self.output);
         ints(self.graph, &stem, dims)

@@ -104,6 +104,7 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
             })
         }
         "Transpose" => transpose(first?, node.ints("perm")),
+        "Expand" => expand(first?, inputs.get(1)?),
         "Concat" => concat(&inputs, node.int("axis", 0)),
         "Gather" => gather(first?, inputs.get(1)?, node.int("axis", 0)),
         "Slice" => slice(graph, node, first?),
@@ -113,6 +114,30 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Option<Constant> {
         "Reciprocal" => map(first?, |v| 1.0 / v),
         _ => None,
     }
+}
+
+/// A constant repeated to a shape.
+fn expand(value: &Constant, shape: &Constant) -> Option<Constant> {
+    let shape = (shape.as_ints()?.iter())
+        .map(|d| usize::try_from(*d).ok())
+        .collect::<Option<Vec<_>>>()?;
+    let dims = ops::broadcast(&value.dims, &shape).filter(|dims| ops::fits(dims))?;
+    let at = |flat| repeated(&value.dims, &dims, flat);
+    let count = dims.iter().product();
+    let data = match &value.data {
+        Data::Float(v) => Data::Float(
+            (0..count)
+                .map(|to| v.get(at(to)).copied())
+                .collect::<Option<_>>()?,
+        ),
+        Data::Int(v) => Data::Int(
+            (0..count)
+                .map(|to| v.get(at(to)).copied())
+                .collect::<Option<_>>()?,
+        ),
+        Data::Unreadable(_) => return None,
+    };
+    Some(Constant { dims, data })
 }
 
 fn cast(value: &Constant, to: i64) -> Option<Constant> {
@@ -240,23 +265,26 @@ fn slice(graph: &Graph, node: &Node, value: &Constant) -> Option<Constant> {
     })
 }
 
+/// Which element of a tensor of shape `from` is at `flat` when it is repeated to the shape `to`.
+fn repeated(from: &[usize], to: &[usize], mut flat: usize) -> usize {
+    let (mut at, mut stride) = (0, 1);
+    let skip = to.len() - from.len();
+    for i in (0..to.len()).rev() {
+        let k = flat % to[i];
+        flat /= to[i];
+        if i >= skip {
+            if from[i - skip] > 1 {
+                at += k * stride;
+            }
+            stride *= from[i - skip];
+        }
+    }
+    at
+}
+
 fn arithmetic(op: &str, a: &Constant, b: &Constant) -> Option<Constant> {
     let dims = ops::broadcast(&a.dims, &b.dims).filter(|d| ops::fits(d))?;
-    let index = |c: &Constant, flat: usize| {
-        let (mut flat, mut at, mut stride) = (flat, 0, 1);
-        let skip = dims.len() - c.dims.len();
-        for i in (0..dims.len()).rev() {
-            let k = flat % dims[i];
-            flat /= dims[i];
-            if i >= skip {
-                if c.dims[i - skip] > 1 {
-                    at += k * stride;
-                }
-                stride *= c.dims[i - skip];
-            }
-        }
-        at
-    };
+    let index = |c: &Constant, flat| repeated(&c.dims, &dims, flat);
     let len: usize = dims.iter().product();
     let data = match (&a.data, &b.data) {
         (Data::Float(x), Data::Float(y)) => {

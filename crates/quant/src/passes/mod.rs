@@ -8,6 +8,7 @@ mod fuse;
 mod names;
 mod pools;
 mod products;
+mod recurrent;
 mod simplify;
 mod slopes;
 

@@ -1,6 +1,6 @@
 //! Operators that are another way to write operators which run.
 
-use super::{clean, compound, pools, products, slopes};
+use super::{clean, compound, pools, products, recurrent, slopes};
 use crate::graph::{Attr, Constant, Graph, Node};
 use crate::ops;
 
@@ -38,6 +38,7 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ArgMax" => reduction(graph, node),
         "ArgMin" => arg_min(graph, node),
         "Div" => divide(graph, node).or_else(|| compound::quotient(graph, node)),
+        "LSTM" | "GRU" => recurrent::rewrite(graph, node),
         "LogSoftmax" => compound::log_softmax(graph, node),
         "LayerNormalization" | "InstanceNormalization" => compound::normalization(graph, node),
         "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => compound::norm(graph, node),
@@ -69,7 +70,7 @@ pub(super) fn ints(graph: &mut Graph, stem: &str, values: Vec<i64>) -> String {
 }
 
 /// A Slice, as it is written in the graph's opset.
-fn slice(
+pub(super) fn slice(
     graph: &mut Graph,
     stem: &str,
     input: &str,

@@ -38,6 +38,8 @@ fn stored(op: &str, i: usize) -> bool {
         | "Upsample"
         | "Dropout"
         | "Div"
+        | "LSTM"
+        | "GRU"
         | "LayerNormalization"
         | "InstanceNormalization" => i > 0,
         "Pad" => i > 1,
