@@ -15,6 +15,7 @@ use fixpoint_quant::{
 };
 use fixpoint_runtime::{AlignedBytes, Model, run};
 use fixpoint_tests::cases::{Case, encode};
+use fixpoint_tests::random::Random;
 use fixpoint_tests::run_vectors;
 use fixpoint_tests::runner::arena_bytes;
 
@@ -263,6 +264,32 @@ fn every_form_of_every_operator() {
     cases.retain(|case| case.name.contains(FIXPOINT));
     on_the_chip(&encode(&cases), cases.len());
     written(&table(&told));
+}
+
+/// Files that are damaged somewhere: an answer, never a panic.
+#[test]
+fn damaged_forms_are_answered() {
+    let mut random = Random(9);
+    let (mut usable, mut refused) = (0, 0);
+    for form in forms() {
+        for _ in 0..24 {
+            let mut bytes = form.onnx.clone();
+            for _ in 0..random.between(1, 3) {
+                let at = random.between(0, bytes.len() as i64 - 1) as usize;
+                bytes[at] = match random.between(0, 3) {
+                    0 => random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
+                    1 => bytes[at].wrapping_add(random.between(-2, 2) as u8),
+                    _ => bytes[at] ^ (1 << random.between(0, 7)),
+                };
+            }
+            match FloatModel::from_onnx(&bytes).map(|model| model.inspect()) {
+                Ok(found) if found.problems.is_empty() => usable += 1,
+                _ => refused += 1,
+            }
+        }
+    }
+    println!("{usable} usable, {refused} refused");
+    assert!(usable > 1000 && refused > 1000);
 }
 
 fn on_the_host(vectors: &[u8], cases: usize) {
