@@ -50,9 +50,10 @@ pub(crate) fn quantized_model_info(report: &Report, graph: &Graph) -> String {
     }
     for (node, tensor) in lines(graph, report.options.arithmetic) {
         let layer = (report.layers.iter()).find(|l| !l.inserted && l.name == node.name);
-        let absorbed = graph.absorbed.iter().any(|a| a.node == *node);
+        // A transpose without a layer of its own is done by the next.
+        let moved = node.op == "Transpose" || graph.absorbed.iter().any(|a| a.node == *node);
         // The rest became part of another layer.
-        if layer.is_none() && !absorbed && !node.is_activation() {
+        if layer.is_none() && !moved && !node.is_activation() {
             continue;
         }
         let read = || (report.layers.iter()).find(|l| l.output == tensor);

@@ -231,6 +231,104 @@ fn concats_one_after_another_and_shared_pools() {
     assert_eq!(["x", "p", "r"].map(|name| table[name][0]), [-5, -5, -6]);
 }
 
+/// The toolkit's tables for Concats with an activation behind them: that one's range decides for all that
+/// goes in, however small, but not when something else reads the Concat too; what a later Concat raises then
+/// goes back as well.
+#[test]
+fn the_range_behind_an_activation_goes_back_through_a_concat() {
+    let conv =
+        |net: Net, name: &'static str| net.node("Conv", &["x", &format!("{name}_w")], name, &[]);
+    let concat = |net: Net, inputs: &[&str], output: &'static str| {
+        net.node("Concat", inputs, output, &[("axis", Value::Int(1))])
+    };
+    let pool = [("kernel_shape", Value::Ints(vec![1, 1]))];
+    let four = || ("alpha", Value::Float(4.0));
+    let net = |quiet: f32| {
+        let net = Net::new(&[1, 1, 2, 2])
+            .weights("a_w", &[1, 1, 1, 1], vec![1.0])
+            .weights("b_w", &[1, 1, 1, 1], vec![0.125])
+            .weights("d_w", &[1, 1, 1, 1], vec![quiet]);
+        conv(conv(conv(net, "a"), "b"), "d")
+    };
+    let table = |net: Net, names: &[&str]| -> Vec<i32> {
+        let table = exponents_of(&net, &[&[-40.0, -40.0, 1.0, 2.0]]);
+        names.iter().map(|name| table[*name][0]).collect()
+    };
+    let names = ["x", "a", "b", "c", "r"];
+    let joined = || concat(net(1.0 / 64.0), &["a", "b"], "c");
+    let relu = joined().node("Relu", &["c"], "r", &[]).output("r");
+    assert_eq!(table(relu, &names), [-2, -5, -5, -5, -5]);
+    let leaky = joined()
+        .node("LeakyRelu", &["c"], "r", &[four()])
+        .output("r");
+    assert_eq!(table(leaky, &names), [-2, 1, 1, 1, 1]);
+    // A pool reads the Concat too.
+    let shared = (joined().node("Relu", &["c"], "r", &[]))
+        .node("MaxPool", &["c"], "m", &pool)
+        .output("r")
+        .output("m");
+    assert_eq!(table(shared, &names), [-2, -1, -1, -5, -5]);
+    let two = (joined().node("Relu", &["c"], "r", &[]))
+        .node("LeakyRelu", &["c"], "l", &[four()])
+        .output("r")
+        .output("l");
+    assert_eq!(table(two, &["a", "b", "c", "r", "l"]), [-1, -1, 1, -5, 1]);
+    // Of two activations the last decides; the other one has an exponent of its own.
+    let behind = [
+        ("Conv", ["x", "a_w"]),
+        ("Add", ["a", "b"]),
+        ("Max", ["a", "b"]),
+    ];
+    for ((op, inputs), want) in behind
+        .into_iter()
+        .zip([[1, -5, 1], [1, -5, 1], [-2, -5, -2]])
+    {
+        let two = (net(1.0).node(op, &inputs, "s", &[]))
+            .node("Relu", &["s"], "r", &[])
+            .node("LeakyRelu", &["s"], "l", &[four()])
+            .output("r")
+            .output("l");
+        assert_eq!(table(two, &["s", "r", "l"]), want, "{op}");
+    }
+    // A Concat before: raised first. One behind raises all.
+    let names = ["a", "b", "d", "c", "r", "k"];
+    let before = concat(concat(net(4.0), &["a", "d"], "k"), &["a", "b"], "c")
+        .node("Relu", &["c"], "r", &[])
+        .output("r")
+        .output("k");
+    assert_eq!(table(before, &names), [-5, -5, 1, -5, -5, -5]);
+    let behind = concat(net(4.0), &["a", "b"], "c").node("Relu", &["c"], "r", &[]);
+    let behind = concat(behind, &["a", "d"], "k").output("r").output("k");
+    assert_eq!(table(behind, &names), [1; 6]);
+    // A pool between the two passes it to the first one's origin alone, in time for the next Concat.
+    let pooled = (joined().node("MaxPool", &["c"], "m", &pool)).node("Relu", &["m"], "r", &[]);
+    let pooled = concat(pooled, &["a", "d"], "k").output("r").output("k");
+    assert_eq!(table(pooled, &names), [-5, -1, -5, -5, -5, -5]);
+}
+
+/// The toolkit's optimizer leaves two transposes that cancel where they are, so that its table has both.
+#[test]
+fn transposes_that_cancel_are_in_the_table() {
+    let perm = |p: [i64; 4]| [("perm", Value::Ints(p.to_vec()))];
+    let net = Net::new(&[1, 2, 1, 2])
+        .weights("w", &[1, 2, 1, 1], vec![1.0, 1.0])
+        .node(
+            "MaxPool",
+            &["x"],
+            "p",
+            &[("kernel_shape", Value::Ints(vec![1, 1]))],
+        )
+        .node("Transpose", &["p"], "t", &perm([0, 2, 3, 1]))
+        .node("Transpose", &["t"], "u", &perm([0, 3, 1, 2]))
+        .node("Conv", &["u", "w"], "y", &[])
+        .output("y");
+    let table = exponents_of(&net, &[&[1.0, 1.0, 1.0, -1.0]]);
+    assert_eq!(
+        ["x", "p", "t", "u", "y"].map(|name| table[name][0]),
+        [-7, -7, -7, -7, -5]
+    );
+}
+
 /// The toolkit's table for a Conv of factor 1 whose output a movement and a pool read, with a Relu behind
 /// the movement: of most of them the range behind the Relu, 2, goes back to the Conv, of three it
 /// doesn't.

@@ -92,9 +92,56 @@ fn is_int(graph: &Graph, name: &str) -> bool {
     graph.int_values(name).is_some()
 }
 
-/// Transpose after Transpose: removed when they cancel, merged when they don't.
+/// Operators that the ESP-DL toolkit takes, MatMul as what its optimizer makes a Gemm of.
+const TOOLKIT: [&str; 28] = [
+    "Add",
+    "AveragePool",
+    "Concat",
+    "Conv",
+    "Expand",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "LeakyRelu",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "PRelu",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Squeeze",
+    "Sub",
+    "Tanh",
+    "Transpose",
+];
+
+/// Whether the toolkit takes a model as it is, or with BatchNormalization only where its optimizer has a
+/// layer for it.
+fn is_toolkits(graph: &Graph) -> bool {
+    graph.nodes.iter().all(|node| {
+        let before = || graph.producer_of(node.input(0)?).map(|i| &graph.nodes[i]);
+        let fused = || before().is_some_and(|b| matches!(b.op.as_str(), "Conv" | "Gemm"));
+        TOOLKIT.contains(&node.op.as_str()) || node.op == "BatchNormalization" && fused()
+    })
+}
+
+/// Transpose after Transpose: removed when they cancel, merged when they don't. The toolkit keeps both, so
+/// its table and log have them; of a model that it takes they are left to the plan, which moves nothing
+/// twice.
 pub(super) fn transpose_pairs(graph: &mut Graph) -> Vec<String> {
     let mut changes = Vec::new();
+    if is_toolkits(graph) {
+        return changes;
+    }
     let mut i = 0;
     while i < graph.nodes.len() {
         let second = graph.nodes[i].clone();

@@ -40,7 +40,8 @@ const PASSES: &[Pass] = &[
     },
     Pass {
         name: "eliminate_transpose_pair",
-        description: "Two transposes that undo each other are removed.",
+        description: "Two transposes that undo each other are removed, or left to the layout where the ESP-DL toolkit lists \
+                      them.",
         run: clean::transpose_pairs,
     },
     Pass {

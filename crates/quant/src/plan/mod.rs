@@ -110,6 +110,8 @@ struct Builder<'g> {
     by_name: BTreeMap<String, usize>,
     /// Nodes that an earlier one took in.
     done: BTreeSet<usize>,
+    /// By output, transposes that are left to the only one behind them: what they read, and their perm.
+    postponed: BTreeMap<String, (usize, Vec<usize>)>,
 }
 
 impl<'g> Builder<'g> {
@@ -120,6 +122,7 @@ impl<'g> Builder<'g> {
             plan: Plan::default(),
             by_name: BTreeMap::new(),
             done: BTreeSet::new(),
+            postponed: BTreeMap::new(),
         }
     }
 

@@ -432,11 +432,22 @@ impl Builder<'_> {
         true
     }
 
+    /// What two transposes in a row move is moved once.
     fn transpose(&mut self, i: usize, perm: &[usize], dims: Vec<usize>) -> Result<(), String> {
         let graph = self.graph;
         let node = &graph.nodes[i];
         let output = node.output();
-        let input = self.input(node, 0)?;
+        let before = node.input(0).and_then(|name| self.postponed.get(name));
+        let (input, perm) = match before {
+            Some((input, first)) => (*input, perm.iter().map(|p| first[*p]).collect()),
+            None => (self.input(node, 0)?, perm.to_vec()),
+        };
+        let merged = matches!(graph.consumers(output)[..], [only]
+            if graph.nodes[only].op == "Transpose" && graph.is_private(output));
+        if merged {
+            self.postponed.insert(output.to_owned(), (input, perm));
+            return Ok(());
+        }
         let input = self.unflattened(input);
         let rank = dims.len();
         let order = self.layout(input).order(rank);

@@ -7,9 +7,11 @@
 //!    back through first inputs.
 //! 3. Every Concat, in graph order, raises the origins of its inputs to the largest among them. What
 //!    a later Concat raises again does not go back to the others of an earlier one.
-//! 4. A pool, Flatten, Resize, Slice, Squeeze or Transpose that has an activation for its only reader
-//!    passes its exponent back to its origin; Expand, Pad and Reshape don't. With several readers it has its origin's, and the activation
-//!    has its own.
+//! 4. A Concat, pool, Flatten, Resize, Slice, Squeeze or Transpose that has an activation for its only reader
+//!    passes its exponent back to its origin, a Concat to all its inputs' origins, when it is its turn; from
+//!    there on they have one exponent, whatever a later Concat raises. Expand, Pad and Reshape don't. With several readers a
+//!    pool and the like have their origin's, and an activation behind has its own. So has an activation that is not
+//!    the last one behind a tensor.
 //! 5. Everything has its origin's exponent.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,27 @@ use super::{Rule, computed, rule};
 use crate::fusion::{Role, roles};
 use crate::graph::Graph;
 use crate::options::Arithmetic;
+
+/// Origins that have become one.
+#[derive(Default)]
+struct Same<'g>(BTreeMap<&'g str, &'g str>);
+
+impl<'g> Same<'g> {
+    fn of(&self, mut origin: &'g str) -> &'g str {
+        while let Some(next) = self.0.get(origin) {
+            origin = next;
+        }
+        origin
+    }
+
+    /// `from` has the exponent of `to` from now on.
+    fn join(&mut self, from: &'g str, to: &'g str) {
+        let (from, to) = (self.of(from), self.of(to));
+        if from != to {
+            self.0.insert(from, to);
+        }
+    }
+}
 
 pub(super) fn assign(
     graph: &Graph,
@@ -45,18 +68,25 @@ pub(super) fn assign(
         );
         copies && !keeps
     };
-    let joins = |name: &str| {
-        (graph.producer_of(name)).is_none_or(|i| !moved(i) || graph.consumers(name).len() == 1)
+    let apart = |name: &str| {
+        (graph.producer_of(name)).is_some_and(|i| moved(i) && graph.consumers(name).len() > 1)
     };
     // The last activation behind a tensor: of several readers the last one's.
     let mut bent: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, node) in graph.nodes.iter().enumerate().rev() {
         let first = computed(graph, node).next();
-        if let Some(input) = first.filter(|name| activation(i) && joins(name)) {
+        if let Some(input) = first.filter(|name| activation(i) && !apart(name)) {
             let last = bent.get(node.output()).copied();
             bent.entry(input).or_insert(last.unwrap_or(node.output()));
         }
     }
+    // An activation that decides for what it reads has the same exponent.
+    let decisive = |i: usize| {
+        let node = &graph.nodes[i];
+        let last = bent.get(node.output()).copied();
+        (node.input(0))
+            .is_some_and(|name| bent.get(name).copied() == Some(last.unwrap_or(node.output())))
+    };
     let mut origin: BTreeMap<&str, &str> = BTreeMap::new();
     // Whose range decides for an origin; None where nothing is scaled.
     let mut decides: BTreeMap<&str, Option<(&str, bool)>> = BTreeMap::new();
@@ -64,8 +94,8 @@ pub(super) fn assign(
         origin.insert(name, name);
         decides.insert(name, Some((name, true)));
     }
-    // Origins that what is behind them decides for, in graph order.
-    let mut back: Vec<(&str, &str)> = Vec::new();
+    // By what decides for it, an origin before it.
+    let mut back: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         let out = node.output();
         let rule = match roles[i] {
@@ -76,10 +106,10 @@ pub(super) fn assign(
         let first = (computed(graph, node).next()).and_then(|name| origin.get(name).copied());
         let copied = first.filter(|_| rule == Rule::First);
         match (bent.get(out), copied) {
-            (None, Some(from)) if !activation(i) || node.input(0).is_some_and(joins) => {
+            (None, Some(from)) if !activation(i) || decisive(i) => {
                 origin.insert(out, from);
             }
-            (Some(_), Some(from)) if activation(i) && node.input(0).is_some_and(joins) => {
+            (Some(_), Some(from)) if activation(i) && decisive(i) => {
                 origin.insert(out, from);
             }
             (behind, copied) => {
@@ -87,7 +117,7 @@ pub(super) fn assign(
                 let own = (behind.copied().unwrap_or(out), false);
                 decides.insert(out, (rule != Rule::Zero).then_some(own));
                 if let Some(from) = copied.filter(|_| moved(i)) {
-                    back.push((from, out));
+                    back.insert(out, from);
                 }
             }
         }
@@ -101,19 +131,26 @@ pub(super) fn assign(
     let mut exponents: BTreeMap<&str, i32> = (decides.iter())
         .map(|(name, range)| (*name, range.map_or(0, |(of, input)| own(of, input))))
         .collect();
-    for node in graph.nodes.iter().filter(|n| n.op == "Concat") {
-        let origins: Vec<&str> = computed(graph, node)
-            .filter_map(|name| origin.get(name).copied())
-            .collect();
-        let largest = origins.iter().map(|name| exponents[name]).max();
-        for name in origins {
-            exponents.extend(largest.map(|e| (name, e)));
+    let mut same = Same::default();
+    for node in &graph.nodes {
+        let out = node.output();
+        if let Some(from) = back.get(out) {
+            same.join(from, out);
+        }
+        if node.op != "Concat" {
+            continue;
+        }
+        let origins = || computed(graph, node).filter_map(|name| origin.get(name).copied());
+        if bent.contains_key(out) && graph.consumers(out).len() == 1 {
+            origins().for_each(|from| same.join(from, out));
+            continue;
+        }
+        let largest = origins().map(|from| exponents[same.of(from)]).max();
+        for from in origins() {
+            exponents.extend(largest.map(|e| (same.of(from), e)));
         }
     }
-    for (from, behind) in back.into_iter().rev() {
-        exponents.insert(from, exponents[behind]);
-    }
     (origin.iter())
-        .map(|(name, origin)| ((*name).to_owned(), exponents[origin]))
+        .map(|(name, origin)| ((*name).to_owned(), exponents[same.of(origin)]))
         .collect()
 }
