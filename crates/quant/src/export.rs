@@ -251,13 +251,12 @@ fn printed(context: &Context<'_>, folder: &str) -> Result<String, ExportError> {
     Ok(text)
 }
 
-/// The toolkit's rule for names in C++: lower case, anything but letters and digits becomes `_`, and
-/// one more stands before a digit.
+/// The toolkit's rule for names in C++: lower case, anything but letters and digits, of any script, becomes
+/// `_`, and one more stands before a digit.
 fn mangle(name: &str) -> String {
-    let mut mangled: String = (name.to_lowercase().chars())
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    if mangled.starts_with(|c: char| c.is_ascii_digit()) {
+    let letter = |c: char| if c.is_alphanumeric() { c } else { '_' };
+    let mut mangled = name.chars().map(letter).collect::<String>().to_lowercase();
+    if mangled.starts_with(char::is_numeric) {
         mangled.insert(0, '_');
     }
     mangled

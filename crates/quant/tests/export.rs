@@ -380,6 +380,46 @@ fn the_log_names_what_activations_follow() {
     assert_eq!(lines(padded, &names), ["Pad", "Conv", "AveragePool"]);
 }
 
+/// What the toolkit wrote for such names, for the bias of a MatMul that is a row, and of two transposes that
+/// cancel: letters of any script stay, and a row keeps both its dimensions,
+/// slopes their first one.
+#[test]
+fn names_and_shapes_are_the_toolkits() {
+    let perm = |p: [i64; 4]| [("perm", Value::Ints(p.to_vec()))];
+    let net = Net::new(&[1, 2, 1, 2])
+        .random_weights("w", &[2, 2, 1, 1], 0.5)
+        .random_weights("f", &[4, 3], 0.5)
+        .random_weights("b", &[1, 3], 0.5)
+        .named_node("İx", "Conv", &["x", "w"], "c", &[])
+        .named_node("²conv", "Conv", &["c", "w"], "d", &[])
+        .named_node("中/a\u{301}", "Conv", &["d", "w"], "e", &[])
+        .named_node("1", "Transpose", &["e"], "t", &perm([0, 2, 3, 1]))
+        .named_node("2", "Transpose", &["t"], "u", &perm([0, 3, 1, 2]))
+        .named_node("flat", "Flatten", &["u"], "g", &[])
+        .named_node("m", "MatMul", &["g", "f"], "h", &[])
+        .random_weights("slopes", &[1, 3], 0.5)
+        .named_node("a", "Add", &["h", "b"], "s", &[])
+        .named_node("p", "PRelu", &["s", "slopes"], "y", &[])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let names = [
+        "x", "w", "c", "d", "e", "t", "u", "g", "f", "b", "s", "slopes", "y",
+    ];
+    let saved = SavedTable::Exponents(names.map(|n| (n.to_owned(), vec![-7])).into());
+    let table = Table::from_saved(saved, &model, Some(Bits::I8)).unwrap();
+    let export = export_espdl(&model, &table, Chip::Esp32S3, "", "net").unwrap();
+    for name in ["i\u{307}x", "_²conv", "中_a_", "fused_gemm_0"] {
+        let accessor = format!(" *get_{name}_filter();");
+        assert!(file(&export, "net.hpp").contains(&accessor), "{name}");
+    }
+    let bias = "fused_gemm_0_bias(fused_gemm_0_bias_element, -7, {1, 3});";
+    assert!(file(&export, "net.cpp").contains(bias));
+    let slopes = "(PReLU, fused_gemm_0_activation_element, -7, {1,});";
+    assert!(file(&export, "net.cpp").contains(slopes));
+    let moved = (export.log.lines()).filter(|line| line.starts_with("Transpose layer name: "));
+    assert_eq!(moved.count(), 2);
+}
+
 /// The toolkit writes the slope of a LeakyRelu behind a sum where the last activation behind a Conv is
 /// one too, even with other layers in between.
 #[test]

@@ -114,7 +114,12 @@ impl Files {
             .map(|(o, v)| exponent::quantize(*v, exponents[o % exponents.len()], bias_bits));
         let element = c.bias_element();
         self.array(element, &format!("{layer}_bias_element"), values);
-        let arguments = format!("{layer}_bias_element, {shown}, {{{outputs},}}");
+        // As Python prints a tuple: a row keeps both its dimensions.
+        let shape = match c.graph.shape(bias) {
+            Some([rows, columns]) => format!("{rows}, {columns}"),
+            _ => format!("{outputs},"),
+        };
+        let arguments = format!("{layer}_bias_element, {shown}, {{{shape}}}");
         self.constant("Bias", element, layer, "bias", &arguments);
         Ok(())
     }
@@ -130,9 +135,11 @@ impl Files {
         };
         let values = (slopes.iter()).map(|s| exponent::quantize(*s, exponent, c.table.bits));
         self.array(element, &format!("{layer}_activation_element"), values);
+        // The first dimension of what the file has, also where that is 1 and the channels come behind.
+        let stored = (node.input(1)).and_then(|name| c.graph.shape(name)?.first().copied());
         let arguments = format!(
             "{kind}, {layer}_activation_element, {exponent}, {{{},}}",
-            slopes.len()
+            stored.unwrap_or(slopes.len())
         );
         self.constant("Activation", element, layer, "activation", &arguments);
         Ok(())
