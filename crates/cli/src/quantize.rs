@@ -218,7 +218,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &args.out.join("report.json"),
         format!("{report}\n").as_bytes(),
     )?;
-    files::write(&args.out.join("model.fxp"), &quantized.image)?;
+    let imitation = quantized.imitation.as_ref().map(|i| i.to_bytes(&bytes));
+    files::write(
+        &args.out.join("model.fxp"),
+        imitation.as_ref().unwrap_or(&quantized.image),
+    )?;
     if let Some(path) = &args.pickle {
         files::write(
             path,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fixpoint_quant::{RawOutput, Simulator};
+use fixpoint_quant::{Imitation, RawOutput, Simulator};
 
 use crate::data::{self, Data, PreprocessArgs};
 use crate::failure::Failure;
@@ -35,8 +35,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     files::check_array_path(&args.output)?;
+    let bytes = files::read(&args.model)?;
+    if Imitation::is(&bytes) {
+        return imitate(args, &bytes);
+    }
     let mut simulator = match args.chip {
-        Some(chip) => Simulator::for_chip(&files::read(&args.model)?, chip.into())
+        Some(chip) => Simulator::for_chip(&bytes, chip.into())
             .map_err(|e| Failure::from(e).about(&args.model))?,
         None => open(&args.model)?,
     };
@@ -60,6 +64,51 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         for (batch, one) in outputs.iter_mut().zip(&raw) {
             append(batch, one);
+        }
+    }
+    drop(bar);
+    files::write_outputs(&args.output, &outputs)
+}
+
+/// Runs what ESP-DL's evaluator computes. Its values need not be whole, so --raw gives floats, in units of
+/// the outputs' exponents.
+fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
+    let model = Imitation::from_bytes(bytes).map_err(|e| Failure::from(e).about(&args.model))?;
+    if args
+        .chip
+        .is_some_and(|chip| !matches!(chip, ChipArg::Esp32s3))
+    {
+        return Err(Failure::usage("ESP-DL's evaluator knows the ESP32-S3 only")
+            .help("quantize without --mimic-evaluator to predict another chip"));
+    }
+    let inputs = data::inputs((model.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
+    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
+    let integers = raw_integers(args.raw, &samples);
+    let mut outputs: Vec<Batch> = (model.outputs().iter())
+        .map(|info| Batch {
+            name: info.name.clone(),
+            dims: info.dims.clone(),
+            values: BatchValues::Float(Vec::new()),
+        })
+        .collect();
+    let mut bar = Bar::new("simulating");
+    for i in 0..samples.len() {
+        bar.show(i, samples.len());
+        let results = if integers {
+            let values = samples.integers(i);
+            let slices: Vec<&[i32]> = values.iter().map(Vec::as_slice).collect();
+            model.run_integers(&slices)?
+        } else {
+            model.run_raw(&samples.sample(i))?
+        };
+        for ((batch, one), info) in outputs.iter_mut().zip(&results).zip(model.outputs()) {
+            let scale = match args.raw {
+                true => 1.0,
+                false => 2f64.powi(info.exponent),
+            };
+            if let BatchValues::Float(all) = &mut batch.values {
+                all.extend(one.data.iter().map(|v| (f64::from(*v) * scale) as f32));
+            }
         }
     }
     drop(bar);

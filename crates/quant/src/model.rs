@@ -19,6 +19,8 @@ pub struct FloatModel {
     pub(crate) graph: Graph,
     /// None when there are problems.
     pub(crate) plan: Option<Plan>,
+    /// A quantized file's own exponents were left aside.
+    pub(crate) anew: bool,
     original: Vec<NodeInfo>,
     parameters: u64,
     passes: Vec<PassInfo>,
@@ -124,6 +126,7 @@ impl FloatModel {
             outputs: values(&graph.outputs),
             graph,
             plan,
+            anew,
             original,
             parameters,
             passes,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::{self, Exponents, Observed};
 use crate::error::QuantError;
 use crate::float::Reference;
-use crate::graph::{Graph, Node};
+use crate::graph::Graph;
+use crate::imitation::{self, Imitation};
 use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
 use crate::options::{Arithmetic, Bits, Chip, Granularity, Method, Options};
@@ -48,9 +49,12 @@ pub struct Quantized {
     pub report: Report,
     /// The lines ESP-DL's toolkit prints.
     pub log: String,
+    /// Where the evaluator is to be followed and no image can: the model as it runs it. The image is the
+    /// chip's then.
+    pub imitation: Option<Imitation>,
 }
 
-fn check(graph: &Graph, options: &Options) -> Result<(), QuantError> {
+fn check(options: &Options) -> Result<(), QuantError> {
     let espdl = options.arithmetic == Arithmetic::Espdl;
     if espdl && options.bits == Bits::I16 && options.granularity == Granularity::PerChannel {
         return Err(QuantError::Options(
@@ -70,43 +74,6 @@ fn check(graph: &Graph, options: &Options) -> Result<(), QuantError> {
             "ESP-DL's evaluator knows the ESP32-S3 only.".to_owned(),
         ));
     }
-    let unscaled = |op: &str| matches!(op, "Sub" | "Mul" | "AveragePool" | "GlobalAveragePool");
-    if let Some(node) = graph.nodes.iter().find(|n| unscaled(&n.op))
-        && options.mimic_evaluator
-    {
-        return Err(QuantError::Layer {
-            layer: node.name.clone(),
-            reason: format!(
-                "ESP-DL's evaluator doesn't bring the result of {} back to {}, so that no image \
-                 can hold it. Without --mimic-evaluator the device is predicted.",
-                node.op,
-                options.bits.name()
-            ),
-        });
-    }
-    let scaled_once = |n: &Node| {
-        let shared = |i: usize| {
-            let name = n.input(i).map(|n| graph.listed(n));
-            name.is_some_and(|name| {
-                let reads = (graph.nodes.iter().flat_map(|n| &n.inputs))
-                    .filter(|i| graph.listed(i) == name);
-                reads.count() > 1
-            })
-        };
-        !(1..3).any(shared)
-    };
-    let linear = |n: &&Node| matches!(n.op.as_str(), "Conv" | "Gemm");
-    if options.mimic_evaluator
-        && let Some(node) = (graph.nodes.iter().filter(linear)).find(|n| !scaled_once(n))
-    {
-        return Err(QuantError::Layer {
-            layer: node.name.clone(),
-            reason:
-                "another layer has the same weights or biases, which ESP-DL's evaluator scales \
-                     once for each of them. Without --mimic-evaluator the device is predicted."
-                    .to_owned(),
-        });
-    }
     if options.method == Method::Entropy && options.bits == Bits::I16 {
         return Err(QuantError::Options(
             "entropy is for int8 only; take minmax or mse for int16.".to_owned(),
@@ -123,9 +90,11 @@ pub fn quantize(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Quantized, QuantError> {
-    let (options, mut warnings) = model.own_options(options);
+    let (mut options, mut warnings) = model.own_options(options);
+    check(&options)?;
+    let imitated = options.mimic_evaluator && imitation::is_needed(&model.graph);
+    options.mimic_evaluator &= !imitated;
     let options = &options;
-    check(&model.graph, options)?;
     let Some(plan) = &model.plan else {
         return Err(QuantError::Model(model.problems().to_vec()));
     };
@@ -197,10 +166,21 @@ pub fn quantize(
         layer.saturation = q.saturation();
     }
     let log = log::quantized_model_info(&report, graph);
+    let mut imitation = None;
+    if imitated {
+        imitation = Some(Imitation::new(model, &report)?);
+        report.options.mimic_evaluator = true;
+        report.warnings.push(
+            "ESP-DL's evaluator computes here what no integers of the model's type hold. Its values are \
+             imitated in float32; the figures of the layers are the chip's."
+                .to_owned(),
+        );
+    }
     Ok(Quantized {
         image: lowered.image.bytes,
         report,
         log,
+        imitation,
     })
 }
 
@@ -242,7 +222,7 @@ pub fn quantization_table(
 ) -> Result<BTreeMap<String, Vec<i32>>, QuantError> {
     let (options, _) = model.own_options(options);
     let options = &options;
-    check(&model.graph, options)?;
+    check(options)?;
     if model.plan.is_none() {
         return Err(QuantError::Model(model.problems().to_vec()));
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
 use crate::exponent;
+use crate::imitation::Imitation;
 use crate::options::{Bits, Chip};
 use crate::plan::{Layout, onnx_index};
 
@@ -204,6 +205,12 @@ fn refused(e: impl std::fmt::Display) -> SimulateError {
 impl Simulator {
     /// Takes any bytes; refuses what is not a sound image.
     pub fn new(image: &[u8]) -> Result<Simulator, SimulateError> {
+        if Imitation::is(image) {
+            return Err(refused(
+                "it holds what ESP-DL's evaluator computes, which no chip does. Quantize without \
+                 --mimic-evaluator.",
+            ));
+        }
         let image = AlignedBytes::new(image);
         let model = Model::parse(image.as_ref()).map_err(refused)?;
         let inputs: Vec<Port> = model.inputs().map(|t| Port::new(&t)).collect();
