@@ -7,6 +7,7 @@ use fixpoint_flash::manifest::{self, Manifest};
 use fixpoint_flash::{Event, Flasher, Link, Options, Prebuilt, Start, Summary, TensorMemory, plan};
 use fixpoint_protocol::Constants;
 use fixpoint_protocol::host::{self, Board, LinkClient};
+use fixpoint_quant::Simulator;
 use fixpoint_runtime::{AlignedBytes, Model};
 
 use crate::failure::Failure;
@@ -329,6 +330,7 @@ pub(crate) struct ModelFile {
 /// Checked here, where a mistake costs nothing.
 pub(crate) fn read_model(path: &Path) -> Result<ModelFile, Failure> {
     let bytes = files::read(path)?;
+    Simulator::check(&bytes).map_err(|error| Failure::from(error).about(path))?;
     let aligned = AlignedBytes::new(&bytes);
     let model = Model::parse(aligned.as_ref())
         .map_err(|error| Failure::new(error.to_string()).about(path))?;

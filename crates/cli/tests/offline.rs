@@ -173,6 +173,45 @@ fn simulate_gives_floats_or_integers_for_every_sample() {
     );
 }
 
+/// A net with Sub, Mul and mean pools, which the evaluator leaves unscaled: floats come out of the file that
+/// quantize writes, in units of the output's exponent with --raw, and nothing else takes it.
+#[test]
+fn the_toolkits_evaluator_is_followed_where_no_image_can() {
+    let out = folder("imitated");
+    let mimic = ["--arithmetic", "espdl", "--bits", "8", "--mimic-evaluator"];
+    done(&quantize("evaluator/unscaled", &out, &mimic));
+    let (fxp, input) = (
+        out.join("model.fxp"),
+        fixture("evaluator/unscaled/input.npy"),
+    );
+    let (raw, real) = (out.join("raw.npy"), out.join("real.npy"));
+    let simulate = |to: &Path, more: &[&str]| {
+        let mut args: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"simulate", &fxp, &"--input", &input, &"--output", &to];
+        args.extend(more.iter().map(|m| m as &dyn AsRef<std::ffi::OsStr>));
+        fixpoint(&args)
+    };
+    done(&simulate(&raw, &["--raw"]));
+    done(&simulate(&real, &[]));
+    let report = json(&fs::read(out.join("report.json")).unwrap());
+    let exponent = report["outputs"][0]["exponent"].as_i64().unwrap() as i32;
+    let (raw, real) = (floats(&array(&raw)), floats(&array(&real)));
+    assert!(
+        raw.iter().any(|v| v.fract() != 0.0),
+        "means are left as they come"
+    );
+    assert!(
+        raw.iter().any(|v| v.abs() > 128.0),
+        "products are left as they come"
+    );
+    let scaled: Vec<f32> = raw.iter().map(|v| v * 2f32.powi(exponent)).collect();
+    assert_eq!(scaled, real);
+    let said = failed(&simulate(&out.join("no.npy"), &["--chip", "esp32c3"]), 2);
+    assert!(said.contains("ESP32-S3 only"), "{said}");
+    let said = failed(&fixpoint(&[&"predict", &fxp]), 1);
+    assert!(said.contains("ESP-DL's evaluator"), "{said}");
+}
+
 #[test]
 fn evaluate_prints_accuracy_of_both_kinds_of_model() {
     let out = folder("evaluate");

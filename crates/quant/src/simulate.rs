@@ -203,14 +203,20 @@ fn refused(e: impl std::fmt::Display) -> SimulateError {
 }
 
 impl Simulator {
-    /// Takes any bytes; refuses what is not a sound image.
-    pub fn new(image: &[u8]) -> Result<Simulator, SimulateError> {
-        if Imitation::is(image) {
+    /// Refuses a file that is no image but [`Imitation`]'s, and says so.
+    pub fn check(file: &[u8]) -> Result<(), SimulateError> {
+        if Imitation::is(file) {
             return Err(refused(
                 "it holds what ESP-DL's evaluator computes, which no chip does. Quantize without \
                  --mimic-evaluator.",
             ));
         }
+        Ok(())
+    }
+
+    /// Takes any bytes; refuses what is not a sound image.
+    pub fn new(image: &[u8]) -> Result<Simulator, SimulateError> {
+        Self::check(image)?;
         let image = AlignedBytes::new(image);
         let model = Model::parse(image.as_ref()).map_err(refused)?;
         let inputs: Vec<Port> = model.inputs().map(|t| Port::new(&t)).collect();
