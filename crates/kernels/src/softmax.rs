@@ -58,47 +58,90 @@ pub fn softmax<T: Element>(
     output: &mut [T],
     out_exponent: i8,
 ) {
+    let mut powers = Powers {
+        exponent,
+        known: 0,
+        table: [0; DIFFERENCES],
+    };
+    if size_of::<T>() == 1 && input.len() > DIFFERENCES {
+        powers.know_all();
+    }
     let scale = u32::from(out_exponent.unsigned_abs()).min(30);
     let groups = input.chunks_exact(length * inner);
     for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
         for lane in 0..inner {
             let get = |i: usize| x[lane + i * inner].into();
-            group(length, exponent, scale, &get, &mut |i, probability| {
+            group(length, &powers, scale, &get, &mut |i, probability| {
                 y[lane + i * inner] = T::saturate(probability);
             });
         }
     }
 }
 
+/// Differences of 8-bit elements.
+const DIFFERENCES: usize = 256;
+
+/// What `exp_minus` gives for one exponent; of the least differences it may be known before.
+struct Powers {
+    exponent: i8,
+    known: usize,
+    table: [u32; DIFFERENCES],
+}
+
+impl Powers {
+    #[inline(never)]
+    fn know_all(&mut self) {
+        for (difference, power) in (0..).zip(&mut self.table) {
+            *power = exp_minus(difference, self.exponent);
+        }
+        self.known = DIFFERENCES;
+    }
+
+    fn of(&self, difference: u32) -> u32 {
+        let known = self.table[..self.known].get(difference as usize);
+        known.map_or_else(|| exp_minus(difference, self.exponent), |power| *power)
+    }
+}
+
 /// One group. The same code for every element type.
 fn group(
     length: usize,
-    exponent: i8,
+    powers: &Powers,
     scale: u32,
     get: &dyn Fn(usize) -> i32,
     put: &mut dyn FnMut(usize, i64),
 ) {
     let largest = (0..length).map(get).max().unwrap_or_default();
-    let power = |i: usize| u64::from(exp_minus(largest.abs_diff(get(i)), exponent));
-    let sum: u64 = (0..length).map(power).sum();
+    let power = |i: usize| powers.of(largest.abs_diff(get(i)));
+    let sum: u64 = (0..length).map(|i| u64::from(power(i))).sum();
     for i in 0..length {
         put(i, ratio(power(i), scale, sum).into());
     }
 }
 
 /// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
-fn ratio(part: u64, scale: u32, sum: u64) -> u32 {
-    let (Ok(mut rest), Ok(sum @ ..0x8000_0000)) = (u32::try_from(part), u32::try_from(sum)) else {
-        return (((part << scale) + sum / 2) / sum) as u32;
+fn ratio(part: u32, scale: u32, sum: u64) -> u32 {
+    let Ok(sum @ ..0x8000_0000) = u32::try_from(sum) else {
+        return (((u64::from(part) << scale) + sum / 2) / sum) as u32;
     };
-    // Bit by bit: a chip without division of 64 bits is slower the other way.
+    // A few bits at a time: a chip without division of 64 bits is slower the other way. Both are brought
+    // to where the sum is at least 2^30, so that what is left out of it, less than one in 2^15, makes a quotient
+    // of 8 bits too small by one at most, and never too large.
+    let up = sum.leading_zeros().saturating_sub(1);
+    let (mut rest, sum) = (part << up, sum << up);
     let mut quotient = u32::from(rest >= sum);
     rest -= quotient * sum;
-    for _ in 0..scale {
-        rest <<= 1;
-        let bit = u32::from(rest >= sum);
-        rest -= bit * sum;
-        quotient = quotient << 1 | bit;
+    let mut left = scale;
+    while left > 0 {
+        let bits = left.min(8);
+        let mut few = (rest >> (15 - bits)) / ((sum >> 15) + 1);
+        rest = (rest << bits).wrapping_sub(few.wrapping_mul(sum));
+        if rest >= sum {
+            rest -= sum;
+            few += 1;
+        }
+        quotient = quotient << bits | few;
+        left -= bits;
     }
     quotient + u32::from(rest >= sum - sum / 2)
 }
@@ -154,13 +197,31 @@ mod tests {
         ] {
             assert_eq!(ratio(part, scale, sum), expected, "{part} / {sum}");
         }
-        // The two ways agree: bit by bit, and by division.
+        // The two ways agree: a few bits at a time, and by division of 64 bits.
         for part in [0u64, 1, 77, 123_456, 1 << 29, (1 << 30) - 1, 1 << 30] {
             for sum in [1 << 30, (1 << 30) + 1, 1_500_000_001, (1 << 31) - 1] {
                 let exact = |scale: u32| ((part << scale) + sum / 2) / sum;
-                for scale in [0, 7, 8, 15, 30] {
-                    assert_eq!(u64::from(ratio(part, scale, sum)), exact(scale));
+                for scale in [0, 1, 7, 8, 9, 15, 16, 17, 30] {
+                    assert_eq!(u64::from(ratio(part as u32, scale, sum)), exact(scale));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn any_ratio_is_the_quotient() {
+        let mut state = 7u64;
+        for _ in 0..200_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let sum = (state >> 33).max(1) >> (state & 15);
+            let sum = sum.max(1);
+            let part = (state >> 20) % (sum + 1);
+            for scale in [7, 8, 15] {
+                let exact = ((part << scale) + sum / 2) / sum;
+                let got = ratio(part as u32, scale, sum);
+                assert_eq!(u64::from(got), exact, "{part} * 2^{scale} / {sum}");
             }
         }
     }
@@ -176,6 +237,17 @@ mod tests {
         assert_eq!(y, [64; 4]);
         softmax(&[-128i8, 127, -128, 127], 2, 2, -1, &mut y, -7);
         assert_eq!(y, [64; 4]);
+        // Many pairs have their powers in a table, a few have not.
+        let many: std::vec::Vec<i8> = (-128..=127).flat_map(|x| [-128, x]).collect();
+        let mut y = std::vec![0; many.len()];
+        for exponent in [-7, -4, 0] {
+            softmax(&many, 2, 1, exponent, &mut y, -7);
+            for (x, y) in many.chunks_exact(2).zip(y.chunks_exact(2)) {
+                let mut few = [0; 2];
+                softmax(x, 2, 1, exponent, &mut few, -7);
+                assert_eq!(y, few, "{x:?} * 2^{exponent}");
+            }
+        }
         let mut y = [0i16; 2];
         softmax(&[0i16, 1], 2, 1, 0, &mut y, -15);
         assert_eq!(y, [8813, 23955]);
