@@ -121,14 +121,16 @@ fn group(
 
 /// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
 fn ratio(part: u32, scale: u32, sum: u64) -> u32 {
-    let Ok(sum @ ..0x8000_0000) = u32::try_from(sum) else {
+    let Ok(sum @ 1..0x8000_0000) = u32::try_from(sum) else {
         return (((u64::from(part) << scale) + sum / 2) / sum) as u32;
     };
     // A few bits at a time: a chip without division of 64 bits is slower the other way. Both are brought
     // to where the sum is at least 2^30, so that what is left out of it, less than one in 2^15, makes a quotient
     // of 8 bits too small by one at most, and never too large.
-    let up = sum.leading_zeros().saturating_sub(1);
-    let (mut rest, sum) = (part << up, sum << up);
+    let (mut rest, mut sum) = (part, sum);
+    while sum < 1 << 30 {
+        (rest, sum) = (rest << 1, sum << 1);
+    }
     let mut quotient = u32::from(rest >= sum);
     rest -= quotient * sum;
     let mut left = scale;
