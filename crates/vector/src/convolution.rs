@@ -76,7 +76,8 @@ pub(crate) struct Layer<'a> {
     pub(crate) high: i16,
     depthwise: bool,
     pub(crate) parts: Option<Parts>,
-    steps: Steps,
+    /// Set by `prepare`, without which nothing is run: zeros would be written and copied for each layer.
+    steps: MaybeUninit<Steps>,
 }
 
 /// What kernels write to, before it is read: kilobytes aren't to be cleared for each layer.
@@ -87,7 +88,7 @@ struct Space {
 }
 
 /// What rectangles of pixels have in common.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Steps {
     /// Bytes from one pixel of the input to the next, and from row to row.
     pixel: usize,
@@ -101,6 +102,8 @@ struct Steps {
     x_row: i32,
     tap: i32,
     tap_row: i32,
+    /// From block to block of the weights.
+    block: usize,
     /// Whether whole vectors can be stored.
     stores_whole: bool,
     /// Whether [`crate::Kernel::Depthwise3x3`] can be, without staging.
@@ -158,7 +161,7 @@ impl<'a> Layer<'a> {
             high: task.limits.high.into(),
             depthwise: task.depthwise,
             parts: None,
-            steps: Steps::default(),
+            steps: MaybeUninit::uninit(),
         }
     }
 
@@ -182,14 +185,13 @@ impl<'a> Layer<'a> {
         let pixels = |shape: Hwc| shape.h.checked_mul(shape.w);
         let asked = count.checked_mul(self.out.w)?.checked_mul(self.out.c)?;
         let blocks = self.channels_out().div_ceil(self.lanes());
-        let weights = blocks.checked_mul(self.block())?;
         let right = self.rows.end <= self.out.h
             && asked as usize == self.outputs
             && self.window.output(self.shape.h, self.shape.w) == Some((self.out.h, self.out.w))
             && (!self.depthwise || self.shape.c == self.out.c)
             && self.out.c > 0
             && self.input.len() >= self.shape.checked_len()? as usize * self.width
-            && self.weights.len() >= weights
+            && self.weights.len() >= blocks.checked_mul(self.block())?
             && self.records.each > 0
             && self.records.bytes.len() >= blocks.checked_mul(self.records.each)?
             && self.records.bytes.as_ptr().addr().is_multiple_of(VECTOR)
@@ -197,7 +199,8 @@ impl<'a> Layer<'a> {
             && self.weights.as_ptr().addr().is_multiple_of(VECTOR);
         right.then_some(())?;
         self.parts = self.parts_of(sums)?;
-        if *self.window == Window::new(1, 1) {
+        let one_tap = (self.window.kernel_h, self.window.kernel_w) == (1, 1);
+        if one_tap && *self.window == Window::new(1, 1) {
             // Its pixels lie one after another: they are one row.
             let before = self.rows.start.checked_mul(self.shape.w)? as usize * self.pixel();
             self.input = self.input.get(before..)?;
@@ -214,8 +217,15 @@ impl<'a> Layer<'a> {
             (self.shape, self.out) = (row(self.shape.c)?, row(self.out.c)?);
             self.rows = 0..1.min(self.out.w);
         }
-        self.steps = self.find_steps();
+        self.steps = MaybeUninit::new(self.find_steps());
         Some(())
+    }
+
+    /// Of a layer that is run.
+    #[inline(always)]
+    fn steps(&self) -> &Steps {
+        // SAFETY: layers are run by `layer` alone, behind `prepare`, which has set them.
+        unsafe { self.steps.assume_init_ref() }
     }
 
     fn find_steps(&self) -> Steps {
@@ -233,6 +243,7 @@ impl<'a> Layer<'a> {
             x_row: times(row, window.stride_h),
             tap: times(pixel, window.dilation_w),
             tap_row: times(row, window.dilation_h),
+            block: self.block(),
             stores_whole: self.stores_whole(),
             is_3x3: is_3x3 && self.elements_aligned() && self.stores_whole(),
         }
@@ -261,7 +272,10 @@ impl<'a> Layer<'a> {
 
     /// Elements of a vector, channels of a block.
     pub(crate) fn lanes(&self) -> usize {
-        VECTOR / self.width
+        match self.element {
+            Element::I8 => VECTOR,
+            Element::I16 => VECTOR / 2,
+        }
     }
 
     pub(crate) fn channels_out(&self) -> usize {
@@ -427,7 +441,7 @@ impl<'a> Layer<'a> {
 
     /// Whether the block that has been begun has more shifts than [`Kernel::Depthwise3x3`] does.
     pub(crate) fn is_far(&self, run: &Run) -> bool {
-        self.steps.is_3x3 && run.more_shifts > run.most_shifts
+        self.steps().is_3x3 && run.more_shifts > run.most_shifts
     }
 
     /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
@@ -481,7 +495,7 @@ impl<'a> Layer<'a> {
                 return;
             }
             // What is said of a rectangle holds for the next block.
-            weights = weights.wrapping_add(self.block());
+            weights = weights.wrapping_add(self.steps().block);
             run.weights = weights;
             run.x = run.x.wrapping_offset(run.x_block as isize);
             run.y = run.y.wrapping_add(VECTOR);
@@ -497,7 +511,7 @@ impl<'a> Layer<'a> {
         let record = Record::read(records.get(..each)?)?;
         // Whether lanes are split depends on the biases, and how on what is proved.
         (!record.splits() || self.parts.is_some()).then_some(())?;
-        run.weights = self.weights.get(block * self.block()..)?.as_ptr();
+        run.weights = self.weights.get(block * self.steps().block..)?.as_ptr();
         run.record = record.start;
         run.above = record.above;
         run.first_shift = record.first_shift;

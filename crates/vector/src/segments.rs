@@ -104,14 +104,14 @@ impl Segments {
     /// The one from `first` to where this is now.
     #[inline(always)]
     fn segment(&self, first: usize, kernel: usize, input: usize, taps: usize) -> Segment {
-        let bits = (1u64 << taps.min(32)) - 1;
+        let bits = 1u32.checked_shl(taps as u32).unwrap_or(0).wrapping_sub(1);
         Segment {
             first,
             count: self.at - first,
             kernel,
             input,
             taps,
-            inside: (bits << kernel.min(32)) as u32,
+            inside: bits.checked_shl(kernel as u32).unwrap_or(0),
         }
     }
 

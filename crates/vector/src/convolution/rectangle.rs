@@ -26,7 +26,7 @@ impl Layer<'_> {
         columns: &Segment,
         splits: bool,
     ) -> Kernel {
-        let steps = &self.steps;
+        let steps = self.steps();
         run.rows = rows.count as u32;
         run.pixels = columns.count as u32;
         (run.x_step, run.y_step) = (steps.x, steps.y as i32);
@@ -58,7 +58,7 @@ impl Layer<'_> {
     /// Fills in what a run says of its pieces; which kernel does it.
     #[inline(always)]
     fn pieces(&self, run: &mut Run, rows: &Segment, columns: &Segment, splits: bool) -> Kernel {
-        let (steps, kernel_w) = (&self.steps, usize::from(self.window.kernel_w));
+        let (steps, kernel_w) = (self.steps(), usize::from(self.window.kernel_w));
         let (taps_h, taps_w) = (rows.taps, columns.taps);
         let empty = taps_h == 0 || taps_w == 0;
         let may_be_3x3 = steps.is_3x3 && !splits && !empty;

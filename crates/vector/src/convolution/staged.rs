@@ -117,7 +117,7 @@ impl Layer<'_> {
                 tile: [asked, most_columns.min(share[2].len())],
             });
         }
-        let most = most_rows.filter(|_| self.steps.is_3x3)?;
+        let most = most_rows.filter(|_| self.steps().is_3x3)?;
         let tiles = asked.div_ceil(most);
         // Neighbouring tiles have rows in common.
         let copied = rows.count + (tiles - 1) * TAPS.saturating_sub(stride_h);
@@ -215,7 +215,7 @@ impl Layer<'_> {
     fn clear(&self, unit: &mut impl Unit, stage: &Stage, tile: &Share) -> Staged {
         let [share_rows, share_columns] = [tile[1].len(), tile[2].len()];
         let [rows, columns] = self.axes(tile);
-        let steps = &self.steps;
+        let steps = self.steps();
         let pitch = columns.size * VECTOR;
         let kept = if stage.whole { rows.size } else { TAPS };
         let mut zeros = Staging {
@@ -275,7 +275,7 @@ impl Layer<'_> {
     fn begin_tile(&self, stage: &Stage, staged: &Staged, run: &mut Run, tile: &Share) {
         run.x = stage.memory;
         run.x_step = (usize::from(self.window.stride_w) * VECTOR) as i32;
-        run.y_step = self.steps.y as i32;
+        run.y_step = self.steps().y as i32;
         run.pixels = tile[2].len() as u32;
         run.rows = if stage.whole { tile[1].len() as u32 } else { 1 };
         (run.x_gap, run.y_gap) = (staged.x_gap, staged.y_gap);
@@ -310,8 +310,8 @@ impl Layer<'_> {
                 if let Some(inside) = at.checked_sub(staged.rows.before)
                     && inside < staged.rows.count
                 {
-                    copy.from = from.wrapping_add(inside * self.steps.row);
-                    copy.step = self.steps.pixel as u32;
+                    copy.from = from.wrapping_add(inside * self.steps().row);
+                    copy.step = self.steps().pixel as u32;
                 }
                 // SAFETY: as `staged` says.
                 unsafe { unit.stage(&mut copy) };
@@ -320,7 +320,7 @@ impl Layer<'_> {
             run.x = stage.memory.wrapping_offset(slot(top) as isize);
             run.x_piece = slot(top + 1) - slot(top);
             run.w_gap = slot(top + 2) - slot(top + 1);
-            run.y = y.wrapping_add(row * self.steps.y_row);
+            run.y = y.wrapping_add(row * self.steps().y_row);
             (run.weights, run.record, run.blocks) = (weights, record, 1);
             // SAFETY: as `staged` says.
             unsafe { unit.run(self.element, stage.kernel, run) };
