@@ -103,14 +103,13 @@ fixpoint_depthwise_split:
     l8ui    a4, a6, 1
     l8ui    a8, a6, 0
     ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, -112
+    // One vector in front of the lanes is loaded, and not used.
+    ee.vst.128.ip q5, a11, -128
     addi    a9, a4, 1
-    // One vector is loaded beyond.
-    addi    a7, a4, 2
-    slli    a7, a7, 4
-    mov     a6, a11
+    slli    a7, a9, 4
+    addi    a6, a11, 16
     sub     a11, a11, a7
-    movi    a14, -112
+    movi    a14, -128
     sub     a14, a14, a7
     loopnez a9, 83f
     ee.vld.128.ip q5, a10, 16

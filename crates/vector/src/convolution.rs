@@ -228,6 +228,7 @@ impl<'a> Layer<'a> {
         unsafe { self.steps.assume_init_ref() }
     }
 
+    #[inline(always)]
     fn find_steps(&self) -> Steps {
         let (pixel, window) = (self.pixel(), self.window);
         let row = self.shape.w as usize * pixel;
@@ -249,6 +250,7 @@ impl<'a> Layer<'a> {
         }
     }
 
+    #[inline(always)]
     fn parts_of(&self, sums: Sums) -> Option<Option<Parts>> {
         if self.element == Element::I16 {
             return (sums == Sums::Whole).then_some(None);
@@ -338,6 +340,7 @@ impl<'a> Layer<'a> {
     }
 
     /// All of the output.
+    #[inline(always)]
     pub(crate) fn whole(&self) -> Share {
         let blocks = self.channels_out().div_ceil(self.lanes());
         [0..blocks as u32, self.rows.clone(), 0..self.out.w]
@@ -380,15 +383,16 @@ impl<'a> Layer<'a> {
             groups: 1,
             vectors: 0,
             head: 0,
-            x_piece: 0,
+            // Not zeros, which would be written by a call.
+            x_piece: self.steps().tap_row,
             w_gap: 0,
             x_group: 0,
             w_group: 0,
-            record: ptr::null(),
+            record: self.records.bytes.as_ptr(),
             above: ptr::null(),
             first_shift: 0,
             more_shifts: 0,
-            lanes: 0,
+            lanes: self.lanes() as u32,
             whole: 0,
             scratch,
             x_tap: 0,

@@ -116,7 +116,7 @@ impl Segments {
     }
 
     /// The next one, in `place`: as what is returned it would be copied. Whether there is one.
-    #[inline(never)]
+    #[inline(always)]
     fn next_to(&mut self, place: &mut MaybeUninit<Segment>) -> bool {
         let first = self.at;
         if first >= self.end {

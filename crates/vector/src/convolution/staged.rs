@@ -98,15 +98,24 @@ impl Layer<'_> {
         (is_3x3 && (window.dilation_h, window.dilation_w) == (1, 1)).then_some(())?;
         let asked = share[1].len();
         (asked > 0).then_some(())?;
-        let [rows, columns] = self.axes(share);
-        let fits = STAGED / columns.size;
         let [stride_h, stride_w] = [window.stride_h, window.stride_w].map(usize::from);
-        // As many rows as there is room for, or columns for the rows of one row of windows.
-        let most_rows = fits.checked_sub(TAPS).map(|more| more / stride_h + 1);
-        let most_columns = (STAGED / TAPS - TAPS) / stride_w + 1;
         let half = self.width == 1
             && self.out.c == 8
             && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(8);
+        let blocks = share[0].len();
+        // No more than there are pads; what is copied is about as much as windows step over.
+        let padded = |before, after| 1 + usize::from(before > 0) + usize::from(after > 0);
+        let most =
+            padded(window.pad_top, window.pad_bottom) * padded(window.pad_left, window.pad_right);
+        let least = 2 * blocks * (asked - 1) * stride_h * self.shape.w as usize;
+        if !half && least >= most * (BLOCK * blocks + RECTANGLE) {
+            return None;
+        }
+        let [rows, columns] = self.axes(share);
+        let fits = STAGED / columns.size;
+        // As many rows as there is room for, or columns for the rows of one row of windows.
+        let most_rows = fits.checked_sub(TAPS).map(|more| more / stride_h + 1);
+        let most_columns = (STAGED / TAPS - TAPS) / stride_w + 1;
         let rectangles = rows.pieces() * columns.pieces();
         let whole = most_rows.is_some_and(|most| most >= asked);
         if half {
@@ -121,7 +130,6 @@ impl Layer<'_> {
         let tiles = asked.div_ceil(most);
         // Neighbouring tiles have rows in common.
         let copied = rows.count + (tiles - 1) * TAPS.saturating_sub(stride_h);
-        let blocks = share[0].len();
         let staged = blocks * ((2 * columns.count + ROW) * copied + BLOCK * tiles) + TILE * tiles;
         let pays = staged < rectangles * (BLOCK * blocks + RECTANGLE);
         pays.then_some(Stage {
@@ -171,7 +179,7 @@ impl Layer<'_> {
     }
 
     /// Does a tile, block by block.
-    #[inline(never)]
+    #[inline(always)]
     fn tile(&self, unit: &mut impl Unit, stage: &Stage, run: &mut Run, tile: &Share) -> Option<()> {
         let [blocks, rows, columns] = tile;
         let mut staged = self.clear(unit, stage, tile);
@@ -211,7 +219,7 @@ impl Layer<'_> {
     }
 
     /// Where the windows of a tile are staged, and zeros where there is padding: they stay.
-    #[inline(never)]
+    #[inline(always)]
     fn clear(&self, unit: &mut impl Unit, stage: &Stage, tile: &Share) -> Staged {
         let [share_rows, share_columns] = [tile[1].len(), tile[2].len()];
         let [rows, columns] = self.axes(tile);
