@@ -144,11 +144,7 @@ fixpoint_next_3x3:
     bltu    a4, a3, 1f
     bnez    a5, 1f
     s32i    a6, a2, RUN_RECORD
-    l32i    a3, a2, RUN_X
-    l32i    a4, a2, RUN_X_BLOCK
     l32i    a5, a2, RUN_Y
-    add     a3, a3, a4
-    s32i    a3, a2, RUN_X
     addi    a5, a5, 16
     s32i    a5, a2, RUN_Y
     ret
@@ -268,6 +264,10 @@ fixpoint_\name:
     l32i    a6, a2, RUN_BLOCKS
     addi    a6, a6, -1
     call0   fixpoint_next_3x3
+    l32i    a3, a2, RUN_X
+    l32i    a4, a2, RUN_X_BLOCK
+    add     a3, a3, a4
+    s32i    a3, a2, RUN_X
     j       4b
     .endm
 
@@ -356,6 +356,7 @@ depthwise_3x3_staged_drained:
     // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
     // to a11.
     .section .text.iram.stage,"ax"
+    .literal .Lstage_copied, stage_copied
     .global fixpoint_stage
     .global fixpoint_staged
     .p2align 2
@@ -376,6 +377,25 @@ fixpoint_staged:
     l32i    a10, a6, 12
     beqz    a7, 5f
     bnez    a11, 3f
+    // Short rows that lie one after another: by a jump into the copies of one. A pixel has six bytes.
+    bnez    a8, 1f
+    addi    a11, a10, -1
+    bgeui   a11, 12, 1f
+    l32r    a11, .Lstage_copied
+    addx2   a10, a10, a10
+    slli    a10, a10, 1
+    sub     a11, a11, a10
+    addi    a9, a9, 16
+    loopnez a7, 6f
+    jx      a11
+    .rept 11
+    ee.vld.128.xp q0, a3, a5
+    ee.vst.128.ip q0, a4, 16
+    .endr
+    ee.vld.128.xp q0, a3, a5
+    ee.vst.128.xp q0, a4, a9
+stage_copied:
+6:  ret
 1:  loopnez a10, 2f
     ee.vld.128.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16
