@@ -412,3 +412,13 @@ stage_copied:
     addi    a7, a7, -1
     bnez    a7, 3b
     ret
+
+    // fixpoint_clear(to, vectors)
+    .section .text.iram.clear,"ax"
+    .global fixpoint_clear
+    .p2align 2
+fixpoint_clear:
+    ee.zero.q q0
+    loopnez a3, 1f
+    ee.vst.128.ip q0, a2, 16
+1:  ret

@@ -48,6 +48,11 @@ impl Unit for Counting {
         }
     }
 
+    unsafe fn clear(&mut self, to: *mut u8, vectors: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { Model.clear(to, vectors) }
+    }
+
     unsafe fn stage(&mut self, staging: &mut Staging) {
         let rows = if staging.rows > 1 { "rows" } else { "row" };
         *self.0.entry(format!("Staged {rows}")).or_default() += 1;

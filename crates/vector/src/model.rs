@@ -48,6 +48,11 @@ impl Unit for Model {
         }
     }
 
+    unsafe fn clear(&mut self, to: *mut u8, vectors: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.write_bytes(0, vectors as usize * VECTOR) }
+    }
+
     unsafe fn stage(&mut self, staging: &mut Staging) {
         let width = if staging.half == 1 { 8 } else { VECTOR };
         let (mut from, mut to) = (staging.from, staging.to);

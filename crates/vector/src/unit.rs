@@ -216,4 +216,11 @@ pub trait Unit {
     ///
     /// They are there, and room for them.
     unsafe fn stage(&mut self, staging: &mut Staging);
+
+    /// Writes vectors of zeros, from a multiple of 16 on.
+    ///
+    /// # Safety
+    ///
+    /// There is room for them.
+    unsafe fn clear(&mut self, to: *mut u8, vectors: u32);
 }

@@ -28,6 +28,7 @@ unsafe extern "C" {
     fn fixpoint_depthwise_3x3_half(run: *mut Run);
     fn fixpoint_depthwise_3x3_staged(run: *mut Run);
     fn fixpoint_stage(staging: *mut Staging);
+    fn fixpoint_clear(to: *mut u8, vectors: u32);
 }
 
 /// The unit, switched on.
@@ -73,6 +74,11 @@ impl Unit for Pie {
         };
         // SAFETY: the caller's promise.
         unsafe { call(run) }
+    }
+
+    unsafe fn clear(&mut self, to: *mut u8, vectors: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_clear(to, vectors) }
     }
 
     unsafe fn stage(&mut self, staging: &mut Staging) {

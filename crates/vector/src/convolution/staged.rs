@@ -226,18 +226,10 @@ impl Layer<'_> {
         let steps = self.steps();
         let pitch = columns.size * VECTOR;
         let kept = if stage.whole { rows.size } else { TAPS };
-        let mut zeros = Staging {
-            from: ZEROS.0.as_ptr(),
-            to: stage.memory,
-            step: 0,
-            pixels: (kept * columns.size) as u32,
-            rows: (columns.count < columns.size || rows.count < rows.size).into(),
-            from_gap: 0,
-            to_gap: 0,
-            half: 0,
-        };
-        // SAFETY: so many vectors are there, by `stage` or as columns are cut.
-        unsafe { unit.stage(&mut zeros) };
+        if columns.count < columns.size || rows.count < rows.size {
+            // SAFETY: so many vectors are there, by `stage` or as columns are cut.
+            unsafe { unit.clear(stage.memory, (kept * columns.size) as u32) };
+        }
         let place = rows.input * steps.row + columns.input * steps.pixel;
         let before = columns.before
             + if stage.whole {
