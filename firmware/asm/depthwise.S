@@ -117,6 +117,26 @@ fixpoint_depthwise_split:
 83:
     .endm
 
+    // On to the next block over 3x3 taps, of which a6 are left, or to \stop. Changes a3 to a7.
+    .macro next_block stop
+    s32i    a6, a2, RUN_BLOCKS
+    beqz    a6, \stop
+    l32i    a6, a2, RUN_RECORD
+    l32i    a7, a2, RUN_RECORD_STEP
+    l32i    a4, a2, RUN_MOST_SHIFTS
+    add     a6, a6, a7
+    // Its header is in front of it.
+    addi    a7, a6, -16
+    l8ui    a3, a7, 1
+    l8ui    a5, a7, 2
+    bltu    a4, a3, \stop
+    bnez    a5, \stop
+    s32i    a6, a2, RUN_RECORD
+    l32i    a5, a2, RUN_Y
+    addi    a5, a5, 16
+    s32i    a5, a2, RUN_Y
+    .endm
+
     // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left, if it can be done; else this leaves
     // the kernel. Changes a3 to a7.
     //
@@ -131,22 +151,7 @@ fixpoint_depthwise_split:
     .global fixpoint_next_3x3
     .p2align 2
 fixpoint_next_3x3:
-    s32i    a6, a2, RUN_BLOCKS
-    beqz    a6, 1f
-    l32i    a6, a2, RUN_RECORD
-    l32i    a7, a2, RUN_RECORD_STEP
-    l32i    a4, a2, RUN_MOST_SHIFTS
-    add     a6, a6, a7
-    // Its header is in front of it.
-    addi    a7, a6, -16
-    l8ui    a3, a7, 1
-    l8ui    a5, a7, 2
-    bltu    a4, a3, 1f
-    bnez    a5, 1f
-    s32i    a6, a2, RUN_RECORD
-    l32i    a5, a2, RUN_Y
-    addi    a5, a5, 16
-    s32i    a5, a2, RUN_Y
+    next_block 1f
     ret
 1:  leave
     .p2align 2
@@ -350,8 +355,9 @@ depthwise_3x3_staged_drained:
     bnez    a10, 1b
     l32i    a6, a2, RUN_BLOCKS
     addi    a6, a6, -1
-    call0   fixpoint_next_3x3
+    next_block 3f
     j       4b
+3:  leave
 
     // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
     // to a11.
@@ -366,21 +372,16 @@ fixpoint_stage:
     .p2align 2
 fixpoint_staged:
     l32i    a3, a6, 0
-    l32i    a7, a6, 16
     l32i    a11, a6, 28
+    l32i    a5, a6, 8
+    l32i    a10, a6, 12
     addi    a4, a3, 16
     s32i    a4, a6, 0
     l32i    a4, a6, 4
-    l32i    a5, a6, 8
-    l32i    a8, a6, 20
+    l32i    a7, a6, 16
     l32i    a9, a6, 24
-    l32i    a10, a6, 12
-    beqz    a7, 5f
-    bnez    a11, 3f
-    // Short rows that lie one after another: by a jump into the copies of one. A pixel has six bytes.
-    bnez    a8, 1f
-    addi    a11, a10, -1
-    bgeui   a11, 12, 1f
+    bnez    a11, 7f
+    // Short rows, one after another: each by a jump into its copies. A pixel has six bytes.
     l32r    a11, .Lstage_copied
     addx2   a10, a10, a10
     slli    a10, a10, 1
@@ -396,6 +397,9 @@ fixpoint_staged:
     ee.vst.128.xp q0, a4, a9
 stage_copied:
 6:  ret
+7:  l32i    a8, a6, 20
+    beqz    a7, 5f
+    bbsi    a11, 1, 3f
 1:  loopnez a10, 2f
     ee.vld.128.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16

@@ -54,7 +54,11 @@ impl Unit for Model {
     }
 
     unsafe fn stage(&mut self, staging: &mut Staging) {
-        let width = if staging.half == 1 { 8 } else { VECTOR };
+        let width = if staging.kind == Staging::HALF {
+            8
+        } else {
+            VECTOR
+        };
         let (mut from, mut to) = (staging.from, staging.to);
         for _ in 0..staging.rows {
             for _ in 0..staging.pixels {

@@ -116,8 +116,18 @@ pub struct Staging {
     pub from_gap: i32,
     /// 24
     pub to_gap: i32,
-    /// 28: 1 if only the first eight bytes of a vector count, or 0.
-    pub half: u32,
+    /// 28: [`Staging::SHORT`], [`Staging::ANY`] or [`Staging::HALF`].
+    pub kind: u32,
+}
+
+impl Staging {
+    /// There are rows, of one pixel to [`Self::MOST_SHORT`], and [`Self::from_gap`] is 0.
+    pub const SHORT: u32 = 0;
+    pub const ANY: u32 = 1;
+    /// Only the first eight bytes of a vector count.
+    pub const HALF: u32 = 2;
+    /// Pixels of a short row.
+    pub const MOST_SHORT: u32 = 12;
 }
 
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.

@@ -243,18 +243,27 @@ impl Layer<'_> {
         let x_row = usize::from(self.window.stride_h) * pitch;
         let several = share_rows > 1;
         let from = self.input.as_ptr().wrapping_add(place);
+        let mut copy = Staging {
+            from,
+            to: stage.memory.wrapping_add(before * VECTOR),
+            step: steps.pixel as u32,
+            pixels: columns.count as u32,
+            rows: if stage.whole { rows.count as u32 } else { 1 },
+            from_gap: steps.row.wrapping_sub(columns.count * steps.pixel) as i32,
+            to_gap: ((columns.size - columns.count) * VECTOR) as i32,
+            kind: Staging::ANY,
+        };
+        if stage.kernel == Kernel::Depthwise3x3Half {
+            copy.kind = Staging::HALF;
+        } else if copy.from_gap == 0
+            && copy.rows > 0
+            && (1..=Staging::MOST_SHORT).contains(&copy.pixels)
+        {
+            copy.kind = Staging::SHORT;
+        }
         Staged {
             from,
-            copy: Staging {
-                from,
-                to: stage.memory.wrapping_add(before * VECTOR),
-                step: steps.pixel as u32,
-                pixels: columns.count as u32,
-                rows: if stage.whole { rows.count as u32 } else { 1 },
-                from_gap: steps.row.wrapping_sub(columns.count * steps.pixel) as i32,
-                to_gap: ((columns.size - columns.count) * VECTOR) as i32,
-                half: (stage.kernel == Kernel::Depthwise3x3Half).into(),
-            },
+            copy,
             y: self.output.wrapping_add(y),
             y_gap: if several {
                 (steps.y_row - share_columns * steps.y) as i32
