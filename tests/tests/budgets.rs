@@ -55,36 +55,36 @@ fn rows() -> Vec<Row> {
     vec![
         Row {
             published: Some(422.0),
-            limit: Some(0.1829),
+            limit: Some(0.1766),
             ..row("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.0930),
+            limit: Some(0.0916),
             ..row("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.0939),
+            limit: Some(0.0916),
             ..row("conv 1x1", I8, [256, 6, 6], 256, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             published: Some(482.0),
-            limit: Some(0.1009),
+            limit: Some(0.0977),
             ..row("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
         Row {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
-            limit: Some(0.0965),
+            limit: Some(0.0947),
             ..row("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0867),
+            limit: Some(0.0857),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -96,25 +96,25 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.20),
             published: Some(3447.0),
-            limit: Some(0.1773),
+            limit: Some(0.1759),
             ..row("conv 3x3", I8, [22, 19, 23], 33, square(3, 1))
         },
         Row {
             goal: Some(0.20),
-            limit: Some(0.1847),
+            limit: Some(0.1828),
             ..row("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
         Row {
             relu: true,
             goal: Some(0.30),
             published: Some(5542.0),
-            limit: Some(0.2381),
+            limit: Some(0.2285),
             ..depthwise(row("depthwise 3x3", I8, [32, 100, 50], 32, square(3, 1)))
         },
         Row {
             relu: true,
             goal: Some(0.30),
-            limit: Some(0.2848),
+            limit: Some(0.2566),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -124,7 +124,7 @@ fn rows() -> Vec<Row> {
             ))
         },
         Row {
-            limit: Some(0.3136),
+            limit: Some(0.3094),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -135,18 +135,18 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1751),
+            limit: Some(0.1728),
             ..row("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1724),
+            limit: Some(0.1686),
             ..row("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
         Row {
             goal: Some(0.22),
             relu: true,
-            limit: Some(0.1576),
+            limit: Some(0.1546),
             ..row(
                 "conv 3x3 padded",
                 I16,
@@ -158,7 +158,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0904),
+            limit: Some(0.0894),
             ..row(
                 "conv 3x3 s2 padded",
                 I8,
@@ -170,7 +170,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0901),
+            limit: Some(0.0892),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -181,23 +181,23 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.1013),
+            limit: Some(0.0984),
             ..row("conv 1x1", I8, [64, 20, 20], 16, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0832),
+            limit: Some(0.0813),
             ..row("conv 1x1", I8, [128, 10, 10], 128, square(1, 1))
         },
         Row {
-            limit: Some(0.1425),
+            limit: Some(0.1231),
             ..row("fully connected", I8, [1024, 1, 1], 128, square(1, 1))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.3608),
+            limit: Some(0.30),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -209,7 +209,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2583),
+            limit: Some(0.2461),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -221,7 +221,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.3650),
+            limit: Some(0.30),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -232,7 +232,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.4413),
+            limit: Some(0.3856),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I16,
@@ -243,7 +243,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.1520),
+            limit: Some(0.1499),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -253,8 +253,74 @@ fn rows() -> Vec<Row> {
             )
         },
         Row {
-            limit: Some(0.2785),
+            limit: Some(0.2359),
             ..row("fully connected", I16, [784, 1, 1], 100, square(1, 1))
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            limit: Some(0.0869),
+            ..row("conv 1x1", I8, [128, 6, 6], 128, square(1, 1))
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            limit: Some(0.10),
+            ..row("conv 1x1", I8, [256, 3, 3], 256, square(1, 1))
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            limit: Some(0.0836),
+            ..row(
+                "conv 3x3 padded",
+                I8,
+                [64, 6, 6],
+                64,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            limit: Some(0.0870),
+            ..row(
+                "conv 3x3 padded",
+                I8,
+                [64, 4, 4],
+                64,
+                square(3, 1).pads(1, 1, 1, 1),
+            )
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.2973),
+            ..depthwise(row("depthwise 3x3", I8, [256, 8, 8], 256, square(3, 1)))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.2773),
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [128, 12, 12],
+                128,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.2978),
+            ..depthwise(row(
+                "depthwise 3x3 s2 padded",
+                I8,
+                [128, 20, 20],
+                128,
+                square(3, 2).pads(0, 0, 1, 1),
+            ))
         },
     ]
 }
