@@ -15,8 +15,10 @@ use fixpoint_tests::random::Random;
 
 mod layer;
 mod measure;
+mod pool;
 use layer::Shape;
 use measure::{HZ, job_of, measured, on_host};
+use pool::pools;
 
 /// One layer of a table.
 #[derive(Clone, Copy)]
@@ -407,6 +409,28 @@ fn layers_stay_within_their_instructions() {
             over.push(format!("{} {:?}: {each:.4}", shape.name, shape.input));
         }
         Model::parse(AlignedBytes::new(&image).as_ref()).expect("an image of ours");
+    }
+    // In the same table, by the elements of all windows.
+    for pool in pools() {
+        let (image, inputs, elements) = pool.build(&mut random);
+        let job = job_of(&image, &inputs);
+        let measured = measured(&elf, &job);
+        assert_eq!(measured.text, on_host(&job), "{}", pool.name);
+        let layer = measured.layers.last().copied().expect("layers");
+        let each = layer.instructions as f64 / elements as f64;
+        println!(
+            "{:<23} {:<4} {:<18} {elements:>10} {:>11} {each:>9.4} {:>7} {:>10.0} {:>10}",
+            pool.name,
+            pool.element_name(),
+            pool.sizes(),
+            layer.instructions,
+            "-",
+            layer.cycles as f64 / HZ * 1e6,
+            "-",
+        );
+        if each > pool.limit {
+            over.push(format!("{} {:?}: {each:.4}", pool.name, pool.input));
+        }
     }
     assert!(over.is_empty(), "over budget: {over:#?}");
 }

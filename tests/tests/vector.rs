@@ -9,7 +9,7 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Column, Combine, ElementUnit, Kernel, LONG, Model, Run, Staging, Stretch, Unit, Vector,
+    Column, Combine, ElementUnit, Kernel, LONG, Mean, Model, Run, Staging, Stretch, Unit, Vector,
     Windowed,
 };
 
@@ -92,6 +92,18 @@ impl ElementUnit for Counting {
         unsafe { Model.max_i16(window) }
     }
 
+    unsafe fn mean_i8(&mut self, window: &Windowed, mean: &Mean) {
+        self.count(Element::I8, "Mean");
+        // SAFETY: the caller's promise.
+        unsafe { Model.mean_i8(window, mean) }
+    }
+
+    unsafe fn mean_i16(&mut self, window: &Windowed, mean: &Mean) {
+        self.count(Element::I16, "Mean");
+        // SAFETY: the caller's promise.
+        unsafe { Model.mean_i16(window, mean) }
+    }
+
     unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
         self.count(Element::I8, "Lookup");
         // SAFETY: the caller's promise.
@@ -154,7 +166,7 @@ fn the_units_model_has_the_oracles_bits() {
             .iter()
             .map(|kernel| format!("I8 {kernel} long, with a rest")),
     );
-    for kernel in ["Sum", "Product", "Pixels", "Max", "Lookup"] {
+    for kernel in ["Sum", "Product", "Pixels", "Max", "Mean", "Lookup"] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
     keys.extend(

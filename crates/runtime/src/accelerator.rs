@@ -34,6 +34,19 @@ pub trait Accelerator {
         false
     }
 
+    /// The means of windows of 8-bit elements, as `fixpoint_kernels::pool::average_pool` with
+    /// `fixpoint_kernels::fixpoint::mean`.
+    fn average_pool_i8(&mut self, task: &Averaging<'_, i8>, output: &mut [i8]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
+    /// The same for 16-bit elements.
+    fn average_pool_i16(&mut self, task: &Averaging<'_, i16>, output: &mut [i16]) -> bool {
+        let _ = (task, output);
+        false
+    }
+
     /// `output[i] = table[input[i] + 128]`, in place where there is no input. The table has 256 entries.
     fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
         let _ = (input, table, output);
@@ -154,6 +167,16 @@ pub struct Pooling<'a, T> {
     pub out: Hwc,
 }
 
+/// Means over windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Averaging<'a, T> {
+    pub pooling: Pooling<'a, T>,
+    /// Whether a window counts as many elements as it has, or those inside the input.
+    pub count_include_pad: bool,
+    /// By how much the output's exponent is larger.
+    pub shift: i32,
+}
+
 /// `output[i] = binary.apply(a[i], b[i])`, where operands may be repeated.
 #[derive(Clone, Copy, Debug)]
 pub struct Combination<'a, T> {
@@ -205,6 +228,12 @@ pub(crate) trait Accelerated: Element {
         output: &mut [Self],
     ) -> bool;
 
+    fn average_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Averaging<'_, Self>,
+        output: &mut [Self],
+    ) -> bool;
+
     fn lookup(
         accelerator: &mut dyn Accelerator,
         input: Option<&[Self]>,
@@ -247,6 +276,14 @@ impl Accelerated for i8 {
         output: &mut [Self],
     ) -> bool {
         accelerator.max_pool_i8(task, output)
+    }
+
+    fn average_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Averaging<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.average_pool_i8(task, output)
     }
 
     fn lookup(
@@ -293,6 +330,14 @@ impl Accelerated for i16 {
         output: &mut [Self],
     ) -> bool {
         accelerator.max_pool_i16(task, output)
+    }
+
+    fn average_pool(
+        accelerator: &mut dyn Accelerator,
+        task: &Averaging<'_, Self>,
+        output: &mut [Self],
+    ) -> bool {
+        accelerator.average_pool_i16(task, output)
     }
 
     fn lookup(

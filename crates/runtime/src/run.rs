@@ -2,7 +2,7 @@
 
 mod linear;
 
-use crate::accelerator::{Accelerated, Accelerator, Combination, Part, Pooling};
+use crate::accelerator::{Accelerated, Accelerator, Averaging, Combination, Part, Pooling};
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
@@ -221,6 +221,19 @@ where
         Body::AveragePool(s, count_include_pad) => {
             let area = u32::from(s.window.kernel_h) * u32::from(s.window.kernel_w);
             let (a, window, count) = (a?, &s.window, *count_include_pad);
+            let task = Averaging {
+                pooling: Pooling {
+                    input: a,
+                    shape: s.input,
+                    window,
+                    out: s.output,
+                },
+                count_include_pad: count,
+                shift: up,
+            };
+            if arithmetic == Arithmetic::Fixpoint && T::average_pool(accelerator, &task, y) {
+                return Some(());
+            }
             with_mean(arithmetic, area, out, up, |mean| {
                 pool::average_pool(a, s.input, window, count, y, s.output, mean);
             });

@@ -5,6 +5,7 @@ use core::slice;
 use fixpoint_kernels::Element;
 
 use crate::elements::{Combine, ElementUnit, Stretch};
+use crate::means::Mean;
 use crate::model::Model;
 use crate::pixels::{Column, Windowed, packed};
 
@@ -59,6 +60,16 @@ impl ElementUnit for Model {
     unsafe fn max_i16(&mut self, window: &Windowed) {
         // SAFETY: the caller's promise.
         unsafe { largest::<i16>(window) }
+    }
+
+    unsafe fn mean_i8(&mut self, window: &Windowed, mean: &Mean) {
+        // SAFETY: the caller's promise.
+        unsafe { averages::<i8>(window, |sum| narrow_mean(sum, mean)) }
+    }
+
+    unsafe fn mean_i16(&mut self, window: &Windowed, mean: &Mean) {
+        // SAFETY: the caller's promise.
+        unsafe { averages::<i16>(window, |sum| wide_mean(sum, mean)) }
     }
 
     unsafe fn sum_i8(&mut self, column: &mut Column) {
@@ -131,22 +142,57 @@ unsafe fn sum<T: Element>(column: &mut Column) {
 ///
 /// As [`ElementUnit`] says.
 unsafe fn largest<T: Element>(windows: &Windowed) {
+    // SAFETY: the caller's promise.
+    unsafe { each::<T>(windows, |taps| taps.max().unwrap_or(T::MIN)) }
+}
+
+/// # Safety
+///
+/// As [`ElementUnit`] says.
+unsafe fn averages<T: Element>(windows: &Windowed, mean: impl Fn(i64) -> T) {
+    // SAFETY: the caller's promise.
+    unsafe { each::<T>(windows, |taps| mean(taps.map(Into::<i64>::into).sum())) }
+}
+
+/// The sum has 16 bits, which saturate.
+fn narrow_mean(sum: i64, mean: &Mean) -> i8 {
+    let [factor, first, second, least, most, ..] = mean.values.map(i64::from);
+    let lane = first * second + i64::from(i16::saturate(sum)) * factor;
+    let mean = i64::from(i16::saturate(lane >> mean.shifts[0]));
+    mean.clamp(least, most) as i8
+}
+
+/// The lanes have 40 bits.
+fn wide_mean(sum: i64, mean: &Mean) -> i16 {
+    let [scale, factor, back, below, above @ ..] = mean.values.map(i64::from);
+    let sum = sum * scale;
+    let high = i64::from(i16::saturate(sum >> mean.shifts[0]));
+    let nearly = i64::from(i16::saturate((high * factor) >> mean.shifts[1]));
+    let rest = i64::from(i16::saturate(sum + nearly * back));
+    let add = |to: i16, by: i16| to.saturating_add(by);
+    let start = add(nearly as i16, -i16::from(rest < below));
+    (above.into_iter()).fold(start, |mean, most| add(mean, (rest > most).into()))
+}
+
+/// What `f` makes of each window's taps, channel by channel.
+///
+/// # Safety
+///
+/// As [`ElementUnit`] says.
+unsafe fn each<T: Element>(windows: &Windowed, f: impl Fn(&mut dyn Iterator<Item = T>) -> T) {
     let lanes = 16 / size_of::<T>();
     let channels = (windows.vectors as usize - 1) * lanes + windows.last as usize;
     let (mut x, mut y) = (windows.x, windows.y.cast::<T>());
+    let of_row = |row| (0..windows.columns).map(move |column| (row, column));
     for _ in 0..windows.windows {
         for channel in 0..channels {
-            let mut largest = T::MIN;
-            for row in 0..windows.rows {
-                for column in 0..windows.columns {
-                    let tap = row * windows.row_step + column * windows.column_step;
-                    let x = x.wrapping_add(tap as usize).cast::<T>();
-                    // SAFETY: the caller's promise.
-                    largest = largest.max(unsafe { x.add(channel).read() });
-                }
-            }
+            let mut taps = (0..windows.rows).flat_map(of_row).map(|(row, column)| {
+                let tap = row * windows.row_step + column * windows.column_step;
+                // SAFETY: the caller's promise.
+                unsafe { x.wrapping_add(tap as usize).cast::<T>().add(channel).read() }
+            });
             // SAFETY: the caller's promise.
-            unsafe { y.add(channel).write(largest) };
+            unsafe { y.add(channel).write(f(&mut taps)) };
         }
         x = x.wrapping_add(windows.x_step as usize);
         y = y.wrapping_add(channels);

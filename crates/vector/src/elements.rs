@@ -13,6 +13,7 @@ use fixpoint_kernels::elementwise::Operation;
 use fixpoint_kernels::lookup::entries;
 use fixpoint_runtime::accelerator::{Combination, Part};
 
+use crate::means::Mean;
 use crate::pixels::{Column, Windowed};
 
 /// Bytes of a vector.
@@ -102,6 +103,20 @@ pub trait ElementUnit {
     ///
     /// As for [`Self::max_i8`].
     unsafe fn max_i16(&mut self, window: &Windowed);
+
+    /// The means of 8-bit elements of a window.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::max_i8`].
+    unsafe fn mean_i8(&mut self, window: &Windowed, mean: &Mean);
+
+    /// The means of 16-bit elements of a window.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::max_i8`].
+    unsafe fn mean_i16(&mut self, window: &Windowed, mean: &Mean);
 
     /// Sums a column of 8-bit elements into its lanes.
     ///

@@ -73,6 +73,7 @@ mod convolution;
 mod element_model;
 mod elements;
 mod image;
+mod means;
 #[cfg(feature = "model")]
 mod model;
 mod pixels;
@@ -85,9 +86,10 @@ mod unit;
 
 #[cfg(doc)]
 use fixpoint_runtime::accelerator::Sums;
-use fixpoint_runtime::accelerator::{Accelerator, Combination, Convolution, Pooling};
+use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
 
 pub use elements::{Combine, ElementUnit, Stretch};
+pub use means::Mean;
 #[cfg(feature = "model")]
 pub use model::Model;
 pub use pixels::{Column, Windowed};
@@ -123,6 +125,18 @@ impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
         // SAFETY: `max_pool` makes windows of what is there.
         let call = |taps: &Windowed| unsafe { self.0.max_i16(taps) };
         pixels::max_pool(task, output, call).is_some()
+    }
+
+    fn average_pool_i8(&mut self, task: &Averaging<'_, i8>, output: &mut [i8]) -> bool {
+        // SAFETY: `average_pool` makes windows of what is there.
+        let call = |taps: &Windowed, mean: &Mean| unsafe { self.0.mean_i8(taps, mean) };
+        means::average_pool(task, output, call).is_some()
+    }
+
+    fn average_pool_i16(&mut self, task: &Averaging<'_, i16>, output: &mut [i16]) -> bool {
+        // SAFETY: `average_pool` makes windows of what is there.
+        let call = |taps: &Windowed, mean: &Mean| unsafe { self.0.mean_i16(taps, mean) };
+        means::average_pool(task, output, call).is_some()
     }
 
     fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {

@@ -1,5 +1,5 @@
-//! Pixel after pixel, channel by channel: sums, as for global average pooling, and the largest elements
-//! of windows.
+//! Pixel after pixel, channel by channel: sums, as for global average pooling, windows, and their largest
+//! elements.
 
 use core::mem::MaybeUninit;
 
@@ -102,19 +102,28 @@ pub(crate) fn max_pool<T: Element>(
     output: &mut [T],
     mut call: impl FnMut(&Windowed),
 ) -> Option<()> {
+    windows(task, output, &mut call)
+}
+
+/// All windows of a task, or none and `None`: where a window lies in the padding alone.
+pub(crate) fn windows<T: Element>(
+    task: &Pooling<'_, T>,
+    output: &mut [T],
+    call: &mut dyn FnMut(&Windowed),
+) -> Option<()> {
     let [shape, out] = [task.shape, task.out];
     let fits = shape.checked_len()? as usize <= task.input.len()
         && out.checked_len()? as usize <= output.len();
     fits.then_some(())?;
     let x = task.input.as_ptr().cast();
     let y = output.as_mut_ptr().cast();
-    windows(shape, task.window, out, size_of::<T>(), (x, y), &mut call)
+    each_window(shape, task.window, out, size_of::<T>(), (x, y), call)
 }
 
 /// All windows, of elements of `width` bytes, from and to these places.
 // Once, and by itself: it is large.
 #[inline(never)]
-fn windows(
+fn each_window(
     shape: Hwc,
     window: &Window,
     out: Hwc,

@@ -6,7 +6,7 @@
 use core::mem::MaybeUninit;
 
 use fixpoint_kernels::Element as Number;
-use fixpoint_runtime::accelerator::{Accelerator, Combination, Convolution, Pooling};
+use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
 
 use crate::convolution::{Layer, Share, layer};
 use crate::unit::Unit;
@@ -101,6 +101,14 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
 
     fn max_pool_i16(&mut self, task: &Pooling<'_, i16>, output: &mut [i16]) -> bool {
         Vector(self.unit).max_pool_i16(task, output)
+    }
+
+    fn average_pool_i8(&mut self, task: &Averaging<'_, i8>, output: &mut [i8]) -> bool {
+        Vector(self.unit).average_pool_i8(task, output)
+    }
+
+    fn average_pool_i16(&mut self, task: &Averaging<'_, i16>, output: &mut [i16]) -> bool {
+        Vector(self.unit).average_pool_i16(task, output)
     }
 
     fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {

@@ -5,10 +5,10 @@
 mod task;
 
 use fixpoint_kernels::elementwise::Operation;
-use fixpoint_kernels::fixpoint::Binary;
-use fixpoint_kernels::pool::max_pool;
+use fixpoint_kernels::fixpoint::{Binary, mean};
+use fixpoint_kernels::pool::{average_pool, max_pool};
 use fixpoint_kernels::{Element, Hwc, Limits, Window};
-use fixpoint_runtime::accelerator::{Accelerator, Combination, Part, Pooling};
+use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Part, Pooling};
 use fixpoint_vector::{Model, Vector};
 use task::{Elements, Random};
 
@@ -181,46 +181,128 @@ fn lookups_have_the_portable_bits() {
     }
 }
 
+/// Windows over an input, and as many elements.
+struct Windows<T> {
+    window: Window,
+    shape: Hwc,
+    out: Hwc,
+    input: Elements<T>,
+}
+
+impl<T: Element + std::fmt::Debug> Windows<T> {
+    fn draw(random: &mut Random) -> Option<Self> {
+        let mut draw = |low, high| random.between(low, high) as u16;
+        let window = Window::new(draw(1, 4), draw(1, 4))
+            .stride(draw(1, 3), draw(1, 3))
+            .dilation(draw(1, 3), draw(1, 3))
+            .pads(draw(0, 3), draw(0, 3), draw(0, 3), draw(0, 3));
+        let (h, w) = (draw(1, 9).into(), draw(1, 9).into());
+        let c = random.pick(&[1u32, 3, 7, 8, 12, 16, 17, 24, 32, 37, 48]);
+        let (out_h, out_w) = window.output(h, w)?;
+        let (low, high) = (T::MIN.into(), T::MAX.into());
+        // Of all sizes, or the extremes alone.
+        let extremes = [low, high];
+        let (first, last) = random.pick(&[(0, 0), (0, 0), (0, 1), (1, 2), (0, 2)]);
+        let extremes = &extremes[first..last];
+        let values: Vec<i16> = (0..h * w * c)
+            .map(|_| match extremes {
+                [] => random.between(low, high) as i16,
+                _ => random.pick(extremes) as i16,
+            })
+            .collect();
+        Some(Self {
+            window,
+            shape: Hwc { h, w, c },
+            out: Hwc {
+                h: out_h,
+                w: out_w,
+                c,
+            },
+            input: Elements::new(&values),
+        })
+    }
+
+    fn task(&self) -> Pooling<'_, T> {
+        Pooling {
+            input: self.input.get(),
+            shape: self.shape,
+            window: &self.window,
+            out: self.out,
+        }
+    }
+
+    /// Whether the unit did it: then as `portable` does, else nothing.
+    fn agree(&self, unit: impl Fn(&mut [T]) -> bool, portable: impl Fn(&mut [T])) -> bool {
+        let length = self.out.h * self.out.w * self.out.c;
+        let mut output = Elements::<T>::new(&vec![1; length as usize]);
+        let before = output.get().to_vec();
+        let (window, shape) = (&self.window, self.shape);
+        if !unit(output.get_mut()) {
+            assert_eq!(output.get(), before, "touched: {window:?}");
+            return false;
+        }
+        let mut expected = before;
+        portable(&mut expected);
+        assert_eq!(output.get(), expected, "{window:?} over {shape:?}");
+        true
+    }
+}
+
 /// Whether the unit did it.
 fn pools<T: Element + std::fmt::Debug>(
     random: &mut Random,
     pool: fn(&Pooling<'_, T>, &mut [T]) -> bool,
 ) -> bool {
-    let mut draw = |low, high| random.between(low, high) as u16;
-    let window = Window::new(draw(1, 4), draw(1, 4))
-        .stride(draw(1, 3), draw(1, 3))
-        .dilation(draw(1, 3), draw(1, 3))
-        .pads(draw(0, 3), draw(0, 3), draw(0, 3), draw(0, 3));
-    let (h, w) = (draw(1, 9).into(), draw(1, 9).into());
-    let c = random.pick(&[1u32, 3, 7, 8, 12, 16, 17, 24, 32, 37, 48]);
-    let Some((out_h, out_w)) = window.output(h, w) else {
+    let Some(windows) = Windows::<T>::draw(random) else {
         return false;
     };
-    let out = Hwc {
-        h: out_h,
-        w: out_w,
-        c,
-    };
-    let values: Vec<i16> = (0..h * w * c)
-        .map(|_| random.between(T::MIN.into(), T::MAX.into()) as i16)
-        .collect();
-    let input = Elements::<T>::new(&values);
-    let task = Pooling {
-        input: input.get(),
-        shape: Hwc { h, w, c },
-        window: &window,
-        out,
-    };
-    let mut output = Elements::<T>::new(&vec![1; (out_h * out_w * c) as usize]);
-    let before = output.get().to_vec();
-    if !pool(&task, output.get_mut()) {
-        assert_eq!(output.get(), before, "touched: {window:?}");
+    let task = windows.task();
+    windows.agree(
+        |y| pool(&task, y),
+        |y| max_pool(task.input, task.shape, task.window, y, task.out),
+    )
+}
+
+/// Whether the unit did it.
+fn averages<T: Element + std::fmt::Debug>(
+    random: &mut Random,
+    pool: fn(&Averaging<'_, T>, &mut [T]) -> bool,
+) -> bool {
+    let Some(windows) = Windows::<T>::draw(random) else {
         return false;
+    };
+    let (count_include_pad, shift) = (random.pick(&[false, true]), random.between(-3, 4) as i32);
+    let pooling = windows.task();
+    let task = Averaging {
+        pooling,
+        count_include_pad,
+        shift,
+    };
+    windows.agree(
+        |y| pool(&task, y),
+        |y| {
+            let (x, shape, window, out) =
+                (pooling.input, pooling.shape, pooling.window, pooling.out);
+            let mean = |sum, count| mean(sum, count, shift);
+            average_pool(x, shape, window, count_include_pad, y, out, mean);
+        },
+    )
+}
+
+#[test]
+fn means_have_the_portable_bits() {
+    let mut random = Random(10);
+    let (mut narrow, mut wide) = (0, 0);
+    for _ in 0..3000 {
+        narrow += usize::from(averages::<i8>(&mut random, |t, y| {
+            Vector(Model).average_pool_i8(t, y)
+        }));
+        wide += usize::from(averages::<i16>(&mut random, |t, y| {
+            Vector(Model).average_pool_i16(t, y)
+        }));
     }
-    let mut expected = before;
-    max_pool(input.get(), task.shape, &window, &mut expected, out);
-    assert_eq!(output.get(), expected, "{window:?} over {h}x{w}x{c}");
-    true
+    println!("{narrow} and {wide} of 3000");
+    assert!(narrow > 700 && wide > 700, "{narrow} and {wide}");
 }
 
 #[test]

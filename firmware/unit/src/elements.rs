@@ -1,6 +1,6 @@
-//! Which kernel of `firmware/asm/elements.S` does which stretch.
+//! Which kernel of `firmware/asm/elements.S` and `means.S` does which stretch.
 
-use fixpoint_vector::{Column, Combine, ElementUnit, Stretch, Windowed};
+use fixpoint_vector::{Column, Combine, ElementUnit, Mean, Stretch, Windowed};
 
 use crate::Pie;
 
@@ -12,6 +12,8 @@ unsafe extern "C" {
     fn fixpoint_product_i16(stretch: *const Stretch);
     fn fixpoint_max_i8(window: *const Windowed);
     fn fixpoint_max_i16(window: *const Windowed);
+    fn fixpoint_mean_i8(window: *const Windowed, mean: *const Mean);
+    fn fixpoint_mean_i16(window: *const Windowed, mean: *const Mean);
     fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, words: u32);
     fn fixpoint_lookup_i16(
         x: *const i16,
@@ -53,6 +55,16 @@ impl ElementUnit for Pie {
     unsafe fn max_i16(&mut self, window: &Windowed) {
         // SAFETY: the caller's promise.
         unsafe { fixpoint_max_i16(window) }
+    }
+
+    unsafe fn mean_i8(&mut self, window: &Windowed, mean: &Mean) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_mean_i8(window, mean) }
+    }
+
+    unsafe fn mean_i16(&mut self, window: &Windowed, mean: &Mean) {
+        // SAFETY: the caller's promise.
+        unsafe { fixpoint_mean_i16(window, mean) }
     }
 
     unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {

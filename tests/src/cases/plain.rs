@@ -24,6 +24,9 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
             for round in 8..10 {
                 cases.push(pool(&mut random, setting, round, true));
             }
+            for round in 8..16 {
+                cases.push(pool(&mut random, setting, round, false));
+            }
             for round in 0..12 {
                 cases.push(softmax(&mut random, setting, round));
             }
