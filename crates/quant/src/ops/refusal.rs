@@ -27,8 +27,7 @@ pub(super) fn unsupported_op(node: &Node) -> String {
         }
         "LSTM" | "GRU" => {
             "it is written out step by step, which takes a fixed sequence of at most 64 steps, batch 1, \
-             stored weights, the usual functions, no peepholes, and of a GRU linear_before_reset=1 (as \
-             PyTorch exports it)."
+             stored weights, the usual functions and no peepholes."
         }
         "Split" => "its parts are computed at run time, or don't add up. Simplify it with onnxsim.",
         "LayerNormalization" | "InstanceNormalization" => {

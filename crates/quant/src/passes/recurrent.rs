@@ -13,6 +13,8 @@ struct Direction {
     /// `W` of all gates with what is added to its product, and `R` with its own if that is apart.
     input: [String; 2],
     state: [Option<String>; 2],
+    /// `R` of a GRU's candidate, where that is apart.
+    candidate: Option<String>,
 }
 
 /// What both operators have in common.
@@ -38,7 +40,7 @@ pub(super) fn rewrite(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, Str
     };
     // Before its candidate a GRU either scales the state or, as PyTorch does, the state's product.
     let after = whole.int("linear_before_reset", 0) != 0;
-    if backwards.len() != shape.directions || !lstm && !after {
+    if backwards.len() != shape.directions {
         return None;
     }
     let used = |i: usize| whole.outputs.get(i).filter(|name| !name.is_empty());
@@ -48,7 +50,7 @@ pub(super) fn rewrite(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, Str
     let mut all = Vec::new();
     let mut last = Vec::new();
     for (d, &backwards) in backwards.iter().enumerate() {
-        let weights = direction(writer.graph, whole, &shape, d)?;
+        let weights = direction(writer.graph, whole, &shape, d, lstm || after)?;
         let part = |what: &str| format!("direction_{d}/{what}");
         let [w, b] = &weights.input;
         let from_input = writer.step("Gemm", &[&x, w, b], &part("input"));
@@ -78,6 +80,7 @@ pub(super) fn rewrite(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, Str
             let step = Step {
                 row: &row,
                 from_state: from_state.as_deref(),
+                candidate: weights.candidate.as_deref(),
                 hidden,
                 part: &part,
             };
@@ -130,7 +133,14 @@ fn shape(graph: &Graph, whole: &Node, gates: usize) -> Option<Shape> {
 }
 
 /// The stored parameters of direction `d`. The two biases of a gate are one where nothing is between them.
-fn direction(graph: &mut Graph, whole: &Node, shape: &Shape, d: usize) -> Option<Direction> {
+/// `whole_product`: whether the state is multiplied by all of `R` at once.
+fn direction(
+    graph: &mut Graph,
+    whole: &Node,
+    shape: &Shape,
+    d: usize,
+    whole_product: bool,
+) -> Option<Direction> {
     let rows = shape.gates * shape.hidden;
     let values = |graph: &Graph, i: usize| -> Option<Vec<f32>> {
         let all = graph.floats(whole.input(i)?)?;
@@ -147,7 +157,7 @@ fn direction(graph: &mut Graph, whole: &Node, shape: &Shape, d: usize) -> Option
         (of_input, of_state) = (both[..rows].to_vec(), both[rows..].to_vec());
     }
     // Only the last gate of a GRU has something between its two biases.
-    let apart = if whole.op == "GRU" {
+    let apart = if whole.op == "GRU" && whole_product {
         rows - shape.hidden
     } else {
         rows
@@ -165,11 +175,20 @@ fn direction(graph: &mut Graph, whole: &Node, shape: &Shape, d: usize) -> Option
         store("w", vec![rows, shape.inputs], w),
         store("w_bias", vec![rows], of_input),
     ];
-    let r = store("r", vec![rows, shape.hidden], r);
+    let before = if whole_product {
+        rows
+    } else {
+        rows - shape.hidden
+    };
+    let (gates, rest) = r.split_at(before * shape.hidden);
+    let r = store("r", vec![before, shape.hidden], gates.to_vec());
+    let candidate =
+        (!rest.is_empty()).then(|| store("r_new", vec![shape.hidden, shape.hidden], rest.to_vec()));
     let bias = (apart < rows).then(|| store("r_bias", vec![rows], of_state));
     Some(Direction {
         input,
         state: [Some(r), bias],
+        candidate,
     })
 }
 
@@ -202,6 +221,8 @@ fn initial(
 struct Step<'s> {
     row: &'s str,
     from_state: Option<&'s str>,
+    /// Weights of a GRU's candidate, where the state is scaled before their product.
+    candidate: Option<&'s str>,
     hidden: usize,
     part: &'s dyn Fn(&str) -> String,
 }
@@ -239,34 +260,43 @@ impl Step<'_> {
         (state, Some(next))
     }
 
-    /// n = tanh(x + r (h R + b)), h' = n + z (h - n). Gates are in the order z, r, n.
+    /// n = tanh(x + r (h R + b)) or tanh(x + (r h) R), h' = n + z (h - n). Gates are in the order z, r, n.
     fn gru(&self, writer: &mut Writer<'_>, state: Option<&str>) -> Option<String> {
         let part = self.part;
         let row = self.gate(writer, self.row, [0, 2], "row_gates");
         let candidate = self.gate(writer, self.row, [2, 3], "row_new");
-        let (sum, scaled) = match (state, self.from_state?) {
-            (Some(_), product) => {
-                let gates = self.gate(writer, product, [0, 2], "state_gates");
-                let new = self.gate(writer, product, [2, 3], "state_new");
-                (self.sum(writer, &row, Some(&gates), "sum"), new)
-            }
-            // A state of zeros: of its product the bias of the last gate is left.
-            (None, bias) => {
-                let values = writer.graph.floats(bias)?[2 * self.hidden..].to_vec();
-                let name = part("bias");
-                let name = writer
-                    .graph
-                    .fresh_name(&format!("{}/{name}", writer.output));
-                let values = Constant::float(vec![1, self.hidden], values);
-                writer.graph.add_constant(&name, values);
-                (row, name)
-            }
+        let gates = match (state, self.from_state) {
+            (Some(_), Some(product)) => Some(self.gate(writer, product, [0, 2], "state_gates")),
+            _ => None,
         };
+        let sum = self.sum(writer, &row, gates.as_deref(), "sum");
         let open = writer.step("Sigmoid", &[&sum], &part("gates"));
         let z = self.gate(writer, &open, [0, 1], "z");
         let r = self.gate(writer, &open, [1, 2], "r");
-        let reset = writer.step("Mul", &[&r, &scaled], &part("reset"));
-        let new = writer.step("Add", &[&candidate, &reset], &part("new"));
+        let reset = match (self.candidate, state) {
+            (Some(weights), Some(state)) => {
+                let scaled = writer.step("Mul", &[&r, state], &part("reset"));
+                let product = writer.step("Gemm", &[&scaled, weights], &part("reset_new"));
+                writer.set("transB", 1);
+                Some(product)
+            }
+            (Some(_), None) => None,
+            (None, Some(_)) => {
+                let new = self.gate(writer, self.from_state?, [2, 3], "state_new");
+                Some(writer.step("Mul", &[&r, &new], &part("reset")))
+            }
+            // A state of zeros: of its product the bias of the last gate is left.
+            (None, None) => {
+                let values = writer.graph.floats(self.from_state?)?;
+                let values = values.get(2 * self.hidden..)?.to_vec();
+                let name = format!("{}/{}", writer.output, part("bias"));
+                let name = writer.graph.fresh_name(&name);
+                let values = Constant::float(vec![1, self.hidden], values);
+                writer.graph.add_constant(&name, values);
+                Some(writer.step("Mul", &[&r, &name], &part("reset")))
+            }
+        };
+        let new = self.sum(writer, &candidate, reset.as_deref(), "new");
         let new = writer.step("Tanh", &[&new], &part("n"));
         let Some(state) = state else {
             let moved = writer.step("Mul", &[&z, &new], &part("moved"));
