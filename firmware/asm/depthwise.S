@@ -94,8 +94,8 @@ fixpoint_depthwise_split:
     j       4b
 
     // What is behind the weights in the scratch, at a11, and in front of the lanes; the record is at a10, the next
-    // block's weights at a6. Leaves shifts in a8 and a4, a6 and a14 as fixpoint_begin_3x3 does. Changes a7, a9 to
-    // a11, q5.
+    // block's weights at a6. Leaves shifts in a8 and a4, a6 and a14 as fixpoint_begin_3x3 does. Changes a3, a7,
+    // a10, a11, q5.
     .macro copy_bounds
     s32i    a6, a2, RUN_WEIGHTS
     // The record's header is in front of the lanes.
@@ -105,13 +105,13 @@ fixpoint_depthwise_split:
     ee.vld.128.ip q5, a10, 16
     // One vector in front of the lanes is loaded, and not used.
     ee.vst.128.ip q5, a11, -128
-    addi    a9, a4, 1
-    slli    a7, a9, 4
+    addi    a3, a4, 1
+    slli    a7, a3, 4
     addi    a6, a11, 16
     sub     a11, a11, a7
     movi    a14, -128
     sub     a14, a14, a7
-    loopnez a9, 83f
+    loopnez a3, 83f
     ee.vld.128.ip q5, a10, 16
     ee.vst.128.ip q5, a11, 16
 83:
@@ -144,7 +144,7 @@ fixpoint_depthwise_split:
     // q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others and the first bounds.
     // The lower limit and the other bounds are in front of it, so that a6 is where it was when a drain has come to
     // their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves
-    // elements in a3, outputs in a5, the first shift in a8, 1 in a9, steps in a10, a11 and a7, more shifts in a4, and
+    // elements in a3, outputs in a5, the first shift in a8, steps in a10, a11 and a7, more shifts in a4, and
     // in the frame where the elements end.
     .section .text.iram.begin_3x3,"ax"
     .global fixpoint_begin_3x3
@@ -187,14 +187,13 @@ fixpoint_begin_3x3:
     .endr
     copy_bounds
     l32i    a3, a2, RUN_X
-    l32i    a9, a2, RUN_X_SPAN
+    l32i    a13, a2, RUN_X_SPAN
     l32i    a5, a2, RUN_Y
     l32i    a7, a1, TO_THIRD
     l32i    a11, a1, TO_SECOND
     l32i    a10, a2, RUN_X_TAP
-    add     a9, a9, a3
-    s32i    a9, a1, X_END
-    movi    a9, 1
+    add     a13, a13, a3
+    s32i    a13, a1, X_END
     ret
 
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
@@ -206,7 +205,7 @@ fixpoint_begin_3x3:
     .global fixpoint_\name
     .p2align 2
 fixpoint_\name:
-    enter
+    save
     l32i    a10, a2, RUN_X_TAP
     l32i    a6, a2, RUN_X_GROUP
     l32i    a11, a2, RUN_X_PIECE
@@ -221,6 +220,7 @@ fixpoint_\name:
     sub     a7, a7, a6
     s32i    a11, a1, TO_SECOND
     s32i    a7, a1, TO_THIRD
+    movi    a9, 1
 4:  call0   fixpoint_begin_3x3
     // A step of the drain has ten bytes.
     l32r    a13, .L\name\()_drained
@@ -287,7 +287,7 @@ fixpoint_\name:
     .global fixpoint_depthwise_3x3_staged
     .p2align 2
 fixpoint_depthwise_3x3_staged:
-    enter
+    save
     l32i    a11, a2, RUN_X_PIECE
     l32i    a12, a2, RUN_X_STEP
     l32i    a15, a2, RUN_Y_STEP
@@ -296,6 +296,7 @@ fixpoint_depthwise_3x3_staged:
     sub     a12, a12, a11
     addi    a11, a11, -32
     s32i    a11, a1, TO_SECOND
+    movi    a9, 1
 4:  l32i    a6, a2, RUN_STAGING
     call0   fixpoint_staged
     l32i    a6, a2, RUN_WEIGHTS
@@ -324,7 +325,6 @@ fixpoint_depthwise_3x3_staged:
     l32i    a0, a2, RUN_X_GAP
     l32i    a10, a2, RUN_ROWS
     l32i    a4, a2, RUN_PIXELS
-    movi    a9, 1
 1:  loopnez a4, 2f
     load_lanes 6, 12
     ee.vld.128.ip q5, a3, 16
@@ -360,7 +360,7 @@ depthwise_3x3_staged_drained:
 3:  leave
 
     // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
-    // to a11.
+    // to a8, a10, a11.
     .section .text.iram.stage,"ax"
     .literal .Lstage_copied, stage_copied
     .global fixpoint_stage
@@ -379,14 +379,14 @@ fixpoint_staged:
     s32i    a4, a6, 0
     l32i    a4, a6, 4
     l32i    a7, a6, 16
-    l32i    a9, a6, 24
+    l32i    a8, a6, 24
     bnez    a11, 7f
     // Short rows, one after another: each by a jump into its copies. A pixel has six bytes.
     l32r    a11, .Lstage_copied
     addx2   a10, a10, a10
     slli    a10, a10, 1
     sub     a11, a11, a10
-    addi    a9, a9, 16
+    addi    a8, a8, 16
     loopnez a7, 6f
     jx      a11
     .rept 11
@@ -394,25 +394,28 @@ fixpoint_staged:
     ee.vst.128.ip q0, a4, 16
     .endr
     ee.vld.128.xp q0, a3, a5
-    ee.vst.128.xp q0, a4, a9
+    ee.vst.128.xp q0, a4, a8
 stage_copied:
 6:  ret
-7:  l32i    a8, a6, 20
-    beqz    a7, 5f
-    bbsi    a11, 1, 3f
+7:  beqz    a7, 5f
+    bbsi    a11, 1, 9f
+    mov     a11, a8
+    l32i    a8, a6, 20
 1:  loopnez a10, 2f
     ee.vld.128.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16
 2:  add     a3, a3, a8
-    add     a4, a4, a9
+    add     a4, a4, a11
     addi    a7, a7, -1
     bnez    a7, 1b
 5:  ret
+9:  mov     a11, a8
+    l32i    a8, a6, 20
 3:  loopnez a10, 4f
     ee.vld.l.64.xp q0, a3, a5
     ee.vst.128.ip q0, a4, 16
 4:  add     a3, a3, a8
-    add     a4, a4, a9
+    add     a4, a4, a11
     addi    a7, a7, -1
     bnez    a7, 3b
     ret

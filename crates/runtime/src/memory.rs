@@ -58,6 +58,7 @@ impl<'a> Arena<'a> {
     }
 
     /// The bytes of an op's output, and all others.
+    #[inline(always)]
     pub(crate) fn split(&mut self, output: &Tensor<'_>) -> Option<(Others<'_>, &mut [u8])> {
         let near = self.near.len() as u32;
         let is_far = output.offset >= near;
@@ -100,6 +101,7 @@ pub(crate) struct Others<'a> {
 
 impl<'a> Others<'a> {
     /// `None` if the tensor is in the output's own memory.
+    #[inline(always)]
     pub(crate) fn tensor(&self, tensor: &Tensor<'_>) -> Option<&'a [u8]> {
         let is_far = tensor.offset >= self.near;
         let (memory, start) = if is_far != (self.offset >= self.near) {

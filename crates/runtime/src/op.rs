@@ -414,13 +414,15 @@ impl<'a> Reader<'_, 'a> {
         integers(self.array(offset, bytes)?).ok_or("an array is misaligned")
     }
 
+    // In place, as each layer has four or more.
+    #[inline(always)]
     fn array(&self, offset: u32, length: u32) -> Checked<&'a [u8]> {
         let reason = "an array is outside the image or misaligned";
         if !offset.is_multiple_of(ALIGN) {
             return Err(reason);
         }
         // Whole blocks, so that the vector unit may read past the last element.
-        let whole = length.checked_next_multiple_of(ALIGN).ok_or(reason)?;
+        let whole = length.checked_add(ALIGN - 1).ok_or(reason)? & !(ALIGN - 1);
         let bytes = self.model.slice(offset, whole).ok_or(reason)?;
         bytes.get(..length as usize).ok_or(reason)
     }
