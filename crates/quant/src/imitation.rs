@@ -70,7 +70,11 @@ fn shares_constants(graph: &Graph) -> bool {
 }
 
 /// What the evaluator takes, of what the toolkit takes.
-fn is_taken(op: &Op) -> bool {
+fn is_taken(node: &Node, op: &Op) -> bool {
+    // Of what selects elements, Pad, Expand and Resize are refused.
+    if let Op::Select { .. } = op {
+        return node.op == "Slice";
+    }
     matches!(
         op,
         Op::Conv { .. }
@@ -87,7 +91,6 @@ fn is_taken(op: &Op) -> bool {
             | Op::Concat { .. }
             | Op::Reshape
             | Op::Transpose { .. }
-            | Op::Select { .. }
             | Op::Identity
     )
 }
@@ -378,7 +381,7 @@ impl<'a> Maker<'a> {
             Op::Concat { .. } => node.inputs.len(),
             _ => 1,
         };
-        if !is_taken(&op) || operands != wanted {
+        if !is_taken(node, &op) || operands != wanted {
             return fail(
                 node,
                 format!(
