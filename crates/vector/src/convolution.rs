@@ -7,13 +7,11 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::{ptr, slice};
 
-use fixpoint_kernels::linear::Line;
 use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, BOUNDS, HEADER, Record, Scratch, VECTOR, WORD};
-use crate::segments::{Cut, Segment};
 use crate::unit::{Kernel, Run, Unit};
 use staged::STAGED;
 
@@ -113,16 +111,6 @@ struct Steps {
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
 /// its rows, and of its columns. Shares that have no element in common can be done at the same time.
 pub(crate) type Share = [Range<u32>; 3];
-
-/// Blocks of which a run says much the same, and what it says of the first.
-struct Group {
-    blocks: Range<u32>,
-    first: usize,
-    /// Whether lanes are split, whether shifts are far apart, and how many channels there are.
-    kind: (bool, bool, u32),
-    weights: *const u8,
-    record: *const u8,
-}
 
 /// How much is added before lanes are split.
 #[derive(Clone, Copy, Debug)]
@@ -413,96 +401,6 @@ impl<'a> Layer<'a> {
         match self.stage(share, staged) {
             Some(stage) => self.staged(unit, &stage, &mut run, share),
             None => self.rectangles(unit, &mut run, share),
-        }
-    }
-
-    /// Does a share rectangle by rectangle.
-    #[inline(never)]
-    fn rectangles(&self, unit: &mut impl Unit, run: &mut Run, share: &Share) -> Option<()> {
-        let [blocks, rows, columns] = share;
-        let (h, w) = (self.shape.h as usize, self.shape.w as usize);
-        let (mut rows_cut, mut columns_cut) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        let rows = Cut::set(&mut rows_cut, Line::rows(self.window), h, rows);
-        let columns = Cut::set(&mut columns_cut, Line::columns(self.window), w, columns);
-        let mut block = blocks.start;
-        while block < blocks.end {
-            let (first, splits) = self.begin(run, block)?;
-            let mut group = Group {
-                blocks: block..blocks.end,
-                first,
-                kind: (splits, self.is_far(run), run.lanes),
-                weights: run.weights,
-                record: run.record,
-            };
-            rows.each(|rows| {
-                columns.each(|columns| self.blocks(unit, run, &mut group, rows, columns));
-            });
-            (group.blocks.end > block).then_some(())?;
-            block = group.blocks.end;
-        }
-        Some(())
-    }
-
-    /// Whether the block that has been begun has more shifts than [`Kernel::Depthwise3x3`] does.
-    pub(crate) fn is_far(&self, run: &Run) -> bool {
-        self.steps().is_3x3 && run.more_shifts > run.most_shifts
-    }
-
-    /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
-    /// there is a block that can't be done. The first has been begun, and is again then.
-    #[inline(never)]
-    fn blocks(
-        &self,
-        unit: &mut impl Unit,
-        run: &mut Run,
-        group: &mut Group,
-        rows: &Segment,
-        columns: &Segment,
-    ) {
-        let Range { start, end } = group.blocks;
-        if end <= start {
-            return;
-        }
-        (run.weights, run.record) = (group.weights, group.record);
-        let kernel = self.rectangle(run, group.first, rows, columns, group.kind.0);
-        let at_once = kernel == Kernel::Depthwise3x3;
-        run.blocks = if at_once { end - start } else { 1 };
-        let mut block = start;
-        let mut weights = run.weights;
-        loop {
-            // SAFETY: `prepare` has checked the lengths of input, weights, records and output, and the
-            // windows of the rectangle lie inside the input; the scratch is live.
-            unsafe { unit.run(self.element, kernel, run) };
-            if at_once {
-                group.blocks.end = end - run.blocks;
-                return;
-            }
-            block += 1;
-            if end - start == 1 {
-                return;
-            }
-            let begun = if block < end {
-                self.begin(run, block)
-            } else {
-                None
-            };
-            if block < end && begun.is_none() {
-                group.blocks.end = start;
-                return;
-            }
-            let same = begun
-                .is_some_and(|(_, splits)| (splits, self.is_far(run), run.lanes) == group.kind);
-            if !same {
-                group.blocks.end = block;
-                // It has been before.
-                let _ = self.begin(run, start);
-                return;
-            }
-            // What is said of a rectangle holds for the next block.
-            weights = weights.wrapping_add(self.steps().block);
-            run.weights = weights;
-            run.x = run.x.wrapping_offset(run.x_block as isize);
-            run.y = run.y.wrapping_add(VECTOR);
         }
     }
 
