@@ -232,7 +232,6 @@ fn tensors_are_in_two_memories_where_neither_has_room() {
         let events = drive(&mut client, &mut server, |_| {}).unwrap();
         let [half, total] = model::outputs(2).try_into().unwrap();
         assert_eq!(layer_outputs(&events), [total, half]);
-        drop(server);
         // The last layer's output is the only one outside.
         let outside = fixpoint_runtime::memory::bytes(&memories[1]);
         assert_eq!(outside[..model::BYTES], model::outputs(2)[0]);

@@ -153,12 +153,12 @@ impl Means {
     /// Whether those of windows with so many elements at most can be made.
     fn are_exact(&self, area: u32) -> bool {
         let mut counts = self.area.unwrap_or(1)..=area;
-        area <= MOST && counts.all(|count| self.new(count).is_some())
+        area <= MOST && counts.all(|count| self.by(count).is_some())
     }
 
     // Once for both widths, and by itself: it is large.
     #[inline(never)]
-    fn new(&self, count: u32) -> Option<Mean> {
+    fn by(&self, count: u32) -> Option<Mean> {
         match self.width {
             1 => Mean::narrow(count, self.shift),
             _ => Mean::wide(count, self.shift),
@@ -169,7 +169,7 @@ impl Means {
         let count = self.area.unwrap_or(taps.rows * taps.columns);
         let at = count as usize % KEPT;
         if self.made[at].0 != count {
-            self.made[at] = (count, self.new(count).unwrap_or_default());
+            self.made[at] = (count, self.by(count).unwrap_or_default());
         }
         &self.made[at].1
     }
