@@ -73,7 +73,7 @@ pub fn insert<T: Copy>(
     output: &mut [T],
     row: usize,
     at: usize,
-    f: impl Fn(&[T], &mut [T]),
+    mut f: impl FnMut(&[T], &mut [T]),
 ) {
     for (x, y) in input.chunks_exact(part).zip(output.chunks_exact_mut(row)) {
         f(x, &mut y[at..at + part]);

@@ -252,17 +252,9 @@ where
         Body::Requantize(activation) => {
             let channels = first.stored()[RANK - 1] as usize;
             if activation.leak.is_none() && arithmetic == Arithmetic::Fixpoint {
-                // The same as the sum with nothing.
-                let (from, limits) = (first.exponent, activation.bounds.limits());
-                let add = Operation::Add;
-                let binary = fixpoint::Binary::new(add, from, from, out.exponent, limits);
-                let nothing = [T::default()];
-                let task = Combination {
-                    binary: &binary,
-                    a: &Part::new(a, y.len()),
-                    b: &Part::new(Some(&nothing), 1),
-                };
-                if T::combine(accelerator, &task, y) {
+                let (from, to) = (first.exponent, out.exponent);
+                let limits = activation.bounds.limits();
+                if rescaled(accelerator, a, y, (from, to), limits) {
                     return Some(());
                 }
             }
@@ -301,9 +293,19 @@ where
                 let shift = i32::from(out.exponent) - i32::from(input.exponent);
                 // The espdl arithmetic has them all at one exponent.
                 let values = split.view::<T>(&input)?;
-                rearrange::insert(values, part, y, row, at, |x, y| match shift {
-                    0 => y.copy_from_slice(x),
-                    _ => elementwise::unary(x, y, |x| fixpoint::requantize(x, shift, Limits::ALL)),
+                let exponents = (input.exponent, out.exponent);
+                // Once a row is refused, as one that isn't aligned, the others are not asked for.
+                let mut takes = true;
+                rearrange::insert(values, part, y, row, at, |x, y| {
+                    if shift == 0 {
+                        y.copy_from_slice(x);
+                        return;
+                    }
+                    takes = takes && rescaled(accelerator, Some(x), y, exponents, Limits::ALL);
+                    if !takes {
+                        let requantize = |x| fixpoint::requantize(x, shift, Limits::ALL);
+                        elementwise::unary(x, y, requantize);
+                    }
                 });
                 at += part;
             }
@@ -381,6 +383,27 @@ fn global_average_pool<T: Accelerated>(
         };
         pool::global_average_pool(shape, y, sum, mean);
     });
+}
+
+/// Whether the accelerator brought elements from one exponent to another, in the fixpoint arithmetic: as half
+/// of their sum with themselves. `None` is the output's own memory.
+fn rescaled<T: Accelerated>(
+    accelerator: &mut dyn Accelerator,
+    input: Option<&[T]>,
+    output: &mut [T],
+    (from, to): (i8, i8),
+    limits: Limits<T>,
+) -> bool {
+    let Some(to) = to.checked_add(1) else {
+        return false;
+    };
+    let both = Part::new(input, output.len());
+    let task = Combination {
+        binary: &fixpoint::Binary::new(Operation::Add, from, from, to, limits),
+        a: &both,
+        b: &both,
+    };
+    T::combine(accelerator, &task, output)
 }
 
 fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {

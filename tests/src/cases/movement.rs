@@ -22,6 +22,9 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
             continue;
         }
         cases.push(slice(&mut random, setting, false));
+        for _ in 0..3 {
+            cases.push(concat(&mut random, setting, 3));
+        }
         for mode in ["constant", "edge", "reflect"] {
             cases.push(pad(&mut random, setting, mode));
         }
@@ -100,13 +103,17 @@ fn transpose(random: &mut Random, setting: Setting) -> Case {
 /// Several inputs, one of them constant, at their own exponents.
 fn concat(random: &mut Random, setting: Setting, round: usize) -> Case {
     let last = round != 1;
-    let axis = [1, 0, 2][round];
+    let axis = [1, 0, 2, 1][round];
     let count = random.between(2, 5);
     let mut builder = setting.builder("concat");
     let (mut parts, mut ids, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..count {
         let mut dims = [if last { 1 } else { 3 }, random.pick(&[5]), 4, 3];
-        dims[axis] = random.between(1, 17) as usize;
+        // In some of them parts of whole vectors.
+        dims[axis] = match round {
+            3 => 16 * random.between(1, 3) as usize,
+            _ => random.between(1, 17) as usize,
+        };
         let x = setting.nd(random, &dims);
         let shift = match setting.rules {
             Rules::Fixpoint => random.between(-2, 3) as i32,
