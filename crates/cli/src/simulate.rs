@@ -104,7 +104,8 @@ fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
         for ((batch, one), info) in outputs.iter_mut().zip(&results).zip(model.outputs()) {
             let scale = match args.raw {
                 true => 1.0,
-                false => 2f64.powi(info.exponent),
+                // Two to the exponent, which is that of an i8.
+                false => f64::from_bits(((1023 + info.exponent) as u64) << 52),
             };
             if let BatchValues::Float(all) = &mut batch.values {
                 all.extend(one.data.iter().map(|v| (f64::from(*v) * scale) as f32));
