@@ -378,6 +378,13 @@ fn the_log_names_what_activations_follow() {
         .output("c")
         .output("s");
     assert_eq!(lines(padded, &names), ["Pad", "Conv", "AveragePool"]);
+    // One that pads nothing, between two outputs of the model.
+    let idle = conv()
+        .ints("pads", &[0; 8])
+        .node("Pad", &["c", "pads"], "p", &[])
+        .output("c")
+        .output("p");
+    assert_eq!(lines(idle, &names), ["Conv", "Pad"]);
 }
 
 /// What the toolkit wrote for such names, for the bias of a MatMul that is a row, and of two transposes that
