@@ -1,14 +1,14 @@
 //! `fixpoint export-espdl`: a model and its table in, C++ for ESP-DL v1 out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use fixpoint_dataset::pickle;
-use fixpoint_quant::{FloatModel, SavedTable, Table, export_espdl};
+use fixpoint_quant::{FloatModel, export_espdl};
 
 use crate::failure::Failure;
 use crate::files;
 use crate::quantize::{BitsArg, ChipArg};
+use crate::table;
 use crate::terminal::note;
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let bytes = files::read(&args.model)?;
     let model = FloatModel::from_onnx(&bytes).map_err(|e| Failure::from(e).about(&args.model))?;
-    let table = table(&args.table, &model, args.bits)?;
+    let table = table::read(&args.table, &model, args.bits)?;
     let folder = args.out.to_string_lossy();
     let export = export_espdl(&model, &table, args.chip.into(), &folder, &args.name)
         .map_err(|e| Failure::new(e.to_string()))?;
@@ -49,23 +49,4 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         note(warning);
     }
     Ok(())
-}
-
-/// JSON by its first character, or else a pickle.
-fn table(path: &Path, model: &FloatModel, bits: Option<BitsArg>) -> Result<Table, Failure> {
-    let bytes = files::read(path)?;
-    let bits = bits.map(Into::into);
-    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
-    let table = if first == Some(&b'{') {
-        let saved: SavedTable = serde_json::from_slice(&bytes).map_err(|e| {
-            Failure::new(format!("{} holds no table: {e}", path.display()))
-                .help("give a report.json of 'fixpoint quantize', or exponents by tensor name")
-        })?;
-        Table::from_saved(saved, model, bits)
-    } else {
-        let (scales, arrays) = pickle::read_table(&bytes)
-            .map_err(|e| Failure::new(format!("{} {e}", path.display())))?;
-        Table::from_scales(&scales, &arrays, model, bits)
-    };
-    table.map_err(|e| Failure::new(e.to_string()).about(path))
 }

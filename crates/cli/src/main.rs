@@ -20,6 +20,7 @@ mod returning;
 mod run;
 mod serial;
 mod simulate;
+mod table;
 mod terminal;
 mod trace;
 

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::flash::Firmware;
 use crate::predict;
+use crate::table;
 use crate::terminal::{Bar, note};
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,10 @@ pub(crate) struct Args {
     /// Exponent of the model's input, instead of the calibrated one
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     input_exponent: Option<i8>,
+    /// Exponents of a quantization table instead of calibrated ones: a report.json, exponents by
+    /// tensor name in JSON, or the ESP-DL toolkit's pickle. Width and granularity are the table's
+    #[arg(long, value_name = "TABLE", conflicts_with_all = ["granularity", "method", "input_exponent"])]
+    table: Option<PathBuf>,
     /// The chip to predict, with --arithmetic espdl [default: esp32s3]
     #[arg(long)]
     chip: Option<ChipArg>,
@@ -157,10 +162,11 @@ impl Args {
             return Err(QuantError::Model(model.problems().to_vec()).into());
         }
         if !model.is_given() {
-            return match self.calib {
-                Some(_) => Ok(()),
-                None => Err(Failure::usage("--calib is missing")
-                    .help("give samples to find the ranges with, 100 are good")),
+            return match (&self.calib, &self.table) {
+                (None, None) => Err(Failure::usage("--calib is missing").help(
+                    "give samples to find the ranges with, 100 are good, or a --table that has them",
+                )),
+                _ => Ok(()),
             };
         }
         let asked = [
@@ -168,6 +174,7 @@ impl Args {
             ("--granularity", self.granularity.is_some()),
             ("--method", self.method.is_some()),
             ("--input-exponent", self.input_exponent.is_some()),
+            ("--table", self.table.is_some()),
         ];
         match asked.iter().find(|(_, asked)| *asked) {
             Some((option, _)) => Err(Failure::usage(format!(
@@ -187,6 +194,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let model = model.map_err(|e| Failure::from(e).about(&args.model))?;
     args.check(&model)?;
+    let model = match &args.table {
+        Some(path) => {
+            let table = table::read(path, &model, args.bits)?;
+            (table.warnings.iter()).for_each(|warning| note(warning));
+            let tabled = model.with_table(&table);
+            tabled.map_err(|e| Failure::new(e.to_string()).about(path))?
+        }
+        None => model,
+    };
     let samples = match &args.calib {
         Some(path) => {
             let inputs = data::inputs_of(&model)?;

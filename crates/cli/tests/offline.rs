@@ -315,6 +315,53 @@ fn export(table: &Path, out: &Path, more: &[&str]) -> Output {
     fixpoint(&args)
 }
 
+/// A table takes the place of calibration, be it a report's, a pickle or exponents by name.
+#[test]
+fn quantize_takes_a_table() {
+    let out = folder("tabled");
+    let pickle = out.join("table.pickle");
+    let with = [
+        "--bits",
+        "8",
+        "--granularity",
+        "per-channel",
+        "--arithmetic",
+        "espdl",
+    ];
+    let keep = ["--pickle", pickle.to_str().unwrap()];
+    done(&quantize("mlp", &out, &[&with[..], &keep].concat()));
+    let model = fixture("mlp/model.onnx");
+    let wanted = fs::read(out.join("model.fxp")).unwrap();
+    let by_table = |table: &Path, more: &[&str]| {
+        let to = out.join("by-table");
+        let mut args: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"quantize", &model, &"--table", &table, &"--out", &to];
+        args.extend(more.iter().map(|m| m as &dyn AsRef<std::ffi::OsStr>));
+        (fixpoint(&args), to.join("model.fxp"))
+    };
+    let toolkits = fixture("mlp/exponents_int8_per-channel_minmax.json");
+    for table in [&pickle, &out.join("report.json"), &toolkits] {
+        let (output, made) = by_table(table, &["--arithmetic", "espdl"]);
+        done(&output);
+        assert_eq!(fs::read(&made).unwrap(), wanted, "{}", table.display());
+        fs::remove_file(made).unwrap();
+    }
+    let (output, made) = by_table(&pickle, &["--method", "mse"]);
+    let said = failed(&output, 2);
+    assert!(
+        said.contains("--table") && said.contains("--method"),
+        "{said}"
+    );
+    assert!(!made.exists());
+    let (output, made) = by_table(
+        &fixture("tf2onnx_cnn/exponents_int8_per-channel_minmax.json"),
+        &[],
+    );
+    let said = failed(&output, 1);
+    assert!(said.contains("The table"), "{said}");
+    assert!(!made.exists());
+}
+
 /// The toolkit's own files, from its table, from ours and from the pickle that we write.
 #[test]
 fn export_writes_what_the_toolkit_writes() {

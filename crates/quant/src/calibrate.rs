@@ -248,11 +248,11 @@ pub(crate) struct Exponents {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Tensors of a quantized model whose exponents its file leaves open.
+/// Tensors whose exponents neither the file nor a table settles.
 pub(crate) fn open(graph: &Graph, options: &Options) -> Vec<String> {
     let mut open = Vec::new();
     scaling::assign(graph, options.arithmetic, &mut |name, _| {
-        graph.given.exponent(name).unwrap_or_else(|| {
+        graph.settled_exponent(name).unwrap_or_else(|| {
             open.push(name.to_owned());
             0
         })
@@ -274,7 +274,7 @@ pub(crate) fn not_as_given<'g>(
 /// The toolkit's rules: the input rounds to nearest, what only moves or selects values copies its
 /// input, everything else takes the ceiling or what the method chose, and a fused activation decides
 /// for its producer. The input's exponent is the method's only under mse. What the file of a quantized
-/// model says comes before all that.
+/// model or a table says comes before all that.
 pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -> Exponents {
     let (bits, arithmetic) = (options.bits, options.arithmetic);
     let mut found = Exponents {
@@ -307,7 +307,7 @@ pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -
     };
     let mut warnings = Vec::new();
     found.by_name = scaling::assign(graph, options.arithmetic, &mut |name, input| match (
-        graph.given.exponent(name),
+        graph.settled_exponent(name),
         input,
         options.input_exponent,
         options.method,

@@ -51,7 +51,8 @@ impl Search {
         let wanted = options.arithmetic == Arithmetic::Fixpoint
             && options.granularity == Granularity::PerChannel
             && options.method == Method::Mse
-            && graph.given.is_empty();
+            && graph.given.is_empty()
+            && graph.tabled.is_empty();
         let sites: Vec<Site> = match wanted {
             true => (0..graph.nodes.len())
                 .filter_map(|i| site(graph, i))

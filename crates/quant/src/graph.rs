@@ -151,6 +151,9 @@ pub(crate) struct Graph {
     pub(crate) shapes: BTreeMap<String, Vec<usize>>,
     /// Exponents that came with the file.
     pub(crate) given: Given,
+    /// Exponents of a quantization table, which are taken instead of calibrated ones; of constants those
+    /// of weights alone. What is fused or rounded doesn't depend on them.
+    pub(crate) tabled: Given,
     /// What the file calls nodes that were given another name: empty, or the same as another's.
     pub(crate) renamed: BTreeMap<String, String>,
     /// The number that the ESP-DL toolkit's optimizer gave out last: it numbers all tensors of the file
@@ -176,6 +179,12 @@ impl Graph {
     /// The table's key for a constant.
     pub(crate) fn listed<'a>(&'a self, name: &'a str) -> &'a str {
         self.twins.get(name).map_or(name, String::as_str)
+    }
+
+    /// The exponent that a computed tensor has whatever calibration finds.
+    pub(crate) fn settled_exponent(&self, name: &str) -> Option<i32> {
+        let given = self.given.exponent(name);
+        given.or_else(|| self.tabled.exponent(name))
     }
 
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {

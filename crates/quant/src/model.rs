@@ -11,6 +11,7 @@ use crate::options::{Arithmetic, Granularity, Options};
 use crate::plan::{self, Plan};
 use crate::quantized::{self, Found};
 use crate::simulate::Output;
+use crate::table::{self, Table, TableError, weight_rows};
 use crate::{import, passes};
 
 /// A parsed ONNX model, before and after the graph passes.
@@ -26,6 +27,8 @@ pub struct FloatModel {
     passes: Vec<PassInfo>,
     quantization: Option<Quantization>,
     problems: Vec<String>,
+    /// Of the table whose exponents the graph has.
+    tabled_granularity: Option<Granularity>,
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueInfo>,
 }
@@ -132,6 +135,7 @@ impl FloatModel {
             passes,
             quantization,
             problems,
+            tabled_granularity: None,
         })
     }
 
@@ -160,14 +164,57 @@ impl FloatModel {
         self.quantization.as_ref()
     }
 
+    /// The model with a table's exponents of activations and weights instead of calibrated ones; its width
+    /// and granularity are the table's. Biases and slopes follow from them, as in the toolkit.
+    ///
+    /// # Errors
+    /// When the table has weights of another number of channels, or the model is quantized already.
+    pub fn with_table(mut self, table: &Table) -> Result<Self, TableError> {
+        if self.is_given() {
+            return Err(TableError::Quantized);
+        }
+        for node in &self.graph.nodes {
+            let (Some(name), Some((_, outputs))) = (node.input(1), weight_rows(&self.graph, node))
+            else {
+                continue;
+            };
+            if let Some(list) = table.exponents.get(name)
+                && ![1, outputs].contains(&list.len())
+            {
+                return Err(TableError::Count {
+                    name: name.to_owned(),
+                    want: outputs,
+                    got: list.len(),
+                });
+            }
+        }
+        self.graph.tabled = table::tabled(table, &self.graph);
+        self.tabled_granularity = Some(table.granularity);
+        Ok(self)
+    }
+
+    /// True when exponents are settled, by the file or by a table, so that no samples are needed.
+    pub fn is_settled(&self) -> bool {
+        self.is_given() || !self.graph.tabled.is_empty()
+    }
+
     /// True when the file's own exponents and integers are used.
     pub fn is_given(&self) -> bool {
         !self.graph.given.is_empty()
     }
 
-    /// The options with the width and granularity of a quantized file in place of those asked for,
+    /// The options with the width and granularity of a quantized file or a table in place of those asked for,
     /// and a sentence where that makes a difference.
     pub(crate) fn own_options(&self, asked: &Options) -> (Options, Vec<String>) {
+        if let (Some(bits), Some(granularity)) = (self.graph.tabled.bits, self.tabled_granularity) {
+            let options = Options {
+                bits,
+                granularity,
+                input_exponent: None,
+                ..asked.clone()
+            };
+            return (options, Vec::new());
+        }
         let given = &self.graph.given;
         let Some(bits) = given.bits else {
             return (asked.clone(), Vec::new());

@@ -106,7 +106,7 @@ pub fn quantize(
         Arithmetic::Fixpoint => None,
     };
     let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;
-    let mut observed = match model.is_given() && calibration.is_empty() {
+    let mut observed = match model.is_settled() && calibration.is_empty() {
         true => unobserved(graph, options)?,
         false => calibrate::observe(
             graph,
@@ -136,6 +136,7 @@ pub fn quantize(
     let lowered = lower::lower(&equalized, plan, &exponents.by_name, options)?;
     let mut report = report(model, plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
+    (report.warnings).extend(not_as_tabled(graph, &exponents));
     report.warnings.append(&mut warnings);
     (report.warnings).extend(espdl.iter().flat_map(|(_, notes)| notes.clone()));
     report.tensors = toolkit_table(model, &observed, options);
@@ -184,17 +185,37 @@ pub fn quantize(
     })
 }
 
-/// What is known of a quantized model's tensors without a sample: nothing, which has to be enough.
+/// What is known of a model's tensors without a sample, where file or table settle them: nothing, which has to
+/// be enough.
 fn unobserved(graph: &Graph, options: &Options) -> Result<Observed, QuantError> {
     let open = calibrate::open(graph, options);
     if open.is_empty() {
         return Ok(Observed::nothing());
     }
+    let source = match graph.given.is_empty() {
+        true => "table has no exponent",
+        false => "quantized model gives no scale",
+    };
     Err(QuantError::Samples(format!(
-        "The quantized model gives no scale for '{}'. Give calibration samples: their range decides \
-         there.",
+        "The {source} for '{}'. Give calibration samples: their range decides there.",
         open.join("', '")
     )))
+}
+
+/// Tensors that an operator keeps from having the exponent that a table gives them.
+fn not_as_tabled(graph: &Graph, exponents: &Exponents) -> Option<String> {
+    let others: Vec<String> = (graph.tabled.activations.iter())
+        .filter_map(|(name, tabled)| {
+            let got = *exponents.by_name.get(name)?;
+            (got != *tabled).then(|| format!("'{name}' is at 2^{got} instead of 2^{tabled}"))
+        })
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "The table can't be followed everywhere, as operators keep their input's exponent: {}.",
+            others.join(", ")
+        )
+    })
 }
 
 /// The exponents of a quantized file are used as they are, or not at all.
@@ -227,7 +248,7 @@ pub fn quantization_table(
         return Err(QuantError::Model(model.problems().to_vec()));
     }
     let graph = &model.graph;
-    let observed = match model.is_given() && calibration.is_empty() {
+    let observed = match model.is_settled() && calibration.is_empty() {
         true => unobserved(graph, options)?,
         false => {
             let reference = Reference::new(graph, &calibrate::computed_tensors(graph))?;

@@ -6,6 +6,7 @@ mod saved;
 use std::collections::BTreeMap;
 
 use crate::exponent;
+use crate::given::{Given, GivenConstant};
 use crate::graph::{Graph, Node};
 use crate::linear::table_weight_exponents;
 use crate::options::{Granularity, Options};
@@ -57,6 +58,42 @@ pub(crate) fn given_weight_exponents(
     (graph.given).of_channels(node.input(1)?, output_axis(node), outputs)
 }
 
+/// The exponents of a layer's weights that the file or a table gives, one for each output.
+pub(crate) fn settled_weight_exponents(
+    graph: &Graph,
+    node: &Node,
+    outputs: usize,
+) -> Option<Vec<i32>> {
+    let tabled = || (graph.tabled).of_channels(node.input(1)?, output_axis(node), outputs);
+    given_weight_exponents(graph, node, outputs).or_else(tabled)
+}
+
+/// What a table says of a graph's tensors, to be taken instead of what calibration finds.
+pub(crate) fn tabled(table: &Table, graph: &Graph) -> Given {
+    let one = |name: &str| table.exponents.get(name).and_then(|list| list.first());
+    let computed = (graph.nodes.iter()).flat_map(|node| &node.outputs);
+    let activations = (graph.inputs.iter().chain(computed))
+        .filter_map(|name| Some((name.clone(), *one(name)?)))
+        .collect();
+    let constants = (graph.nodes.iter())
+        .filter(|node| weight_rows(graph, node).is_some())
+        .filter_map(|node| {
+            let name = node.input(1)?;
+            let constant = GivenConstant {
+                axis: output_axis(node),
+                exponents: table.exponents.get(name)?.clone(),
+                integers: None,
+            };
+            Some((name.to_owned(), constant))
+        })
+        .collect();
+    Given {
+        activations,
+        constants,
+        bits: Some(table.bits),
+    }
+}
+
 /// The table's key for the slope of a LeakyRelu.
 pub(crate) fn slope_key(graph: &Graph, node: &Node) -> String {
     format!("{}_alpha", graph.name_in_file(&node.name))
@@ -84,7 +121,7 @@ pub(crate) fn table(
                 let Some((rows, outputs)) = weight_rows(graph, node) else {
                     continue;
                 };
-                let weights = match given_weight_exponents(graph, node, outputs) {
+                let weights = match settled_weight_exponents(graph, node, outputs) {
                     Some(mut given) => {
                         if options.granularity == Granularity::PerTensor {
                             given.truncate(1);

@@ -9,7 +9,7 @@ use crate::linear::{self, GivenIntegers, Integers, Parameters};
 use crate::ops::{Function, Op};
 use crate::options::{Bits, Granularity};
 use crate::plan::{Kind, Layer, Layout, onnx_index};
-use crate::table::{given_weight_exponents, weight_rows};
+use crate::table::{given_weight_exponents, settled_weight_exponents, weight_rows};
 
 impl Context<'_> {
     pub(super) fn linear(
@@ -25,7 +25,7 @@ impl Context<'_> {
         };
         let rows = self.stored_rows(layer, node, rows, outputs);
         let given = self.given(node, outputs);
-        let fixed = given.weights.clone();
+        let fixed = given_weight_exponents(self.graph, node, outputs);
         let integers = linear::convert(
             &Parameters {
                 weights: &rows,
@@ -70,12 +70,12 @@ impl Context<'_> {
         })
     }
 
-    /// What the file of a quantized model says of a layer's integers.
+    /// What the file of a quantized model says of a layer's integers, or a table of its weights'.
     fn given(&self, node: &Node, outputs: usize) -> GivenIntegers<'_> {
         let given = &self.graph.given;
         let bias = node.input(2).and_then(|name| given.constants.get(name));
         GivenIntegers {
-            weights: given_weight_exponents(self.graph, node, outputs),
+            weights: settled_weight_exponents(self.graph, node, outputs),
             bias: bias.and_then(|b| Some((b.integers.as_deref()?, &b.exponents[..]))),
         }
     }

@@ -64,6 +64,11 @@ pub enum TableError {
         "The table doesn't tell int8 from int16, because the model has no weights but zeros. Say which it is."
     )]
     Width,
+    #[error(
+        "The model is quantized already and has exponents of its own. Leave the table out, or quantize the model \
+         anew from its weights."
+    )]
+    Quantized,
 }
 
 impl From<&Report> for Table {
