@@ -6,10 +6,14 @@
 use std::io::Write;
 
 use fixpoint_board::{Fault, Options, VirtualBoard};
-use fixpoint_flash::manifest;
+use fixpoint_flash::{TensorMemory, manifest};
 use fixpoint_protocol::ErrorCode;
+use fixpoint_quant::image::{
+    Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
+};
 use fixpoint_quant::{Bits, Request, Simulator, quantize};
 use fixpoint_tests::models::{self, Network};
+use fixpoint_tests::random::Random;
 use fixpoint_tests::virtual_board::{Bench, Firmware};
 
 /// A line that is seen although the test passes.
@@ -61,7 +65,11 @@ fn on_a_board(network: &Network, bits: Bits, runs: usize, kind: Options) -> End 
     let board = bench
         .connect()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let answers = if dead { 0 } else { psram.min(15 << 20) };
+    let mapped = psram.min(15 << 20);
+    let answers = match (dead, mapped) {
+        (true, _) | (_, 0) => 0,
+        _ => mapped - TensorMemory::PSRAM_MARGINS,
+    };
     let found = (board.psram_bytes, board.psram_available);
     assert_eq!(found, (psram, answers), "{name}");
     let model = match board.model {
@@ -144,6 +152,67 @@ fn boot_text(kind: Options) -> String {
     let mut board = VirtualBoard::new(Some(flash), kind);
     (0..50).for_each(|_| board.tick(10));
     String::from_utf8_lossy(&board.read()).into_owned()
+}
+
+/// A tensor whose channels are no whole vectors is the first in PSRAM: kernels begin to read in front of it.
+#[test]
+fn a_tensor_at_the_start_of_psram() {
+    let firmware = Firmware::prebuilt().expect("firmware/prebuilt");
+    for megabytes in [2, 8] {
+        let side = 110;
+        let tensor = |name: &str, channels| TensorDef {
+            name: name.to_owned(),
+            dims: vec![1, channels, side, side],
+            storage: Storage::ChannelsLast,
+            element: Element::I8,
+            exponent: 0,
+        };
+        let linear = Linear {
+            weights: (0..3 * 34).map(|at| at % 11 - 5).collect(),
+            bias: vec![40, -3, 7],
+            shifts: Shifts::PerTensor(6),
+            activation: Activation::None,
+            accumulator: None,
+        };
+        let op = Op::Conv2d {
+            linear,
+            window: Window::new(1, 1),
+            groups: 1,
+        };
+        let mut builder = ImageBuilder::new("at the start", Arithmetic::Fixpoint);
+        let x = builder.input(tensor("x", 34));
+        let y = builder.op("conv", op, &[x], tensor("y", 3));
+        builder.output(y);
+        let image = builder.to_bytes().expect("an image");
+        let mut random = Random(5);
+        let input: Vec<u8> = (0..34 * side * side)
+            .map(|_| random.between(0, 255) as u8)
+            .collect();
+        let mut simulator = Simulator::new(&image).expect("an image of ours");
+        let values: Vec<i32> = (input.iter())
+            .map(|byte| i32::from(byte.cast_signed()))
+            .collect();
+        // As ONNX has them: channels first.
+        let planes: Vec<i32> = (0..34)
+            .flat_map(|c| values.iter().skip(c).step_by(34).copied())
+            .collect();
+        let expected = simulator.run_integers(&[&planes]).expect("a run");
+        let kind = Options {
+            psram_bytes: megabytes << 20,
+            ..Options::default()
+        };
+        let plan = firmware.plan(&image).expect("room in flash");
+        let mut bench = Bench::flashed_on(kind, plan).expect("a board");
+        bench
+            .connect()
+            .expect("the board")
+            .model
+            .expect("the model");
+        let run = bench.infer(vec![input]);
+        let run = run.unwrap_or_else(|error| panic!("{error}\n{}", bench.console));
+        let found = simulator.decode_output(0, &run.outputs[0]);
+        assert_eq!(found.expect("an output"), expected[0], "{megabytes} MiB");
+    }
 }
 
 /// Boards with other PSRAM, or none, or one that is dead: what needs none runs everywhere.

@@ -73,6 +73,8 @@ pub struct TensorMemory {
 impl TensorMemory {
     /// Every runtime has at least this in internal memory.
     const ALWAYS: u32 = 256 << 10;
+    /// What the runtime keeps free at both ends of PSRAM.
+    pub const PSRAM_MARGINS: u32 = 128;
 
     /// `internal` is asked only where it matters; none: it can't be told.
     pub fn of([needed, near]: [u32; 2], internal: impl FnOnce() -> Option<u32>) -> Option<Self> {
@@ -87,6 +89,7 @@ impl TensorMemory {
 
     /// Whether the model runs beside this much PSRAM.
     pub fn suffices(&self, psram_bytes: u32) -> bool {
+        let psram_bytes = psram_bytes.saturating_sub(Self::PSRAM_MARGINS);
         let both =
             self.near <= self.internal && self.needed.saturating_sub(self.near) <= psram_bytes;
         both || self.needed <= self.internal.max(psram_bytes)

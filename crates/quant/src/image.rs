@@ -171,7 +171,7 @@ pub enum Op {
 }
 
 /// Bytes for tensors that every board with our firmware has on the chip.
-pub const NEAR_ROOM: u32 = 360 << 10;
+pub const NEAR_ROOM: u32 = 366 << 10;
 
 /// How the arena was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

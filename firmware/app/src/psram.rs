@@ -167,6 +167,9 @@ pub(crate) fn in_package() -> u32 {
     megabytes << 20
 }
 
+/// Bytes at either end that nothing is kept in (`fixpoint_flash::TensorMemory` knows them).
+const MARGIN: u32 = 64;
+
 /// The memory in a PSRAM of `bytes` bytes; nothing when it does not answer. To be called once.
 pub(crate) fn start(bytes: u32) -> &'static mut [Block16] {
     if bytes == 0 {
@@ -191,6 +194,9 @@ pub(crate) fn start(bytes: u32) -> &'static mut [Block16] {
     if !keeps(start, blocks) {
         return &mut [];
     }
+    // Kernels read whole vectors that begin in front of a tensor or end behind it, and there is nothing around
+    // the pages that are shown.
+    let (start, blocks) = (start + MARGIN, blocks - 2 * MARGIN / size_of::<Block16>() as u32);
     // SAFETY: shown there from now on, to nobody else; any bytes are valid.
     unsafe { core::slice::from_raw_parts_mut(start as *mut Block16, blocks as usize) }
 }

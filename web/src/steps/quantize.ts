@@ -17,7 +17,7 @@ import { layerView } from "./layers.ts";
  * What the firmware leaves for activations at least (a test asks a board), what it can use of PSRAM, and the size of
  * a model slot.
  */
-const chip = { arena: 360 * 1024, psram: 15 << 20, modelPartition: 0x180000 } as const;
+const chip = { arena: 366 * 1024, psram: (15 << 20) - 128, modelPartition: 0x180000 } as const;
 
 type Choice = readonly [string, string, string];
 const widths: readonly Choice[] = [
