@@ -36,6 +36,8 @@ export async function ran(p) {
 /** The next attempt, on the same page: everything works, nothing reminds of the failure. */
 export async function succeeds(p, name) {
   await connect(p);
+  // What a cancelled run has shown may still be there at this moment.
+  await alert(p).waitFor({ state: "detached" });
   await p.page.locator("#verdict").filter({ hasText: "1 of 1" }).waitFor();
   await ran(p);
   assert.equal(await alert(p).count(), 0, `${name}: the old failure is gone`);
