@@ -424,6 +424,8 @@ stage_copied:
     .section .text.iram.clear,"ax"
     .global fixpoint_clear
     .p2align 2
+    // So that the loop is aligned.
+    nop.n
 fixpoint_clear:
     ee.zero.q q0
     loopnez a3, 1f

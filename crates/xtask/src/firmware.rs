@@ -5,6 +5,7 @@
 
 mod compile;
 mod constants;
+mod loops;
 mod object;
 mod prebuilt;
 mod shorten;

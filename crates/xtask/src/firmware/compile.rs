@@ -6,12 +6,14 @@
 //! through assembly text, with which all literals end up in `.literal` sections that the linker
 //! script places in front of the code.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::constants::Constants;
+use super::loops;
 use super::object;
 use super::shorten::{narrowed, shorten};
 use super::toolchain::Toolchain;
@@ -195,11 +197,26 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
         let text = narrowed(&text);
         // The first line makes the assembler name the file that was written by hand.
         let text = format!("# 1 \"{}\"\n{text}", paths::shown(&source));
-        fs::write(work.join(name), text)?;
         if included {
+            fs::write(work.join(name), text)?;
             continue;
         }
-        objects.push(assemble(toolchain, &work, Path::new(name), &features)?);
+        let assemble = |wide: &BTreeSet<u32>, named: bool| {
+            let widths = loops::widths(wide, named);
+            fs::write(work.join(name), format!("{widths}{text}"))?;
+            assemble(toolchain, &work, Path::new(name), &features)
+        };
+        let mut wide = BTreeSet::new();
+        loop {
+            // Each of them was narrow before, so this comes to an end.
+            let more = loops::to_widen(&fs::read(assemble(&wide, true)?)?)
+                .with_context(|| paths::shown(&source).to_string())?;
+            if more.is_empty() {
+                break;
+            }
+            wide.extend(more);
+        }
+        objects.push(assemble(&wide, false)?);
     }
     step(
         toolchain
@@ -212,6 +229,7 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
             .arg("-o")
             .arg(&elf),
     )?;
+    loops::check(&fs::read(&elf)?).with_context(|| format!("link {}", image.folder))?;
     Ok(elf)
 }
 

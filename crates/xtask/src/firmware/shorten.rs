@@ -53,8 +53,8 @@ pub(super) fn shorten(assembly: &str) -> String {
     text
 }
 
-/// Narrow forms in assembly that was written by hand, where nothing else is changed. A statement with an
-/// argument of a macro where a number belongs stays wide.
+/// Narrow forms in assembly that was written by hand, where nothing else is changed: by macros (`loops::widths`), as
+/// some stay wide for the sake of alignment. A statement with an argument of a macro where a number belongs is wide.
 pub(super) fn narrowed(assembly: &str) -> String {
     let mut text = String::with_capacity(assembly.len());
     for line in assembly.lines() {
@@ -74,10 +74,13 @@ pub(super) fn narrowed(assembly: &str) -> String {
         match narrow(name, &operands) {
             Some((narrow, operands)) if narrow != name => {
                 let colon = if label.is_empty() { "" } else { ":" };
-                text.push_str(&format!(
-                    "{label}{colon}\t{narrow}\t{}",
-                    operands.join(", ")
-                ));
+                let operands = operands.join(", ");
+                let statement = match narrow.strip_suffix(".n") {
+                    Some("mov") => format!("narrow_mov\t{operands}"),
+                    Some(name) if name != "ret" => format!("narrow\t{name}, {operands}"),
+                    _ => format!("{narrow}\t{operands}"),
+                };
+                text.push_str(&format!("{label}{colon}\t{statement}"));
             }
             _ => text.push_str(line),
         }
@@ -251,7 +254,7 @@ mod tests {
     fn code_by_hand_keeps_all_but_the_widths() {
         let before = "f:\n1:  l32i    a6, a2, 60 // six\n    mov a\\at, a3\n    addi a6, a6, \\by\n\
             \x20   beqz a6, 1b\n    .if \\by == 8\n    ret\n    .set .L, 1; .byte 2\n";
-        let after = "f:\n1:\tl32i.n\ta6, a2, 60\n\tmov.n\ta\\at, a3\n    addi a6, a6, \\by\n\
+        let after = "f:\n1:\tnarrow\tl32i, a6, a2, 60\n\tnarrow_mov\ta\\at, a3\n    addi a6, a6, \\by\n\
             \x20   beqz a6, 1b\n    .if \\by == 8\n\tret.n\t\n    .set .L, 1; .byte 2\n";
         assert_eq!(narrowed(before), after);
     }
