@@ -184,7 +184,10 @@ export interface Options {
   input_exponent: number | null;
   /** With `espdl`: the chip that is predicted. */
   chip: "esp32" | "esp32s2" | "esp32s3" | "esp32c3";
-  /** With `espdl`: what ESP-DL's evaluator computes where the chip differs. */
+  /**
+   * With `espdl`: what ESP-DL's evaluator computes where the chip differs. Refused for models with Sub, Mul,
+   * mean pools or shared weights, which no image holds: use `fixpoint quantize --mimic-evaluator` there.
+   */
   mimic_evaluator: boolean;
 }
 

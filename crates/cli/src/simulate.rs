@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let inputs = data::inputs((simulator.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
     let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
-    let integers = raw_integers(args.raw, &samples);
+    let integers = raw_integers(args.raw, &samples, "integers");
 
     let mut outputs: Vec<Batch> = Vec::new();
     let mut bar = Bar::new("simulating");
@@ -83,7 +83,7 @@ fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
     }
     let inputs = data::inputs((model.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
     let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
-    let integers = raw_integers(args.raw, &samples);
+    let integers = raw_integers(args.raw, &samples, "floats in units of 2^exponent");
     let mut outputs: Vec<Batch> = (model.outputs().iter())
         .map(|info| Batch {
             name: info.name.clone(),
@@ -118,7 +118,10 @@ fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Reads a model image.
 pub(crate) fn open(path: &Path) -> Result<Simulator, Failure> {
-    Simulator::new(&files::read(path)?).map_err(|e| {
+    let bytes = files::read(path)?;
+    // Its sentence says all there is to do.
+    Simulator::check(&bytes).map_err(|e| Failure::from(e).about(path))?;
+    Simulator::new(&bytes).map_err(|e| {
         Failure::from(e)
             .about(path)
             .help("make the image with 'fixpoint quantize' of this version")
@@ -149,9 +152,12 @@ pub(crate) fn append(batch: &mut Batch, output: &RawOutput) {
 }
 
 /// Whether the samples are the model's integers already: with --raw, if they are whole numbers.
-pub(crate) fn raw_integers(raw: bool, samples: &Data) -> bool {
+/// `output`: what the outputs are.
+pub(crate) fn raw_integers(raw: bool, samples: &Data, output: &str) -> bool {
     if raw && !samples.is_integers() {
-        note("the input holds floats, which are quantized first; the output is integers");
+        note(&format!(
+            "the input holds floats, which are quantized first; the output is {output}"
+        ));
     }
     raw && samples.is_integers()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fixpoint_dataset::pickle;
-use fixpoint_quant::{FloatModel, SavedTable, Table};
+use fixpoint_quant::{FloatModel, SavedTable, Table, TableError};
 
 use crate::failure::Failure;
 use crate::files;
@@ -29,5 +29,8 @@ pub(crate) fn read(
             .map_err(|e| Failure::new(format!("{} {e}", path.display())))?;
         Table::from_scales(&scales, &arrays, model, bits)
     };
-    table.map_err(|e| Failure::new(e.to_string()).about(path))
+    table.map_err(|e| match e {
+        TableError::Bits { .. } => Failure::usage(e.to_string()).about(path),
+        e => Failure::new(e.to_string()).about(path),
+    })
 }

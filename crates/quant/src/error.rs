@@ -45,6 +45,9 @@ pub enum QuantError {
     Layer { layer: String, reason: String },
     #[error("The model image could not be written: {0}")]
     Image(String),
+    /// A file of [`crate::Imitation`] that can't be used.
+    #[error("The file of ESP-DL's evaluator can't be read: {0} Quantize the model again.")]
+    Imitation(String),
     #[error(transparent)]
     Simulate(#[from] SimulateError),
 }

@@ -10,10 +10,23 @@
 //! The range itself comes from float sums, whose last bits may depend on the machine. Only when a
 //! lies within such an error of M * 2^e can two machines choose different exponents.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
 use crate::options::Bits;
 
 /// Exponents are kept within this; a tensor that would need less holds nothing but noise.
 pub(crate) const MIN_EXPONENT: i32 = -100;
+
+/// What a file may give as an exponent: f32 has no larger values, and products of three stay in f64.
+pub(crate) const GIVEN: RangeInclusive<i32> = MIN_EXPONENT..=100;
+
+/// The first exponent that a file may not give, with its tensor.
+pub(crate) fn beyond(exponents: &BTreeMap<String, Vec<i32>>) -> Option<(&str, i32)> {
+    (exponents.iter())
+        .flat_map(|(name, list)| list.iter().map(|e| (name.as_str(), *e)))
+        .find(|(_, e)| !GIVEN.contains(e))
+}
 
 /// 2^e, exactly. `e` within -1022..=1023.
 pub(crate) fn pow2(e: i32) -> f64 {

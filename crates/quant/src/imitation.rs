@@ -191,21 +191,22 @@ impl Imitation {
             let (length, rest) = rest.split_first_chunk::<4>()?;
             rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
         });
-        let damaged = || {
-            QuantError::Image(
-                "the file is cut off or damaged. Quantize the model again.".to_owned(),
-            )
-        };
+        let damaged = || QuantError::Imitation("it is cut off or damaged.".to_owned());
         let (header, onnx) = parts.ok_or_else(damaged)?;
         let header: Header = serde_json::from_slice(header).map_err(|_| damaged())?;
+        if let Some((name, e)) = exponent::beyond(&header.tensors) {
+            return Err(QuantError::Imitation(format!(
+                "the exponent {e} of '{name}' is not between -100 and 100."
+            )));
+        }
         let model = match header.anew {
             true => FloatModel::from_onnx_anew(onnx),
             false => FloatModel::from_onnx(onnx),
         };
-        let model = model.map_err(|e| QuantError::Model(vec![e.to_string()]))?;
+        let model = model.map_err(|_| damaged())?;
         match model.problems() {
             [] => Self::made(&model, header),
-            problems => Err(QuantError::Model(problems.to_vec())),
+            _ => Err(damaged()),
         }
     }
 
@@ -280,8 +281,8 @@ impl<'a> Maker<'a> {
     fn exponents(&self, name: &str) -> Result<&[i32], QuantError> {
         let found = self.header.tensors.get(self.graph.listed(name));
         match found.map(Vec::as_slice) {
-            Some([]) | None => Err(QuantError::Options(format!(
-                "the table has no exponent for '{name}'."
+            Some([]) | None => Err(QuantError::Imitation(format!(
+                "it has no exponent for '{name}'."
             ))),
             Some(exponents) => Ok(exponents),
         }

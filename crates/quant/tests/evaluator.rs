@@ -174,8 +174,27 @@ fn what_no_image_holds_equals_the_evaluator() {
         assert_eq!(read.run_raw(&[sample]), made.run_raw(&[sample]));
         assert!(Simulator::new(&bytes).is_err());
         for cut in [8, 11, 12, 40, bytes.len() / 2] {
-            assert!(Imitation::from_bytes(&bytes[..cut]).is_err(), "{cut}");
+            let error = Imitation::from_bytes(&bytes[..cut]).unwrap_err();
+            assert!(error.to_string().contains("cut off or damaged"), "{error}");
         }
+        // The header with other exponents, or without them.
+        let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+        let changed = |change: &dyn Fn(&mut Vec<serde_json::Value>)| {
+            let mut header: serde_json::Value =
+                serde_json::from_slice(&bytes[12..12 + length]).unwrap();
+            let tensors = header["tensors"].as_object_mut().unwrap();
+            for exponents in tensors.values_mut() {
+                change(exponents.as_array_mut().unwrap());
+            }
+            let header = serde_json::to_vec(&header).unwrap();
+            let length = (header.len() as u32).to_le_bytes();
+            let file = [&bytes[..8], &length, &header, &onnx].concat();
+            Imitation::from_bytes(&file).unwrap_err().to_string()
+        };
+        let far = changed(&|list| list.fill(i32::MAX.into()));
+        assert!(far.contains("not between -100 and 100"), "{far}");
+        let none = changed(&|list| list.clear());
+        assert!(none.contains("no exponent for"), "{none}");
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fixpoint_quant::{
-    Bits, Chip, Export, ExportError, FloatModel, Granularity, SavedTable, Table, TableError,
-    export_espdl,
+    Bits, Chip, Export, ExportError, FloatModel, Granularity, SavedOptions, SavedTable, Table,
+    TableError, export_espdl,
 };
 use md5::{Digest, Md5};
 use onnx::{Net, Value};
@@ -208,6 +208,34 @@ fn scales_and_exponents_are_the_same_table() {
     );
     let error = Table::from_scales(&one("x", 1.0), &none, &model, None).unwrap_err();
     assert_eq!(error, TableError::Width);
+}
+
+/// Such values once ran into f64's ends or i32's.
+#[test]
+fn exponents_no_tensor_has_and_other_widths_are_refused() {
+    let folder = support::fixture("mlp");
+    let model = FloatModel::from_onnx(&std::fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let options = SavedOptions {
+        bits: Bits::I8,
+        granularity: Granularity::PerTensor,
+    };
+    let report = |tensors| SavedTable::Report {
+        options: options.clone(),
+        tensors,
+    };
+    for exponent in [-2000, -101, 101, 2000, i32::MAX, i32::MIN] {
+        let tensors = BTreeMap::from([("w1".to_owned(), vec![-7, exponent])]);
+        for saved in [report(tensors.clone()), SavedTable::Exponents(tensors)] {
+            let error = Table::from_saved(saved, &model, None).unwrap_err();
+            let name = "w1".to_owned();
+            assert_eq!(error, TableError::Exponent { name, exponent });
+        }
+    }
+    let edges = BTreeMap::from([("w1".to_owned(), vec![-100, 100])]);
+    assert!(Table::from_saved(report(edges.clone()), &model, Some(Bits::I8)).is_ok());
+    let error = Table::from_saved(report(edges), &model, Some(Bits::I16)).unwrap_err();
+    let (table, asked) = (Bits::I8, Bits::I16);
+    assert_eq!(error, TableError::Bits { table, asked });
 }
 
 #[test]

@@ -142,6 +142,16 @@ fn unsupported_attributes_are_named() {
         )
         .output("y");
     one_problem(&cubic, &["'n_y' (Resize)", "'cubic'"]);
+    // Once room was asked for before the size was looked at.
+    let huge = Net::new(&[1, 4, 5, 5])
+        .weights("none", &[0], vec![])
+        .weights("scales", &[4], vec![1.0, 4000.0, 4000.0, 4000.0])
+        .node("Resize", &["x", "none", "scales"], "y", &[])
+        .output("y");
+    one_problem(
+        &huge,
+        &["'n_y' (Resize)", "[1, 16000, 20000, 20000] is more than"],
+    );
     let mixed = Net::new(&[1, 4, 5, 5])
         .random_weights("k", &[4, 5, 6], 1.0)
         .node("Add", &["x", "k"], "y", &[])

@@ -117,6 +117,14 @@ pub fn quantize(
         &mut |Progress { stage, done, total }| call(progress, stage_word(stage), done, total),
     )
     .map_err(quantize_error)?;
+    // The image is the chip's here, whatever the report says.
+    if inner.imitation.is_some() {
+        return Err(coded(
+            Code::Quantize,
+            "What ESP-DL's evaluator computes of this model fits no image (it has Sub, Mul, mean pools or shared \
+             weights). Use the command line, 'fixpoint quantize --mimic-evaluator', or leave mimic_evaluator out.",
+        ));
+    }
     Ok(Quantized { inner })
 }
 

@@ -128,6 +128,12 @@ pub(super) fn resize(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let dims = super::data_input(graph, node)?.to_vec();
     let targets = targets(graph, node, &dims)?;
     let out: Vec<usize> = targets.iter().map(|(size, _)| *size).collect();
+    // Before anything is made for each place of an axis.
+    if !super::fits(&out) {
+        return refuse(format!(
+            "its output of {out:?} is more than any device holds. Check its sizes or scales."
+        ));
+    }
     let shrinks = (out.iter().zip(&dims)).any(|(a, b)| a < b);
     if node.int("antialias", 0) != 0 && shrinks {
         return refuse("antialiasing is not supported. Export it with antialias=0.");

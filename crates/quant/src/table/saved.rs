@@ -61,6 +61,16 @@ pub enum TableError {
     )]
     Scale { name: String, scale: f64 },
     #[error(
+        "The exponent {exponent} of '{name}' is not between -100 and 100, where those of a table are. Make the \
+         table again."
+    )]
+    Exponent { name: String, exponent: i32 },
+    #[error(
+        "The table was made for {}, not {}. Leave the width out, or give a table of {}.",
+        .table.name(), .asked.name(), .asked.name()
+    )]
+    Bits { table: Bits, asked: Bits },
+    #[error(
         "The table doesn't tell int8 from int16, because the model has no weights but zeros. Say which it is."
     )]
     Width,
@@ -83,19 +93,35 @@ impl From<&Report> for Table {
 }
 
 impl Table {
-    /// A table from JSON. `bits` is asked only where the file doesn't say.
+    /// A table from JSON. Where the file says its width, `bits` may only say the same.
     pub fn from_saved(
         saved: SavedTable,
         model: &FloatModel,
         bits: Option<Bits>,
     ) -> Result<Self, TableError> {
+        let (SavedTable::Report {
+            tensors: exponents, ..
+        }
+        | SavedTable::Exponents(exponents)) = &saved;
+        if let Some((name, exponent)) = exponent::beyond(exponents) {
+            return Err(TableError::Exponent {
+                name: name.to_owned(),
+                exponent,
+            });
+        }
         match saved {
-            SavedTable::Report { options, tensors } => Ok(Table {
-                bits: options.bits,
-                granularity: options.granularity,
-                exponents: with_twins(tensors, &model.graph),
-                warnings: Vec::new(),
-            }),
+            SavedTable::Report { options, tensors } => match bits {
+                Some(asked) if asked != options.bits => Err(TableError::Bits {
+                    table: options.bits,
+                    asked,
+                }),
+                _ => Ok(Table {
+                    bits: options.bits,
+                    granularity: options.granularity,
+                    exponents: with_twins(tensors, &model.graph),
+                    warnings: Vec::new(),
+                }),
+            },
             SavedTable::Exponents(exponents) => {
                 Self::inferred(exponents, &BTreeSet::new(), &model.graph, bits)
             }
@@ -120,7 +146,7 @@ impl Table {
                     list.push(0);
                     continue;
                 }
-                let exact = (-100..=100).find(|e| pow2(*e) == scale);
+                let exact = (exponent::GIVEN).find(|e| pow2(*e) == scale);
                 list.push(exact.ok_or_else(|| TableError::Scale {
                     name: name.clone(),
                     scale,
