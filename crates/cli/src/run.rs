@@ -168,7 +168,7 @@ fn read_samples(args: &Args, converters: &[Converter]) -> Result<Vec<Vec<Vec<u8>
     let infos = converters.iter().map(Converter::info);
     let inputs = data::inputs(infos.map(|info| (&*info.name, Some(&info.dims[..]))))?;
     let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
-    let integers = simulate::raw_integers(args.raw, &samples);
+    let integers = simulate::raw_integers(args.raw, &samples, "integers");
     let encoded = |number: usize| -> Result<Vec<Vec<u8>>, fixpoint_quant::SimulateError> {
         if integers {
             (converters.iter().zip(samples.integers(number)))

@@ -146,7 +146,7 @@ impl Table {
                     list.push(0);
                     continue;
                 }
-                let exact = (exponent::GIVEN).find(|e| pow2(*e) == scale);
+                let exact = exponent::GIVEN.clone().find(|e| pow2(*e) == scale);
                 list.push(exact.ok_or_else(|| TableError::Scale {
                     name: name.clone(),
                     scale,
