@@ -196,7 +196,10 @@ pub(crate) fn start(bytes: u32) -> &'static mut [Block16] {
     }
     // Kernels read whole vectors that begin in front of a tensor or end behind it, and there is nothing around
     // the pages that are shown.
-    let (start, blocks) = (start + MARGIN, blocks - 2 * MARGIN / size_of::<Block16>() as u32);
+    let (start, blocks) = (
+        start + MARGIN,
+        blocks - 2 * MARGIN / size_of::<Block16>() as u32,
+    );
     // SAFETY: shown there from now on, to nobody else; any bytes are valid.
     unsafe { core::slice::from_raw_parts_mut(start as *mut Block16, blocks as usize) }
 }
