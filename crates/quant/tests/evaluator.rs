@@ -6,6 +6,8 @@ mod onnx;
 #[path = "support/oracle.rs"]
 mod oracle;
 mod support;
+#[path = "support/toolkit.rs"]
+mod toolkit;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,23 +17,7 @@ use fixpoint_quant::{
     Quantized, Samples, Simulator, quantize,
 };
 use oracle::{Oracle, Rules};
-
-const NETS: [&str; 6] = [
-    "mlp",
-    "maxpool_chain",
-    "conv_relu_dw_prelu_fc",
-    "tf2onnx_cnn",
-    "concat3_input",
-    "sub_mul",
-];
-
-const MODES: [(Bits, Granularity, Method); 5] = [
-    (Bits::I8, Granularity::PerTensor, Method::MinMax),
-    (Bits::I8, Granularity::PerTensor, Method::Entropy),
-    (Bits::I8, Granularity::PerChannel, Method::MinMax),
-    (Bits::I8, Granularity::PerChannel, Method::Entropy),
-    (Bits::I16, Granularity::PerTensor, Method::MinMax),
-];
+use toolkit::{MODES, NETS};
 
 struct Net {
     model: FloatModel,

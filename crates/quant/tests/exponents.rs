@@ -3,6 +3,8 @@
 #[path = "support/onnx.rs"]
 mod onnx;
 mod support;
+#[path = "support/toolkit.rs"]
+mod toolkit;
 
 use std::path::Path;
 
@@ -10,14 +12,7 @@ use fixpoint_quant::{
     Arithmetic, Bits, FloatModel, Granularity, Method, Options, Samples, quantization_table,
 };
 use onnx::{Net, Value};
-
-const MODES: [(Bits, Granularity, Method); 5] = [
-    (Bits::I8, Granularity::PerTensor, Method::MinMax),
-    (Bits::I8, Granularity::PerChannel, Method::MinMax),
-    (Bits::I16, Granularity::PerTensor, Method::MinMax),
-    (Bits::I8, Granularity::PerTensor, Method::Entropy),
-    (Bits::I8, Granularity::PerChannel, Method::Entropy),
-];
+use toolkit::MODES;
 
 fn compare(
     model: &FloatModel,

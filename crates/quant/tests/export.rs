@@ -3,6 +3,8 @@
 #[path = "support/onnx.rs"]
 mod onnx;
 mod support;
+#[path = "support/toolkit.rs"]
+mod toolkit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -102,14 +104,7 @@ fn compare_model(folder: &Path, file_of_model: &Path) -> usize {
 
 #[test]
 fn fixture_nets_are_written_byte_for_byte() {
-    for net in [
-        "mlp",
-        "maxpool_chain",
-        "conv_relu_dw_prelu_fc",
-        "tf2onnx_cnn",
-        "concat3_input",
-        "sub_mul",
-    ] {
+    for net in toolkit::NETS {
         let compared = compare(&support::fixture(net));
         assert_eq!(compared, 12, "{net}");
     }

@@ -1,46 +1,26 @@
 //! Models with the exponents of a quantization table instead of calibrated ones.
 
 mod support;
+#[path = "support/toolkit.rs"]
+mod toolkit;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use fixpoint_quant::{
     Arithmetic, Bits, FloatModel, Granularity, Method, Options, QuantError, Quantized, Samples,
     SavedTable, Table, TableError, quantize,
 };
-
-const NETS: [&str; 6] = [
-    "mlp",
-    "maxpool_chain",
-    "conv_relu_dw_prelu_fc",
-    "tf2onnx_cnn",
-    "concat3_input",
-    "sub_mul",
-];
-
-const MODES: [(Bits, Granularity, Method); 5] = [
-    (Bits::I8, Granularity::PerTensor, Method::MinMax),
-    (Bits::I8, Granularity::PerTensor, Method::Entropy),
-    (Bits::I8, Granularity::PerChannel, Method::MinMax),
-    (Bits::I8, Granularity::PerChannel, Method::Entropy),
-    (Bits::I16, Granularity::PerTensor, Method::MinMax),
-];
-
-fn folder(net: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(net)
-}
+use support::fixture;
+use toolkit::{MODES, NETS};
 
 fn model(net: &str) -> FloatModel {
-    FloatModel::from_onnx(&std::fs::read(folder(net).join("model.onnx")).unwrap()).unwrap()
+    FloatModel::from_onnx(&std::fs::read(fixture(net).join("model.onnx")).unwrap()).unwrap()
 }
 
 /// The toolkit's exponents.
 fn saved(net: &str, (bits, granularity, method): (Bits, Granularity, Method)) -> SavedTable {
     let [bits, granularity, method] = [bits.name(), granularity.name(), method.name()];
-    let file = folder(net).join(format!("exponents_{bits}_{granularity}_{method}.json"));
+    let file = fixture(net).join(format!("exponents_{bits}_{granularity}_{method}.json"));
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
@@ -55,7 +35,7 @@ fn the_toolkits_table_makes_the_image_that_calibration_makes() {
     for net in NETS {
         let model = model(net);
         let elements = model.inputs()[0].dims.as_ref().unwrap().iter().product();
-        let calib = ["calib.npy", "input.npy"].map(|file| folder(net).join(file));
+        let calib = ["calib.npy", "input.npy"].map(|file| fixture(net).join(file));
         let calib = support::npy(calib.iter().find(|path| path.exists()).unwrap()).data;
         for mode in MODES {
             let (bits, granularity, method) = mode;
