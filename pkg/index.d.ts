@@ -91,12 +91,29 @@ export interface Evaluation {
   predictions: number[];
 }
 
+/** A quantization table: exponents by tensor name, and what they are for. */
+export interface TableInfo {
+  bits: Options["bits"];
+  granularity: Options["granularity"];
+  /** How many tensors have an entry. */
+  tensors: number;
+  warnings: string[];
+}
+
 /** An ONNX model. */
 export class Model {
   private constructor();
   /** `anew`: of a model that is quantized already only the values of its weights are kept. */
   static fromOnnx(bytes: Uint8Array, anew?: boolean): Model;
   inspect(): Inspection;
+  /**
+   * The model with a table's exponents, width and granularity instead of calibrated ones: `quantize` needs no
+   * samples then. `table` is a report, exponents by tensor name, or a file's bytes: JSON with either, or the
+   * pickle of ESP-DL's toolkit. `bits` is for tables that don't tell their width.
+   */
+  withTable(table: Report | Record<string, number[]> | Uint8Array, bits?: Options["bits"]): Model;
+  /** null without a table. */
+  readonly table: TableInfo | null;
   /** Accuracy of the float model. */
   evaluate(samples: Samples, progress: ProgressListener<"float">): Evaluation;
   free(): void;
@@ -159,7 +176,7 @@ export class Samples {
    * are, or `x_0`, `x_1` and so on in the model's order.
    */
   static loadSeveral(files: NamedFile[], inputs: WantedInput[], limit: number): Samples;
-  /** No samples: enough to `quantize` a model whose own exponents are taken. */
+  /** No samples: enough to `quantize` a model whose own exponents, or those of a table, are taken. */
   static none(): Samples;
   static defaultPreprocess(dims: Uint32Array): Preprocess;
   /** Settings in words, as `pixel / 255`. */
@@ -277,8 +294,7 @@ export interface EspdlExport {
 }
 
 /**
- * C++ for ESP-DL v1. `table` is a report, an object of exponents by tensor name, or the bytes of the
- * toolkit's pickle; `name` is a C++ identifier and names the files.
+ * C++ for ESP-DL v1. `table` is what {@link Model.withTable} takes; `name` is a C++ identifier and names the files.
  */
 export function exportEspdl(
   model: Model,

@@ -5,7 +5,7 @@
  * another origin; `allow="serial"` passes the right to serial ports on to it. Files named by
  * attributes are fetched here, by the rules of the page around, and handed over as bytes.
  *
- * Attributes: `model`, `calibration` and `evaluation` are addresses of files; `sample` takes the
+ * Attributes: `model`, `table`, `calibration` and `evaluation` are addresses of files; `sample` takes the
  * page's own instead; `hide` lists steps to leave out (`model`, `data`, `quantize`, `board`);
  * `label` names the frame for screen readers.
  */
@@ -13,7 +13,7 @@ import type { Hello, OpenFiles, ToFrame } from "./framed.ts";
 
 // Not `new URL("index.html", import.meta.url)`: the bundler would take that for a file to copy.
 const folder = new URL(".", import.meta.url);
-const files = ["model", "calibration", "evaluation"] as const;
+const files = ["model", "table", "calibration", "evaluation"] as const;
 
 class FixpointApp extends HTMLElement {
   #frame: HTMLIFrameElement | undefined;

@@ -16,6 +16,7 @@ import type {
   RawOutput,
   Report,
   SamplesSummary,
+  TableInfo,
   WantedInput,
 } from "fixpoint";
 
@@ -39,6 +40,7 @@ interface Running {
 export class Engine {
   #running: Promise<Running> | undefined;
   #model: { bytes: Uint8Array; anew: boolean } | undefined;
+  #table: Uint8Array | undefined;
   #image: Uint8Array | undefined;
   readonly #samples = new Map<Which, Loaded>();
 
@@ -46,7 +48,20 @@ export class Engine {
   async openModel(bytes: Uint8Array, anew: boolean): Promise<Inspection> {
     const inspection = await this.#call((remote) => remote.openModel(bytes, anew));
     this.#model = { bytes, anew };
+    this.#table = undefined;
     return inspection;
+  }
+
+  /** A file's exponents for the open model, instead of calibrated ones; another model comes without. */
+  async openTable(bytes: Uint8Array): Promise<TableInfo> {
+    const info = await this.#call((remote) => remote.openTable(bytes));
+    this.#table = bytes;
+    return info;
+  }
+
+  async dropTable(): Promise<void> {
+    this.#table = undefined;
+    await this.#call((remote) => remote.dropTable());
   }
 
   defaultPreprocess(dims: number[]): Promise<Preprocess> {
@@ -175,6 +190,7 @@ export class Engine {
     });
     await remote.start(compiled);
     if (this.#model) await remote.openModel(this.#model.bytes, this.#model.anew);
+    if (this.#table) await remote.openTable(this.#table);
     for (const [which, { files, inputs }] of this.#samples) {
       await remote.loadSamples(which, files, inputs, () => {});
     }

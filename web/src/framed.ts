@@ -3,7 +3,7 @@ import type { NamedFile } from "fixpoint";
 
 import { type Session, session } from "./session.ts";
 
-export type OpenFiles = Partial<Record<"model" | "calibration" | "evaluation", NamedFile>>;
+export type OpenFiles = Partial<Record<"model" | "table" | "calibration" | "evaluation", NamedFile>>;
 
 /** From the frame. */
 export type Hello = { fixpoint: "ready" } | { fixpoint: "size"; height: number };
@@ -52,8 +52,9 @@ async function take(message: ToFrame, into: Session): Promise<void> {
     case "failed":
       return into.refuse(String(message.message));
     case "open": {
-      const { model, calibration, evaluation } = message.files;
+      const { model, table, calibration, evaluation } = message.files;
       if (isFile(model)) await into.openModel(model);
+      if (isFile(table)) await into.openTable(table);
       if (isFile(calibration)) await into.openSamples("calibration", calibration.path, [calibration]);
       if (isFile(evaluation)) await into.openSamples("evaluation", evaluation.path, [evaluation]);
     }

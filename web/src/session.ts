@@ -1,6 +1,6 @@
 /** What the page knows, in one place. The steps are views of it. */
 import type { ReactiveController, ReactiveControllerHost } from "lit";
-import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary, WantedInput } from "fixpoint";
+import type { Evaluation, Inspection, NamedFile, Options, Preprocess, SamplesSummary, TableInfo, WantedInput } from "fixpoint";
 
 import { Engine } from "./engine.ts";
 import { count, plural } from "./format.ts";
@@ -30,6 +30,12 @@ export interface SampleState {
   summary: SamplesSummary;
 }
 
+/** A table whose exponents are used instead of calibrated ones. */
+export interface TableState {
+  file: NamedFile;
+  info: TableInfo;
+}
+
 export interface Accuracy {
   which: Which;
   float: Evaluation;
@@ -41,12 +47,14 @@ export interface Outcome extends Result {
   run: number;
   seconds: number;
   calibrated: { count: number; of: number; spread: boolean };
+  /** Where the exponents are from, if not from calibration. */
+  table: string | undefined;
   accuracy: Accuracy | undefined;
   /** What it will take on a chip; undefined while that is being found out. */
   forecast: Forecast | undefined;
 }
 
-export type Busy = "model" | "calibration" | "evaluation" | "quantize";
+export type Busy = "model" | "calibration" | "evaluation" | "table" | "quantize";
 
 /** The page's own sample: a small convolutional network for digits, made for this page. */
 export const sample = {
@@ -64,6 +72,7 @@ export class Session extends EventTarget {
   /** `inputs`' settings in words. */
   rules: string[] = [];
   samples: Partial<Record<Which, SampleState>> = {};
+  table: TableState | undefined;
   calibrationCount = 100;
   spread = false;
   /** What the user chose. */
@@ -102,6 +111,7 @@ export class Session extends EventTarget {
       const before = this.model?.inspection.inputs;
       this.model = { fileName: file.path, fileBytes: file.bytes.length, file, inspection, dims };
       this.#touch();
+      await this.#refitTable();
       if (JSON.stringify(inspection.inputs) !== JSON.stringify(before)) {
         this.inputs = await this.#defaults(inspection);
         this.rules = await this.#rules();
@@ -110,6 +120,38 @@ export class Session extends EventTarget {
         });
       }
     });
+  }
+
+  async openTable(file: NamedFile): Promise<void> {
+    await this.#doing("table", `${file.path} can't be used as a table`, async () => {
+      this.table = { file, info: await this.engine.openTable(file.bytes) };
+      this.#touch();
+    });
+  }
+
+  async dropTable(): Promise<void> {
+    this.table = undefined;
+    delete this.trouble.table;
+    this.#touch();
+    this.changed();
+    await this.engine.dropTable();
+  }
+
+  /** The table that was there is used with a new model too, if it is one for it. */
+  async #refitTable(): Promise<void> {
+    const before = this.table;
+    delete this.trouble.table;
+    if (!before) return;
+    this.table = undefined;
+    if (this.taken) return;
+    await this.engine.openTable(before.file.bytes).then(
+      (info) => {
+        this.table = { file: before.file, info };
+      },
+      (error: unknown) => {
+        this.trouble.table = explain(`${before.file.path} doesn't fit this model and was put away`, error);
+      },
+    );
   }
 
   /** The page around could not give what it promised. */
@@ -186,15 +228,21 @@ export class Session extends EventTarget {
     return this.model?.inspection.quantization?.fate === "taken";
   }
 
+  /** True when the exponents are known without calibration. */
+  get settled(): boolean {
+    return this.taken || this.table !== undefined;
+  }
+
   async quantize(): Promise<void> {
     const set = this.samples.calibration;
-    if (!this.model || !(set || this.taken)) return;
+    if (!this.model || !(set || this.settled)) return;
     await this.#doing("quantize", "Not quantized", async () => {
       const begun = performance.now();
       const of = set?.summary.count ?? 0;
       const used = Math.min(this.calibrationCount, of);
       const result = await this.engine.quantize(used, this.spread, this.#request, this.#report);
       const calibrated = { count: used, of, spread: this.spread };
+      const table = this.table?.file.path;
       const which = this.testSet;
       let accuracy: Accuracy | undefined;
       if (which) {
@@ -203,7 +251,7 @@ export class Session extends EventTarget {
         accuracy = { which, float, quantized };
       }
       const seconds = (performance.now() - begun) / 1000;
-      const outcome: Outcome = { ...result, run: (this.outcome?.run ?? 0) + 1, calibrated, accuracy, seconds, forecast: undefined };
+      const outcome: Outcome = { ...result, run: (this.outcome?.run ?? 0) + 1, calibrated, table, accuracy, seconds, forecast: undefined };
       this.outcome = outcome;
       this.stale = false;
       if (result.report.options.arithmetic === "fixpoint") {

@@ -12,9 +12,9 @@ use fixpoint_quant::{self as quant, Chip, SavedTable, Table};
 use crate::error::{Code, coded};
 use crate::plain::{from_js, to_js};
 use crate::quantize::Model;
+use crate::table;
 
-/// Files, log and warnings, as an object. `table` is a report, an object of exponents by tensor
-/// name, or the bytes of the toolkit's pickle; `name` names the files.
+/// Files, log and warnings, as an object. `table` is what [`Model::with_table`] takes; `name` names the files.
 #[wasm_bindgen(js_name = exportEspdl)]
 pub fn export_espdl(
     model: &Model,
@@ -23,21 +23,9 @@ pub fn export_espdl(
     name: &str,
 ) -> Result<JsValue, JsValue> {
     let chip: Chip = from_js(chip, "chip")?;
-    let failed = |e: &dyn std::fmt::Display| coded(Code::Export, e);
-    let table = match table.dyn_into::<Uint8Array>() {
-        Ok(bytes) => {
-            let (scales, arrays) = pickle::read_table(&bytes.to_vec())
-                .map_err(|e| coded(Code::Export, format!("The table {e}")))?;
-            Table::from_scales(&scales, &arrays, &model.inner, None)
-        }
-        Err(object) => {
-            let saved: SavedTable = from_js(object, "table")?;
-            Table::from_saved(saved, &model.inner, None)
-        }
-    };
-    let table = table.map_err(|e| failed(&e))?;
+    let table = table::read(table, &model.inner, None, Code::Export)?;
     let export = quant::export_espdl(&model.inner, &table, chip, "", name);
-    to_js(&export.map_err(|e| failed(&e))?)
+    to_js(&export.map_err(|e| coded(Code::Export, e))?)
 }
 
 /// The quantization table of a report as the toolkit keeps it.

@@ -20,6 +20,7 @@ mod predict;
 mod quantize;
 mod samples;
 mod simulate;
+mod table;
 
 pub use board::VirtualBoard;
 pub use export::{export_espdl, table_pickle, zip_files};

@@ -8,11 +8,13 @@ use fixpoint_quant::{self as quant, FloatModel, Options, Progress, QuantError, R
 use crate::error::{Code, coded};
 use crate::plain::{from_js, to_js};
 use crate::samples::Samples;
+use crate::table::{self, TableInfo};
 
 /// An ONNX model.
 #[wasm_bindgen]
 pub struct Model {
     pub(crate) inner: FloatModel,
+    table: Option<TableInfo>,
 }
 
 #[wasm_bindgen]
@@ -26,12 +28,34 @@ impl Model {
             _ => FloatModel::from_onnx(bytes),
         };
         let inner = inner.map_err(|e| coded(Code::Import, e))?;
-        Ok(Model { inner })
+        Ok(Model { inner, table: None })
     }
 
     /// Nodes, shapes, passes and problems, as an object.
     pub fn inspect(&self) -> Result<JsValue, JsValue> {
         to_js(&self.inner.inspect())
+    }
+
+    /// The model with a table's exponents, width and granularity instead of calibrated ones. `table` is a report,
+    /// an object of exponents by tensor name, or a file's bytes: JSON with either, or the toolkit's pickle.
+    /// `bits` is for tables that don't tell their width.
+    #[wasm_bindgen(js_name = withTable)]
+    pub fn with_table(&self, table: JsValue, bits: JsValue) -> Result<Model, JsValue> {
+        let bits = match bits.is_undefined() || bits.is_null() {
+            true => None,
+            false => Some(from_js(bits, "width")?),
+        };
+        let table = table::read(table, &self.inner, bits, Code::Quantize)?;
+        let inner =
+            (self.inner.clone().with_table(&table)).map_err(|e| coded(Code::Quantize, e))?;
+        let table = Some(TableInfo::from(&table));
+        Ok(Model { inner, table })
+    }
+
+    /// What the model's table says, as an object; null without one.
+    #[wasm_bindgen(getter)]
+    pub fn table(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.table)
     }
 
     /// Accuracy of the float model over labelled samples, as an object.
@@ -96,7 +120,7 @@ fn chosen(request: JsValue) -> Result<Options, JsValue> {
 }
 
 /// Quantizes `model` with the ranges seen on `samples`, which may be none for a model that brings its
-/// own exponents. `request` holds any of the options;
+/// own exponents or has those of a table. `request` holds any of the options;
 /// `progress` is called with a stage, the steps done and the steps in all.
 #[wasm_bindgen]
 pub fn quantize(
@@ -106,7 +130,7 @@ pub fn quantize(
     progress: &Function,
 ) -> Result<Quantized, JsValue> {
     let options = chosen(request)?;
-    let view = match model.inner.is_given() && samples.inner.is_empty() {
+    let view = match model.inner.is_settled() && samples.inner.is_empty() {
         true => quant::Samples::none(),
         false => samples.view()?,
     };

@@ -31,7 +31,8 @@ export class KeepsFocus implements ReactiveController {
     const row = this.#row;
     const active = document.activeElement;
     if (!this.#inside || !row || (row.contains(active) && !active?.matches(":disabled"))) return;
-    const buttons = [...row.querySelectorAll<HTMLElement>("button:enabled")];
+    const all = [...row.querySelectorAll<HTMLElement>("button:enabled, summary")];
+    const buttons = all.filter((each) => each.checkVisibility());
     const button = buttons.find((each) => words(each) === this.#pressed) ?? buttons[0];
     this.#owed = button === undefined;
     button?.focus({ preventScroll: true });

@@ -1,6 +1,5 @@
 /** Step 3: options, progress, and what came out. */
 import { html, nothing, type TemplateResult } from "lit";
-import type { Options } from "fixpoint";
 
 import { board } from "../board.ts";
 import { KeepsFocus } from "../elements/focus.ts";
@@ -12,6 +11,7 @@ import type { Forecast } from "../predict.ts";
 import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
 import { layerView } from "./layers.ts";
+import { optionsForm } from "./options.ts";
 
 /**
  * What the firmware leaves for activations at least (a test asks a board), what it can use of PSRAM, and the size of
@@ -19,37 +19,18 @@ import { layerView } from "./layers.ts";
  */
 const chip = { arena: 366 * 1024, psram: (15 << 20) - 128, modelPartition: 0x180000 } as const;
 
-type Choice = readonly [string, string, string];
-const widths: readonly Choice[] = [
-  ["int8", "8 bits", "smallest and fastest"],
-  ["int16", "16 bits", "closest to the float model"],
-];
-const granularities: readonly Choice[] = [
-  ["per-tensor", "One exponent per layer", "as ESP-DL's tools do"],
-  ["per-channel", "One exponent per channel", "more accurate for convolutions"],
-];
-const methods: readonly Choice[] = [
-  ["minmax", "Min-max", "the whole range; nothing seen in calibration is clipped"],
-  ["entropy", "Entropy", "clips rare extremes, least information lost"],
-  ["percentile", "Percentile", "clips the most extreme values"],
-  ["mse", "Least squares (MSE)", "smallest mean squared error"],
-];
-const arithmetics: readonly Choice[] = [
-  ["fixpoint", "Fixpoint", "exact sums, one rounding; what the board runs"],
-  ["espdl", "ESP-DL", "predicts what ESP-DL computes; can't be flashed"],
-];
-
 export class QuantizeStep extends PlainElement {
   constructor() {
     super();
     new Watch(this);
     new KeepsFocus(this, ".actions");
+    new KeepsFocus(this, ".table");
     board.addEventListener("change", () => this.requestUpdate());
   }
 
   override render(): TemplateResult {
     const { model, samples, busy, outcome, stale } = session;
-    const ready = model && model.inspection.problems.length === 0 && (samples.calibration || session.taken);
+    const ready = model && model.inspection.problems.length === 0 && (samples.calibration || session.settled);
     const running = busy === "quantize";
     return html`
       <section
@@ -72,7 +53,7 @@ export class QuantizeStep extends PlainElement {
                 This model is quantized already. Its exponents and integers are used as they are, so there is nothing to
                 choose, and images are needed only to measure and to test.
               </p>`
-            : this.#form(running)}
+            : optionsForm(running)}
           <div class="row actions">
             <button
               type="button"
@@ -96,86 +77,15 @@ export class QuantizeStep extends PlainElement {
 
   #need(): string {
     const { model, samples, outcome, stale } = session;
-    if (!model) return "Needs a model and images.";
+    if (!model) return "Needs a model, and images or a table.";
     if (model.inspection.problems.length > 0) return `This model has operations that can't be quantized, see ${stepAs("model")}.`;
-    if (!samples.calibration && !session.taken) return "Needs calibration images.";
+    if (!samples.calibration && !session.settled) return "Needs calibration images, or a table.";
     return outcome && stale ? "Something has changed since the results below." : "";
   }
-
-  #form(running: boolean): TemplateResult {
-    const { options } = session;
-    return html`
-      <fieldset class="stack" ?disabled=${running || !options}>
-        <legend class="visually-hidden">Options</legend>
-        <div class="form">
-          ${radios("bits", "Width", widths, options?.bits)}
-          ${radios("granularity", "Weights", granularities, options?.granularity)}
-          <div class="field">
-            <label for="method">Calibration method</label>
-            <select
-              id="method"
-              @change=${(event: Event) => {
-                const chosen = methods[(event.target as HTMLSelectElement).selectedIndex];
-                if (chosen) void session.setOptions({ method: chosen[0] as Options["method"] });
-              }}
-            >
-              ${methods.map(([value, label]) => html`<option ?selected=${options?.method === value}>${label}</option>`)}
-              ${options ? nothing : html`<option hidden selected></option>`}
-            </select>
-            <span class="hint">${methods.find(([value]) => value === options?.method)?.[2]}</span>
-          </div>
-        </div>
-        <details>
-          <summary>Advanced</summary>
-          <div class="form">
-            ${radios("arithmetic", "Arithmetic", arithmetics, options?.arithmetic)}
-            <div class="field">
-              <label for="input-exponent">Input exponent</label>
-              <input
-                id="input-exponent"
-                type="number"
-                min="-24"
-                max="8"
-                placeholder="from calibration"
-                .value=${String(options?.input_exponent ?? "")}
-                @change=${(event: Event) => {
-                  const { value, valueAsNumber } = event.target as HTMLInputElement;
-                  void session.setOptions({ input_exponent: value === "" ? null : Math.round(valueAsNumber) });
-                }}
-              />
-              <span class="hint">Empty: chosen from the images.</span>
-            </div>
-          </div>
-        </details>
-      </fieldset>
-    `;
-  }
-}
-
-function radios(key: "bits" | "granularity" | "arithmetic", legend: string, choices: readonly Choice[], now: string | undefined): TemplateResult {
-  return html`
-    <fieldset class="choice">
-      <legend>${legend}</legend>
-      ${choices.map(
-        ([value, label, hint]) => html`
-          <label>
-            <input
-              type="radio"
-              name=${key}
-              value=${value}
-              .checked=${now === value}
-              @change=${() => session.setOptions({ [key]: value } as Partial<Options>)}
-            />
-            <span>${label}<small>${hint}</small></span>
-          </label>
-        `,
-      )}
-    </fieldset>
-  `;
 }
 
 function results(outcome: Outcome, stale: boolean): TemplateResult {
-  const { report, accuracy, calibrated, image } = outcome;
+  const { report, accuracy, image } = outcome;
   const fits = image.length <= chip.modelPartition && report.arena_bytes <= chip.psram;
   const { bits, granularity, arithmetic } = report.options;
   return html`
@@ -187,7 +97,7 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
         : nothing}
       <h3>
         ${report.model || "Model"}: ${bits}, ${granularity}, ${arithmetic} arithmetic,
-        ${report.given ? "as the file has it" : html`${count(calibrated.count)} of ${plural(calibrated.of, "image")}`},
+        ${origin(outcome)},
         ${outcome.seconds.toFixed(1)} s
       </h3>
       ${accuracyFacts(accuracy)}
@@ -230,6 +140,12 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
       <fx-downloads></fx-downloads>
     </div>
   `;
+}
+
+/** Where the exponents are from. */
+function origin({ report, calibrated, table }: Outcome): string {
+  if (report.given) return "as the file has it";
+  return table ? `exponents of ${table}` : `${count(calibrated.count)} of ${plural(calibrated.of, "image")}`;
 }
 
 const weights = {

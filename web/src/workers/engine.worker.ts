@@ -11,6 +11,7 @@ import type {
   RawOutput,
   Report,
   SamplesSummary,
+  TableInfo,
   WantedInput,
 } from "fixpoint";
 
@@ -40,6 +41,8 @@ export interface TestCase {
 }
 
 let model: Model | undefined;
+/** The model with a table's exponents. */
+let tabled: Model | undefined;
 const samples: Partial<Record<Which, Samples>> = {};
 let simulator: Simulator | undefined;
 
@@ -68,7 +71,21 @@ const service = {
     const opened = Model.fromOnnx(bytes, anew);
     model?.free();
     model = opened;
+    service.dropTable();
     return opened.inspect();
+  },
+
+  /** A table's exponents for the open model, instead of calibrated ones. */
+  openTable(bytes: Uint8Array): TableInfo {
+    const opened = need(model, "model").withTable(bytes);
+    service.dropTable();
+    tabled = opened;
+    return need(opened.table ?? undefined, "table");
+  },
+
+  dropTable(): void {
+    tabled?.free();
+    tabled = undefined;
   },
 
   defaultPreprocess(dims: number[]): Preprocess {
@@ -111,10 +128,10 @@ const service = {
   },
 
   quantize(count: number, spread: boolean, request: Partial<Options>, report: (progress: Progress) => void): Result {
-    // A model that brings its own exponents needs no samples.
+    // A model that brings its own exponents, or has a table's, needs no samples.
     const chosen = samples.calibration?.select(count, spread) ?? Samples.none();
     try {
-      const made = quantize(need(model, "model"), chosen, request, paced(report));
+      const made = quantize(tabled ?? need(model, "model"), chosen, request, paced(report));
       const { image, report: written, reportJson, log } = made;
       made.free();
       service.openImage(image);
