@@ -8,27 +8,17 @@ import { type Answer, compare } from "./answers.ts";
 import { firmware } from "./firmware.ts";
 import { duration, percent } from "./format.ts";
 import { stepAs } from "./framed.ts";
-import { module, unloaded } from "./module.ts";
-import { type Pace, PaceMeter } from "./pace.ts";
-import { CodedError, connect, plainError, type Remote, serve, Transfer } from "./rpc.ts";
+import { PaceMeter } from "./pace.ts";
+import { type Phase, failures, stations } from "./phases.ts";
+import { PortRemote } from "./port-remote.ts";
+import { CodedError, plainError, serve, Transfer } from "./rpc.ts";
 import { Segments } from "./segments.ts";
 import { PortError, PortOwner, type SerialLike, browserSerial, filters, onLinux, requestError } from "./serial.ts";
 import { type Trouble, explain, session } from "./session.ts";
 import { VirtualSerial } from "./virtual-serial.ts";
-import type { Images, PortService, PortWorkerService } from "./workers/port.worker.ts";
+import type { Images, PortService } from "./workers/port.worker.ts";
 
 export type Kind = "real" | "virtual";
-
-export type Phase =
-  | { name: "idle" }
-  | { name: "connecting" }
-  | { name: "flashing"; progress: FlashProgress | undefined; pace: Pace | undefined }
-  | { name: "starting" }
-  /** The board restarts and takes its port along. */
-  | { name: "returning" }
-  | { name: "running"; done: number; total: number }
-  | { name: "comparing"; done: number; total: number }
-  | { name: "ready" };
 
 /** Enough to see the start of a crash, little enough to stay quick. */
 const CONSOLE_CHARS = 200_000;
@@ -64,8 +54,7 @@ class Board extends EventTarget {
 
   readonly #virtual = new VirtualSerial();
   #owner: PortOwner | undefined;
-  #worker: Promise<Remote<PortWorkerService>> | undefined;
-  #endWorker = (): void => {};
+  readonly #port = new PortRemote();
   #cancelled = new AbortController();
   /** What is flashed instead of the runtime and the model. */
   #project: NamedFile[] | undefined;
@@ -97,17 +86,7 @@ class Board extends EventTarget {
 
   /** For the rail. */
   get station(): string {
-    const words: Record<Phase["name"], string> = {
-      idle: "none yet",
-      connecting: "opening",
-      flashing: "flashing",
-      starting: "starting",
-      returning: "restarts",
-      running: "running",
-      comparing: "comparing",
-      ready: this.virtual ? "virtual" : "ready",
-    };
-    return words[this.phase.name];
+    return this.phase.name === "ready" && this.virtual ? "virtual" : stations[this.phase.name];
   }
 
   /** For the live region. */
@@ -151,7 +130,7 @@ class Board extends EventTarget {
       await this.#open(...chosen);
       await this.#flash();
       await this.#start();
-      await this.#run();
+      if (session.testSet) await this.#run();
     });
   }
 
@@ -191,7 +170,7 @@ class Board extends EventTarget {
       }
       if (left === "flash") await this.#flash("waits");
       await this.#start();
-      await this.#run();
+      if (session.testSet) await this.#run();
     });
   }
 
@@ -212,7 +191,7 @@ class Board extends EventTarget {
       this.#project = undefined;
       if (!(await this.#updateModel())) await this.#flash();
       await this.#start();
-      await this.#run();
+      if (session.testSet) await this.#run();
     });
   }
 
@@ -228,7 +207,7 @@ class Board extends EventTarget {
       const which = session.testSet;
       const last = this.answers.at(-1);
       if (!which || !last) return;
-      const worker = await this.#ready();
+      const worker = await this.#port.ready();
       const total = this.layers.length;
       this.#set({ name: "comparing", done: 0, total });
       const { inputs } = await session.engine.testCase(which, last.index, last.label);
@@ -240,7 +219,7 @@ class Board extends EventTarget {
 
   async cancel(): Promise<void> {
     this.#cancelled.abort();
-    await (await this.#worker)?.cancel();
+    await (await this.#port.running)?.cancel();
   }
 
   async disconnect(): Promise<void> {
@@ -262,7 +241,7 @@ class Board extends EventTarget {
 
   async #open(serial: SerialLike, port: SerialPort): Promise<void> {
     this.#set({ name: "connecting" });
-    const worker = await this.#ready();
+    const worker = await this.#port.ready();
     const owner = new PortOwner(port, serial);
     owner.onBytes = (bytes) => void worker.received(new Transfer(bytes, [bytes.buffer]) as unknown as Uint8Array);
     owner.onLost = () => {
@@ -308,7 +287,7 @@ class Board extends EventTarget {
     this.info = undefined;
     this.summary = undefined;
     this.flashed = false;
-    const worker = await this.#ready();
+    const worker = await this.#port.ready();
     let askFirst = loader === "waits";
     this.summary = await this.#throughRestarts(async (owner) => {
       this.#set({ name: "flashing", progress: undefined, pace: undefined });
@@ -357,7 +336,7 @@ class Board extends EventTarget {
           this.left = left();
           throw this.left ? new PortError("port-away") : error;
         }
-        await (await this.#ready()).returned();
+        await (await this.#port.ready()).returned();
       }
     }
   }
@@ -388,7 +367,7 @@ class Board extends EventTarget {
     const meter = new PaceMeter();
     const began = performance.now();
     try {
-      await (await this.#ready()).updateModel(image, (event) => {
+      await (await this.#port.ready()).updateModel(image, (event) => {
         if (event.type !== "updating") return;
         const [model] = this.segments.list;
         if (model) model.done = event.done;
@@ -414,7 +393,7 @@ class Board extends EventTarget {
   }
 
   async #start(): Promise<void> {
-    const worker = await this.#ready();
+    const worker = await this.#port.ready();
     await this.#throughRestarts(
       async () => {
         this.#set({ name: "starting" });
@@ -430,7 +409,7 @@ class Board extends EventTarget {
     const which = session.testSet;
     const set = which && session.samples[which];
     if (!which || !set) throw new CodedError("no-images", `There are no test images.\nDrop some in ${stepAs("data")}.`);
-    const worker = await this.#ready();
+    const worker = await this.#port.ready();
     const total = Math.min(this.testCount, set.summary.count);
     const hertz = this.info?.cpuHz ?? 0;
     this.answers = [];
@@ -456,30 +435,6 @@ class Board extends EventTarget {
     this.changed();
   }
 
-  #ready(): Promise<Remote<PortWorkerService>> {
-    this.#worker ??= (async () => {
-      const compiled = await module();
-      const worker = new Worker(new URL("./workers/port.worker.ts", import.meta.url), { type: "module" });
-      const { remote, abandon } = connect<PortWorkerService>(worker);
-      this.#endWorker = () => {
-        worker.terminate();
-        this.#worker = undefined;
-      };
-      // Its file could not be had: nothing would ever answer.
-      worker.addEventListener("error", (event) => {
-        event.preventDefault();
-        abandon(unloaded());
-        this.#endWorker();
-      });
-      await remote.start(compiled);
-      return remote;
-    })().catch((error: unknown) => {
-      this.#worker = undefined;
-      throw error;
-    });
-    return this.#worker;
-  }
-
   async #unplugged(): Promise<void> {
     const kind = this.kind;
     await this.disconnect();
@@ -499,7 +454,7 @@ class Board extends EventTarget {
     } catch (error) {
       const { code } = plainError(error);
       // A trap leaves the module's memory in an unknown state.
-      if (code === "RuntimeError") this.#endWorker();
+      if (code === "RuntimeError") this.#port.end();
       const title = code === "link-no-model" ? "The board was flashed, but can't run the model" : this.#title;
       const usable = code !== "RuntimeError" && !this.#owner?.lost;
       this.phase = { name: this.info && usable ? "ready" : "idle" };
@@ -529,7 +484,7 @@ class Board extends EventTarget {
   async #words(title: string, error: unknown): Promise<Trouble | undefined> {
     const { code, message } = plainError(error);
     if (message !== "") return undefined;
-    const worker = await this.#ready().catch(() => undefined);
+    const worker = await this.#port.ready().catch(() => undefined);
     const words = await worker?.portTrouble(code as PortTrouble, onLinux).catch(() => undefined);
     return words && { title, lines: [words.message, ...words.remedies] };
   }
@@ -547,16 +502,5 @@ const throughTheLink = (doneBytes: number, totalBytes: number, elapsedMs: number
   roundTrips: 0,
   elapsedMs,
 });
-
-const failures: Record<Phase["name"], string> = {
-  idle: "Not connected",
-  connecting: "Not connected",
-  flashing: "The board was not flashed",
-  starting: "The board was flashed, but does not answer",
-  returning: "The board was flashed, but its port is gone",
-  running: "The test images did not run through",
-  comparing: "The layers could not be compared",
-  ready: "The connection failed",
-};
 
 export const board = new Board();

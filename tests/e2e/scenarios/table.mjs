@@ -57,12 +57,24 @@ export async function toolkitsExponentsAreKept(p) {
   await p.quantize();
   assert.deepEqual(JSON.parse(await p.download("Download report.json")).tensors, JSON.parse(table.bytes));
 
-  // Calibration is still there, and asks for images.
+  // It goes to a board without images, and is tested once there are some.
+  await p.button("Try it on a virtual board").click();
+  await p.page.locator("#untested").waitFor();
+  assert.match(await p.text("#step-board .verdict"), /Flashed and verified/);
+  assert.equal(await p.section("Flash & Run").getByRole("alert").count(), 0);
+  assert.ok(await p.button("Run the images").isDisabled());
+  await p.screenshots("table-untested");
+  await p.drop("Drop images, a folder, a zip or arrays here", [await fixture("conv_relu_dw_prelu_fc", "input.npy")]);
+  await p.button("Run the images").and(p.page.locator(":enabled")).click();
+  await p.page.locator("#answers").waitFor();
+
+  // Calibration is still there.
   await p.button("Calibrate instead").press("Enter");
   await p.page.getByLabel("Calibration method").waitFor();
   assert.equal(await focused(), "Use an existing quantization table");
   assert.match(await p.text("#results"), /Out of date/);
-  assert.ok(await p.button("Quantize").isDisabled());
+  await p.quantize();
+  assert.match(await p.text("#results h3 >> nth=0"), /int8[^]*24 of 24 images/);
 }
 
 export async function whatIsNoTableIsSaid(p) {

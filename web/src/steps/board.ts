@@ -111,7 +111,9 @@ export class BoardStep extends PlainElement {
                     ? html`
                         <button type="button" ?disabled=${!ready} @click=${() => board.flashAgain()}>Flash again</button>
                         ${board.info
-                          ? html`<button type="button" @click=${() => board.runAgain()}>Run the images again</button>`
+                          ? html`<button type="button" ?disabled=${!session.testSet} @click=${() => board.runAgain()}>
+                              ${board.answers.length > 0 ? "Run the images again" : "Run the images"}
+                            </button>`
                           : nothing}
                         <button type="button" @click=${() => board.disconnect()}>Disconnect</button>
                       `
@@ -173,6 +175,12 @@ export class BoardStep extends PlainElement {
           ${phase.name === "running" ? bar(`Test image ${phase.done + 1} of ${phase.total}`, phase.done, phase.total) : nothing}
           ${phase.name === "comparing" ? bar(`Layer ${phase.done} of ${phase.total}`, phase.done, phase.total) : nothing}
           ${this.#chip()} ${board.answers.length > 0 ? this.#answers() : nothing}
+          ${phase.name === "ready" && board.flashed && !session.testSet
+            ? html`<p class="quiet" id="untested">
+                The model is on the board. No images were sent to it, as there are none: add some in ${stepAs("data")} to
+                compare its answers with the simulator's.
+              </p>`
+            : nothing}
           ${board.console === "" ? nothing : this.#console()}
           <fx-project></fx-project>
         </div>
@@ -184,8 +192,8 @@ export class BoardStep extends PlainElement {
     if (!session.outcome) return html`<p class="quiet small">Needs a quantized model from ${stepAs("quantize")}.</p>`;
     if (espdl) {
       return html`<p class="quiet small">
-        This model was made for ESP-DL's arithmetic, which the board does not run. Choose the Fixpoint arithmetic in step
-        3, under Advanced.
+        This model was made for ESP-DL's arithmetic, which the board does not run. Choose the Fixpoint arithmetic in
+        ${stepAs("quantize")}, under Advanced.
       </p>`;
     }
     return nothing;
