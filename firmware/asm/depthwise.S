@@ -93,16 +93,27 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_PART_PIECES
     j       4b
 
+    // A vector from a\from to q\to, or its halves a12 bytes apart; a15 is what 16 has more. A block of weights or bounds
+    // whose halves are of the same channels has none between them.
+    .macro load_halves halves, to, from
+    .if \halves
+    ee.vld.l.64.xp q\to, a\from, a12
+    ee.vld.h.64.xp q\to, a\from, a15
+    .else
+    ee.vld.128.ip q\to, a\from, 16
+    .endif
+    .endm
+
     // What is behind the weights in the scratch, at a11, and in front of the lanes; the record is at a10, the next
     // block's weights at a6. Leaves shifts in a8 and a4, a6 and a14 as fixpoint_begin_3x3 does. Changes a3, a7,
     // a10, a11, q5.
-    .macro copy_bounds
+    .macro copy_bounds halves=0
     s32i    a6, a2, RUN_WEIGHTS
     // The record's header is in front of the lanes.
     addi    a6, a10, -64
     l8ui    a4, a6, 1
     l8ui    a8, a6, 0
-    ee.vld.128.ip q5, a10, 16
+    load_halves \halves, 5, 10
     // One vector in front of the lanes is loaded, and not used.
     ee.vst.128.ip q5, a11, -128
     addi    a3, a4, 1
@@ -112,7 +123,7 @@ fixpoint_depthwise_split:
     movi    a14, -128
     sub     a14, a14, a7
     loopnez a3, 83f
-    ee.vld.128.ip q5, a10, 16
+    load_halves \halves, 5, 10
     ee.vst.128.ip q5, a11, 16
 83:
     .endm
@@ -199,7 +210,7 @@ fixpoint_begin_3x3:
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
     // others come between the scratch's lanes and bounds, so that a6 goes through all of it and is where it
     // was. The steps are a10 and a0 within a row, a11 and a7 to the next rows and a12 to the next pixel.
-    .macro depthwise_3x3_kernel name, bits, whole
+    .macro depthwise_3x3_kernel name, bits
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
     .global fixpoint_\name
@@ -254,11 +265,7 @@ fixpoint_\name:
     drain_step \bits, 9, 6, 7
     .endr
 \name\()_drained:
-    .if \whole
     ee.vst.128.xp q5, a5, a15
-    .else
-    ee.vst.l.64.xp q5, a5, a15
-    .endif
 2:  l32i    a4, a2, RUN_X_GAP
     add     a3, a3, a4
     l32i    a4, a2, RUN_Y_GAP
@@ -276,9 +283,8 @@ fixpoint_\name:
     j       4b
     .endm
 
-    depthwise_3x3_kernel depthwise_3x3_i8, 8, 1
-    depthwise_3x3_kernel depthwise_3x3_half, 8, 0
-    depthwise_3x3_kernel depthwise_3x3_i16, 16, 1
+    depthwise_3x3_kernel depthwise_3x3_i8, 8
+    depthwise_3x3_kernel depthwise_3x3_i16, 16
 
     // The same of 8 bits where all is staged: no tap is clipped, results lie without gaps. a11 step to the next row of
     // taps, a12 to the next pixel, a0 to the next row of pixels, a10 rows left, a4 pixels of a row.
@@ -359,16 +365,175 @@ depthwise_3x3_staged_drained:
     j       4b
 3:  leave
 
-    // fixpoint_stage(staging): what it is is in crates/vector, `Staging`. As fixpoint_staged it is at a6. Changes a3
-    // to a8, a10, a11.
+    // 3x3 taps of elements at multiples of 8: rows are copied to a ring of three, and the halves of a vector are loaded and
+    // stored by themselves. What a ring is is in crates/vector, `Ring`. As above; a7 and a15 steps of the halves that are
+    // stored, a0 to the third row of taps.
+    .macro depthwise_3x3_halves_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .literal .L\name\()_drained, \name\()_drained
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    save
+    movi    a9, 1
+4:  l32i    a4, a2, RUN_RING
+    l32i    a6, a2, RUN_WEIGHTS
+    l32i    a10, a2, RUN_RECORD
+    l32i    a11, a2, RUN_SCRATCH
+    l32i    a12, a4, RING_HALF
+    movi    a15, 16
+    sub     a15, a15, a12
+    .irp n, 0, 1, 2, 3, 4
+    load_halves 1, \n, 6
+    .endr
+    addmi   a11, a11, 256
+    .rept 3
+    ee.vld.128.ip q5, a10, 16
+    ee.vst.128.ip q5, a11, 16
+    .endr
+    bnez    a12, 1f
+    // The lanes' halves as well.
+    addi    a7, a11, -48
+    ee.vld.128.ip q5, a7, 16
+    ee.vst.128.ip q5, a7, 16
+    l32i    a3, a7, 0
+    s32i    a3, a7, 4
+1:  .rept 4
+    load_halves 1, 5, 6
+    ee.vst.128.ip q5, a11, 16
+    .endr
+    copy_bounds 1
+    l32r    a13, .L\name\()_drained
+    addx4   a4, a4, a4
+    slli    a4, a4, 1
+    sub     a13, a13, a4
+    l32i    a4, a2, RUN_RING
+    l32i    a3, a2, RUN_X
+    l32i    a7, a2, RUN_X_PIECE
+    s32i    a3, a1, RING_FIRST
+    add     a3, a3, a7
+    s32i    a3, a1, RING_SECOND
+    add     a3, a3, a7
+    s32i    a3, a1, RING_THIRD
+    l32i    a3, a4, RING_FROM
+    s32i    a3, a1, FROM
+    addi    a3, a3, 16
+    s32i    a3, a4, RING_FROM
+    l32i    a3, a4, RING_AT
+    s32i    a3, a1, ROW_AT
+    l32i    a5, a2, RUN_Y
+    l32i    a3, a2, RUN_X_TAP
+    sub     a5, a5, a3
+    l32i    a3, a2, RUN_ROWS
+    movi    a10, 3
+    s32i    a3, a1, ROWS_LEFT
+    // a10 rows are copied.
+5:  l32i    a11, a1, RING_FIRST
+    l32i    a12, a1, RING_SECOND
+    l32i    a15, a1, RING_THIRD
+    s32i    a12, a1, RING_FIRST
+    s32i    a15, a1, RING_SECOND
+    s32i    a11, a1, RING_THIRD
+    l32i    a3, a1, FROM
+    l32i    a12, a4, RING_ROW
+    l32i    a7, a1, ROW_AT
+    l32i    a0, a4, RING_INSIDE
+    add     a12, a3, a12
+    s32i    a12, a1, FROM
+    addi    a12, a7, 1
+    s32i    a12, a1, ROW_AT
+    l32i    a12, a4, RING_BEFORE
+    l32i    a15, a4, RING_OTHER
+    add     a11, a11, a12
+    bltu    a7, a0, 1f
+    // Outside the input are zeros.
+    l32i    a3, a4, RING_ZEROS
+    movi    a0, 0
+    movi    a15, 0
+    j       6f
+1:  l32i    a0, a4, RING_PIXEL
+6:  l32i    a7, a4, RING_HEAD
+    beqz    a7, 7f
+    add     a3, a3, a15
+    addi    a11, a11, 8
+    loopnez a7, 1f
+    ee.vld.h.64.xp q5, a3, a0
+    ee.vst.h.64.ip q5, a11, 16
+1:  addi    a11, a11, -8
+    sub     a3, a3, a15
+7:  l32i    a7, a4, RING_BOTH
+    sub     a12, a0, a15
+    loopnez a7, 1f
+    ee.vld.l.64.xp q5, a3, a15
+    ee.vld.h.64.xp q5, a3, a12
+    ee.vst.128.ip q5, a11, 16
+1:  l32i    a7, a4, RING_TAIL
+    loopnez a7, 1f
+    ee.vld.l.64.xp q5, a3, a0
+    ee.vst.l.64.ip q5, a11, 16
+1:  addi    a10, a10, -1
+    bnez    a10, 5b
+    l32i    a3, a1, RING_FIRST
+    l32i    a7, a1, RING_SECOND
+    l32i    a15, a1, RING_THIRD
+    l32i    a10, a2, RUN_X_STEP
+    sub     a11, a7, a3
+    sub     a0, a15, a7
+    sub     a12, a3, a15
+    add     a12, a12, a10
+    addi    a11, a11, -32
+    addi    a0, a0, -32
+    addi    a12, a12, -32
+    l32i    a15, a2, RUN_X_TAP
+    l32i    a7, a2, RUN_Y_STEP
+    l32i    a10, a2, RUN_PIXELS
+    loopnez a10, 2f
+    load_lanes 6, 12
+    ee.vld.128.ip q5, a3, 16
+    ee.vld.128.ip q6, a3, 16
+    lanes_load_by \bits, 5, 3, 11, 5, 0
+    lanes_load \bits, 6, 3, 6, 1
+    lanes_load \bits, 5, 3, 5, 2
+    lanes_load_by \bits, 6, 3, 0, 6, 3
+    lanes_load \bits, 7, 6, 5, 4
+    ee.vld.128.ip q5, a3, 16
+    lanes_load \bits, 7, 6, 6, 7
+    ee.vld.128.ip q6, a3, 16
+    lanes_load \bits, 7, 6, 5, 7
+    ee.vld.128.xp q5, a3, a12
+    lanes_load \bits, 7, 6, 6, 7
+    lanes_load_by \bits, 6, 6, 14, 5, 7
+    shifted \bits, 5, 8
+    least_load \bits, 7, 5, 5, 6
+    greatest_load \bits, 6, 7
+    jx      a13
+    .rept 8
+    drain_step \bits, 9, 6, 7
+    .endr
+\name\()_drained:
+    ee.vst.h.64.xp q5, a5, a15
+    ee.vst.l.64.xp q5, a5, a7
+2:  l32i    a3, a2, RUN_Y_GAP
+    l32i    a7, a1, ROWS_LEFT
+    add     a5, a5, a3
+    addi    a7, a7, -1
+    s32i    a7, a1, ROWS_LEFT
+    l32i    a10, a4, RING_STRIDE
+    bnez    a7, 5b
+    l32i    a6, a2, RUN_BLOCKS
+    addi    a6, a6, -1
+    next_block 3f
+    j       4b
+3:  leave
+    .endm
+
+    depthwise_3x3_halves_kernel depthwise_3x3_halves_i8, 8
+    depthwise_3x3_halves_kernel depthwise_3x3_halves_i16, 16
+
+    // fixpoint_staged: copies what `Staging` in crates/vector says, which is at a6. Changes a3 to a8, a10, a11.
     .section .text.iram.stage,"ax"
     .literal .Lstage_copied, stage_copied
-    .global fixpoint_stage
     .global fixpoint_staged
-    .p2align 2
-fixpoint_stage:
-    mov     a6, a2
-    j       fixpoint_staged
     .p2align 2
 fixpoint_staged:
     l32i    a3, a6, 0
@@ -398,7 +563,6 @@ fixpoint_staged:
 stage_copied:
 6:  ret
 7:  beqz    a7, 5f
-    bbsi    a11, 1, 9f
     mov     a11, a8
     l32i    a8, a6, 20
 1:  loopnez a10, 2f
@@ -409,16 +573,6 @@ stage_copied:
     addi    a7, a7, -1
     bnez    a7, 1b
 5:  ret
-9:  mov     a11, a8
-    l32i    a8, a6, 20
-3:  loopnez a10, 4f
-    ee.vld.l.64.xp q0, a3, a5
-    ee.vst.128.ip q0, a4, 16
-4:  add     a3, a3, a8
-    add     a4, a4, a11
-    addi    a7, a7, -1
-    bnez    a7, 3b
-    ret
 
     // fixpoint_clear(to, vectors)
     .section .text.iram.clear,"ax"

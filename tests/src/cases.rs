@@ -4,6 +4,7 @@
 //! around zero), and channel counts lie around the block sizes.
 
 mod binary;
+mod channelwise;
 mod graphs;
 mod linear;
 mod movement;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
     reductions::add_to(&mut cases);
     graphs::add_to(&mut cases);
     vector::add_to(&mut cases);
+    channelwise::add_to(&mut cases);
     cases
 }
 

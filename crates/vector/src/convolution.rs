@@ -1,5 +1,6 @@
 //! A convolution as runs.
 
+mod halves;
 mod rectangle;
 pub(crate) mod staged;
 
@@ -395,9 +396,13 @@ impl<'a> Layer<'a> {
             record_step: self.records.each as u32,
             x_span: 0,
             staging: ptr::null_mut(),
+            ring: ptr::null_mut(),
             most_shifts: Kernel::MOST_3X3_SHIFTS
                 .min((self.records.each / VECTOR).saturating_sub(ROOM) as u32),
         };
+        if self.in_halves() {
+            return self.halves(unit, &mut run, share, staged);
+        }
         match self.stage(share, staged) {
             Some(stage) => self.staged(unit, &stage, &mut run, share),
             None => self.rectangles(unit, &mut run, share),

@@ -80,6 +80,8 @@ mod pixels;
 mod prepare;
 mod proof;
 mod record;
+#[cfg(feature = "model")]
+mod ring_model;
 mod segments;
 mod two;
 mod unit;
@@ -96,7 +98,7 @@ pub use pixels::{Column, Windowed};
 pub use prepare::prepare;
 pub use proof::{Channel, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
-pub use unit::{Kernel, LIST, LONG, Run, SCRATCH, SPLIT, Staging, Unit};
+pub use unit::{Kernel, LIST, LONG, Ring, Run, SCRATCH, SPLIT, Staging, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

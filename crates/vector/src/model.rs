@@ -1,11 +1,14 @@
 //! The kernels in portable code, lane for lane: lanes saturate as the unit's do, and the drain takes
 //! the same steps. It reads no more than what counts.
 
+use core::mem::MaybeUninit;
+
 use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
 use crate::record::{BOUNDS, HEADER, VECTOR};
+use crate::ring_model::{Doubled, rows};
 use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 
 /// The unit in portable code.
@@ -25,12 +28,16 @@ impl Unit for Model {
             }
             loop {
                 if let Some(staging) = run.staging.as_mut() {
-                    self.stage(staging);
+                    stage(staging);
                 }
                 let header = run.record.wrapping_sub(HEADER);
                 run.first_shift = header.read().into();
                 run.more_shifts = header.add(1).read().into();
-                run_block(kernel, run);
+                match (kernel, element) {
+                    (Kernel::Depthwise3x3Halves, Element::I8) => run_halves::<i8>(run),
+                    (Kernel::Depthwise3x3Halves, Element::I16) => run_halves::<i16>(run),
+                    _ => run_block(kernel, run),
+                }
                 run.blocks -= 1;
                 let next = header.wrapping_add(run.record_step as usize);
                 let plain = || {
@@ -52,26 +59,26 @@ impl Unit for Model {
         // SAFETY: the caller's promise.
         unsafe { to.write_bytes(0, vectors as usize * VECTOR) }
     }
+}
 
-    unsafe fn stage(&mut self, staging: &mut Staging) {
-        let width = if staging.kind == Staging::HALF {
-            8
-        } else {
-            VECTOR
-        };
-        let (mut from, mut to) = (staging.from, staging.to);
-        for _ in 0..staging.rows {
-            for _ in 0..staging.pixels {
-                // SAFETY: the caller's promise.
-                unsafe { to.copy_from(from, width) };
-                from = from.wrapping_add(staging.step as usize);
-                to = to.wrapping_add(VECTOR);
-            }
-            from = from.wrapping_offset(staging.from_gap as isize);
-            to = to.wrapping_offset(staging.to_gap as isize);
+/// Copies pixels; the next are 16 bytes further then.
+///
+/// # Safety
+///
+/// They are there, and room for them.
+unsafe fn stage(staging: &mut Staging) {
+    let (mut from, mut to) = (staging.from, staging.to);
+    for _ in 0..staging.rows {
+        for _ in 0..staging.pixels {
+            // SAFETY: the caller's promise.
+            unsafe { to.copy_from(from, VECTOR) };
+            from = from.wrapping_add(staging.step as usize);
+            to = to.wrapping_add(VECTOR);
         }
-        staging.from = staging.from.wrapping_add(VECTOR);
+        from = from.wrapping_offset(staging.from_gap as isize);
+        to = to.wrapping_offset(staging.to_gap as isize);
     }
+    staging.from = staging.from.wrapping_add(VECTOR);
 }
 
 /// An element type of the unit.
@@ -209,6 +216,36 @@ unsafe fn run_elements<T: Lanes>(kernel: Kernel, run: &Run) {
         row_x = at(row_x, run.x_step, run.pixels).wrapping_offset(run.x_gap as isize);
         row_y = (row_y.wrapping_offset(run.y_step as isize * run.pixels as isize))
             .wrapping_offset(run.y_gap as isize);
+    }
+}
+
+/// [`Kernel::Depthwise3x3Halves`], of one block.
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn run_halves<T: Lanes>(run: &Run) {
+    let mut place = MaybeUninit::uninit();
+    // SAFETY: the caller's promise, for all of it.
+    unsafe {
+        let block = match (*run.ring).half {
+            0 => Doubled::new(run, &mut place),
+            _ => *run,
+        };
+        rows(&block, |windows| {
+            for pixel in 0..windows.pixels {
+                let at = |step: i32| step as isize * pixel as isize;
+                let x = windows.x.wrapping_offset(at(windows.x_step));
+                let sums = pixel_sums::<T>(Kernel::Depthwise3x3Halves, windows, x);
+                let mut vector = [0; VECTOR];
+                store::<T>(windows, sums, vector.as_mut_ptr());
+                let y = windows.y.wrapping_offset(at(windows.y_step));
+                let other = y.wrapping_offset(-run.x_tap as isize);
+                let (first, second) = vector.split_at(VECTOR / 2);
+                other.copy_from(second.as_ptr(), second.len());
+                y.copy_from(first.as_ptr(), first.len());
+            }
+        });
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Run {
     /// 140: shifts by one that a record of the further blocks may have: at most
     /// [`Kernel::MOST_3X3_SHIFTS`], and so many that it holds their bounds.
     pub most_shifts: u32,
+    /// 144: the rows of [`Kernel::Depthwise3x3Halves`].
+    pub ring: *mut Ring,
 }
 
 /// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
@@ -102,7 +104,7 @@ pub struct Run {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Staging {
-    /// 0: the first pixel's elements, at a multiple of 16 or 8.
+    /// 0: the first pixel's elements, at a multiple of 16.
     pub from: *const u8,
     /// 4: at a multiple of 16.
     pub to: *mut u8,
@@ -116,7 +118,7 @@ pub struct Staging {
     pub from_gap: i32,
     /// 24
     pub to_gap: i32,
-    /// 28: [`Staging::SHORT`], [`Staging::ANY`] or [`Staging::HALF`].
+    /// 28: [`Staging::SHORT`] or [`Staging::ANY`].
     pub kind: u32,
 }
 
@@ -124,10 +126,46 @@ impl Staging {
     /// There are rows, of one pixel to [`Self::MOST_SHORT`], and [`Self::from_gap`] is 0.
     pub const SHORT: u32 = 0;
     pub const ANY: u32 = 1;
-    /// Only the first eight bytes of a vector count.
-    pub const HALF: u32 = 2;
     /// Pixels of a short row.
     pub const MOST_SHORT: u32 = 12;
+}
+
+/// Rows that are copied to a ring of three, from [`Run::x`] on and [`Run::x_piece`] bytes each, as windows come to
+/// them (see `crate::convolution::halves`). Each position along a row is a vector, whose halves are copied by
+/// themselves. Offsets are part of the contract here, too.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ring {
+    /// 0: the first half of the first row's first position, at a multiple of 8; that may lie outside the
+    /// input, and is not read then. 16 bytes further for the next block.
+    pub from: *const u8,
+    /// 4: from row to row.
+    pub row: u32,
+    /// 8: from position to position.
+    pub pixel: u32,
+    /// 12: from a position's first half to its second.
+    pub other: i32,
+    /// 16: positions that have only the second half in the input; those behind them that have both; and
+    /// those behind that have only the first.
+    pub head: u32,
+    /// 20
+    pub both: u32,
+    /// 24
+    pub tail: u32,
+    /// 28: where the first position is in a row of the ring, in bytes. What lies beside the halves that are
+    /// copied is zero already.
+    pub before: u32,
+    /// 32: which row of the input the first one is, negative in the padding above.
+    pub at: i32,
+    /// 36: rows of the input; zeros are in the place of others.
+    pub inside: u32,
+    /// 40: rows from one row of windows to the next, one to three.
+    pub stride: u32,
+    /// 44: from half to half of a vector of weights and bounds: 8, or 0 if both are the first, as they are of
+    /// the lanes then.
+    pub half: u32,
+    /// 48: half a vector of zeros.
+    pub zeros: *const u8,
 }
 
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
@@ -161,8 +199,10 @@ pub enum Kernel {
     /// to tap of a row are [`Run::x_tap`] and [`Run::x_group`], from row to row [`Run::x_piece`] and
     /// [`Run::w_gap`]; the weights are those of all taps.
     Depthwise3x3,
-    /// As `Depthwise3x3`, of 8 bits: eight channels, stored at multiples of 8.
-    Depthwise3x3Half,
+    /// As `Depthwise3x3`, of the rows of [`Run::ring`], no tap is clipped. Halves of a vector are stored by
+    /// themselves: the first at [`Run::y`], then the second [`Run::x_tap`] before it, which is negative;
+    /// [`Run::y_step`] is from the first to the next pixel's second.
+    Depthwise3x3Halves,
     /// As `Depthwise3x3`, of 8 bits: each block is staged, no tap is clipped, and results have no gaps.
     Depthwise3x3Staged,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
@@ -190,7 +230,7 @@ impl Kernel {
     pub fn is_3x3(self) -> bool {
         matches!(
             self,
-            Self::Depthwise3x3 | Self::Depthwise3x3Half | Self::Depthwise3x3Staged
+            Self::Depthwise3x3 | Self::Depthwise3x3Halves | Self::Depthwise3x3Staged
         )
     }
 
@@ -199,7 +239,7 @@ impl Kernel {
         matches!(
             self,
             Self::Depthwise3x3
-                | Self::Depthwise3x3Half
+                | Self::Depthwise3x3Halves
                 | Self::Depthwise3x3Staged
                 | Self::DepthwiseAligned
                 | Self::DepthwiseUnaligned
@@ -219,13 +259,6 @@ pub trait Unit {
     /// what is staged and room for it, and the scratch. A kernel may read whole vectors of which only a part counts, and two vectors
     /// past the end of the weights and the record.
     unsafe fn run(&mut self, element: Element, kernel: Kernel, run: &mut Run);
-
-    /// Copies pixels; the next are 16 bytes further then.
-    ///
-    /// # Safety
-    ///
-    /// They are there, and room for them.
-    unsafe fn stage(&mut self, staging: &mut Staging);
 
     /// Writes vectors of zeros, from a multiple of 16 on.
     ///

@@ -4,7 +4,7 @@
 mod elements;
 
 use fixpoint_runtime::format::Element;
-use fixpoint_vector::{Kernel, Run, Staging, Unit, Vector};
+use fixpoint_vector::{Kernel, Run, Unit, Vector};
 
 // SAFETY: assembly, call0 ABI, matching signatures; what a run must be is said in `fixpoint_vector`.
 unsafe extern "C" {
@@ -25,9 +25,9 @@ unsafe extern "C" {
     fn fixpoint_depthwise_unaligned_i8(run: *mut Run);
     fn fixpoint_depthwise_unaligned_i16(run: *mut Run);
     fn fixpoint_depthwise_split(run: *mut Run);
-    fn fixpoint_depthwise_3x3_half(run: *mut Run);
+    fn fixpoint_depthwise_3x3_halves_i8(run: *mut Run);
+    fn fixpoint_depthwise_3x3_halves_i16(run: *mut Run);
     fn fixpoint_depthwise_3x3_staged(run: *mut Run);
-    fn fixpoint_stage(staging: *mut Staging);
     fn fixpoint_clear(to: *mut u8, vectors: u32);
 }
 
@@ -65,7 +65,8 @@ impl Unit for Pie {
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
             (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
             (Kernel::Depthwise3x3Staged, _) => fixpoint_depthwise_3x3_staged,
-            (Kernel::Depthwise3x3Half, _) => fixpoint_depthwise_3x3_half,
+            (Kernel::Depthwise3x3Halves, I8) => fixpoint_depthwise_3x3_halves_i8,
+            (Kernel::Depthwise3x3Halves, I16) => fixpoint_depthwise_3x3_halves_i16,
             (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,
             (Kernel::DepthwiseAligned, I16) => fixpoint_depthwise_aligned_i16,
             (Kernel::DepthwiseUnaligned, I8) => fixpoint_depthwise_unaligned_i8,
@@ -79,10 +80,5 @@ impl Unit for Pie {
     unsafe fn clear(&mut self, to: *mut u8, vectors: u32) {
         // SAFETY: the caller's promise.
         unsafe { fixpoint_clear(to, vectors) }
-    }
-
-    unsafe fn stage(&mut self, staging: &mut Staging) {
-        // SAFETY: the caller's promise.
-        unsafe { fixpoint_stage(staging) }
     }
 }

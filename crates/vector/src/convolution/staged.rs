@@ -1,7 +1,7 @@
 //! Convolutions channel by channel over 3x3 taps whose input is *staged*: a block's channels of each pixel
 //! are copied to a vector, one after another, with zeros where the padding is. Then no window is clipped,
-//! and elements are at multiples of 16. That pays for small maps, of which most windows are clipped, and
-//! for eight channels of 8 bits, which lie at multiples of 8 only.
+//! and that pays for small maps, of which most windows are clipped. What lies at multiples of 8 is done in
+//! `halves`.
 
 use core::ops::Range;
 use core::ptr;
@@ -22,35 +22,27 @@ const TILE: usize = 400;
 const BLOCK: usize = 115;
 const ROW: usize = 5;
 /// Taps in a row, and rows of them.
-const TAPS: usize = 3;
-
-/// Where zeros are copied from.
-#[repr(align(16))]
-struct Zeros([u8; VECTOR]);
-static ZEROS: Zeros = Zeros([0; VECTOR]);
+pub(super) const TAPS: usize = 3;
 
 /// How a share is staged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     /// Vectors, [`STAGED`] of them.
     memory: *mut u8,
-    kernel: Kernel,
-    /// Whether all rows of a tile are there at once, or only those of one row of windows.
-    whole: bool,
-    /// Rows and columns of results that make a tile.
-    tile: [usize; 2],
+    /// Rows of results that make a tile.
+    rows: usize,
 }
 
 /// An axis of what is staged.
 #[derive(Clone, Copy, Debug)]
-struct Axis {
+pub(super) struct Axis {
     /// Vectors or rows.
-    size: usize,
+    pub(super) size: usize,
     /// Of them in front of the input.
-    before: usize,
+    pub(super) before: usize,
     /// Where the input begins, and how much of it there is.
     input: usize,
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl Axis {
@@ -60,7 +52,7 @@ impl Axis {
     }
 
     /// What the windows at `positions` see of `size` elements.
-    fn new(positions: &Range<u32>, stride: u16, pad: u16, size: u32) -> Self {
+    pub(super) fn new(positions: &Range<u32>, stride: u16, pad: u16, size: u32) -> Self {
         let reach = (positions.len().saturating_sub(1)) * usize::from(stride) + TAPS;
         let (first, pad) = (
             positions.start as usize * usize::from(stride),
@@ -84,7 +76,6 @@ struct Staged {
     from: *const u8,
     y: *mut u8,
     y_gap: i32,
-    rows: Axis,
     /// Bytes of a row.
     pitch: usize,
     x_gap: i32,
@@ -94,39 +85,24 @@ impl Layer<'_> {
     /// How a share is staged, if it is.
     pub(super) fn stage(&self, share: &Share, memory: *mut u8) -> Option<Stage> {
         let window = self.window;
-        let is_3x3 = self.depthwise && (window.kernel_h, window.kernel_w) == (3, 3);
-        (is_3x3 && (window.dilation_h, window.dilation_w) == (1, 1)).then_some(())?;
+        let one = (window.dilation_h, window.dilation_w) == (1, 1);
+        (self.steps().is_3x3 && one).then_some(())?;
         let asked = share[1].len();
         (asked > 0).then_some(())?;
-        let [stride_h, stride_w] = [window.stride_h, window.stride_w].map(usize::from);
-        let half = self.width == 1
-            && self.out.c == 8
-            && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(8);
+        let stride_h = usize::from(window.stride_h);
         let blocks = share[0].len();
         // No more than there are pads; what is copied is about as much as windows step over.
         let padded = |before, after| 1 + usize::from(before > 0) + usize::from(after > 0);
         let most =
             padded(window.pad_top, window.pad_bottom) * padded(window.pad_left, window.pad_right);
         let least = 2 * blocks * (asked - 1) * stride_h * self.shape.w as usize;
-        if !half && least >= most * (BLOCK * blocks + RECTANGLE) {
+        if least >= most * (BLOCK * blocks + RECTANGLE) {
             return None;
         }
         let [rows, columns] = self.axes(share);
-        let fits = STAGED / columns.size;
-        // As many rows as there is room for, or columns for the rows of one row of windows.
-        let most_rows = fits.checked_sub(TAPS).map(|more| more / stride_h + 1);
-        let most_columns = (STAGED / TAPS - TAPS) / stride_w + 1;
+        // As many rows as there is room for.
+        let most = (STAGED / columns.size).checked_sub(TAPS)? / stride_h + 1;
         let rectangles = rows.pieces() * columns.pieces();
-        let whole = most_rows.is_some_and(|most| most >= asked);
-        if half {
-            return Some(Stage {
-                memory,
-                kernel: Kernel::Depthwise3x3Half,
-                whole,
-                tile: [asked, most_columns.min(share[2].len())],
-            });
-        }
-        let most = most_rows.filter(|_| self.steps().is_3x3)?;
         let tiles = asked.div_ceil(most);
         // Neighbouring tiles have rows in common.
         let copied = rows.count + (tiles - 1) * TAPS.saturating_sub(stride_h);
@@ -134,9 +110,7 @@ impl Layer<'_> {
         let pays = staged < rectangles * (BLOCK * blocks + RECTANGLE);
         pays.then_some(Stage {
             memory,
-            kernel: Kernel::Depthwise3x3,
-            whole: true,
-            tile: [asked.div_ceil(tiles), share[2].len()],
+            rows: asked.div_ceil(tiles),
         })
     }
 
@@ -158,21 +132,11 @@ impl Layer<'_> {
         share: &Share,
     ) -> Option<()> {
         let [blocks, rows, columns] = share;
-        let [tile_rows, tile_columns] = stage.tile.map(|size| size.max(1));
         let mut top = rows.start;
         while top < rows.end {
-            let bottom = rows.end.min(top + tile_rows as u32);
-            let mut left = columns.start;
-            while left < columns.end {
-                let right = columns.end.min(left + tile_columns as u32);
-                self.tile(
-                    unit,
-                    stage,
-                    run,
-                    &[blocks.clone(), top..bottom, left..right],
-                )?;
-                left = right;
-            }
+            let bottom = rows.end.min(top + stage.rows.max(1) as u32);
+            let tile = [blocks.clone(), top..bottom, columns.clone()];
+            self.tile(unit, stage, run, &tile)?;
             top = bottom;
         }
         Some(())
@@ -201,18 +165,14 @@ impl Layer<'_> {
             run.y = staged.y.wrapping_add(first * self.width);
             staged.copy.from = staged.from.wrapping_add(first * self.width);
             run.blocks = blocks.end - block;
-            if stage.whole {
-                run.staging = &raw mut staged.copy;
-                let kernel = match (stage.kernel, self.element, run.y_gap) {
-                    (Kernel::Depthwise3x3, Element::I8, 0) => Kernel::Depthwise3x3Staged,
-                    (kernel, ..) => kernel,
-                };
-                // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
-                // `stage`. For the run as `blocks` says; all taps lie in what is staged.
-                unsafe { unit.run(self.element, kernel, run) };
-            } else {
-                self.row_by_row(unit, stage, &staged, run, rows.len());
-            }
+            run.staging = &raw mut staged.copy;
+            let kernel = match (self.element, run.y_gap) {
+                (Element::I8, 0) => Kernel::Depthwise3x3Staged,
+                _ => Kernel::Depthwise3x3,
+            };
+            // SAFETY: windows lie over the input, and so do these pixels; there is room for them, by
+            // `stage`. For the run as `blocks` says; all taps lie in what is staged.
+            unsafe { unit.run(self.element, kernel, run) };
             block = blocks.end - run.blocks;
         }
         Some(())
@@ -225,18 +185,12 @@ impl Layer<'_> {
         let [rows, columns] = self.axes(tile);
         let steps = self.steps();
         let pitch = columns.size * VECTOR;
-        let kept = if stage.whole { rows.size } else { TAPS };
         if columns.count < columns.size || rows.count < rows.size {
             // SAFETY: so many vectors are there, by `stage` or as columns are cut.
-            unsafe { unit.clear(stage.memory, (kept * columns.size) as u32) };
+            unsafe { unit.clear(stage.memory, (rows.size * columns.size) as u32) };
         }
         let place = rows.input * steps.row + columns.input * steps.pixel;
-        let before = columns.before
-            + if stage.whole {
-                rows.before * columns.size
-            } else {
-                0
-            };
+        let before = columns.before + rows.before * columns.size;
         let row = tile[1].start as usize - self.rows.start as usize;
         let y = row * steps.y_row + tile[2].start as usize * steps.y;
         let x_step = usize::from(self.window.stride_w) * VECTOR;
@@ -248,17 +202,12 @@ impl Layer<'_> {
             to: stage.memory.wrapping_add(before * VECTOR),
             step: steps.pixel as u32,
             pixels: columns.count as u32,
-            rows: if stage.whole { rows.count as u32 } else { 1 },
+            rows: rows.count as u32,
             from_gap: steps.row.wrapping_sub(columns.count * steps.pixel) as i32,
             to_gap: ((columns.size - columns.count) * VECTOR) as i32,
             kind: Staging::ANY,
         };
-        if stage.kernel == Kernel::Depthwise3x3Half {
-            copy.kind = Staging::HALF;
-        } else if copy.from_gap == 0
-            && copy.rows > 0
-            && (1..=Staging::MOST_SHORT).contains(&copy.pixels)
-        {
+        if copy.from_gap == 0 && copy.rows > 0 && (1..=Staging::MOST_SHORT).contains(&copy.pixels) {
             copy.kind = Staging::SHORT;
         }
         Staged {
@@ -270,7 +219,6 @@ impl Layer<'_> {
             } else {
                 0
             },
-            rows,
             pitch,
             x_gap: if several {
                 x_row as i32 - (x_step * share_columns) as i32
@@ -286,53 +234,12 @@ impl Layer<'_> {
         run.x_step = (usize::from(self.window.stride_w) * VECTOR) as i32;
         run.y_step = self.steps().y as i32;
         run.pixels = tile[2].len() as u32;
-        run.rows = if stage.whole { tile[1].len() as u32 } else { 1 };
+        run.rows = tile[1].len() as u32;
         (run.x_gap, run.y_gap) = (staged.x_gap, staged.y_gap);
         (run.x_tap, run.x_group) = (VECTOR as i32, VECTOR as i32);
         (run.x_piece, run.w_gap) = (staged.pitch as i32, staged.pitch as i32);
         run.vectors = 0x1ff;
         run.x_block = 0;
         run.x_span = span(run);
-    }
-
-    /// Does a block's windows with the rows of one row of them, which go round.
-    #[inline(never)]
-    fn row_by_row(
-        &self,
-        unit: &mut impl Unit,
-        stage: &Stage,
-        staged: &Staged,
-        run: &mut Run,
-        rows: usize,
-    ) {
-        // Where the one is that has `at` before it.
-        let slot = |at: usize| (at % TAPS * staged.pitch) as i32;
-        let mut copy = staged.copy;
-        let (from, to) = (copy.from, copy.to);
-        let (y, weights, record) = (run.y, run.weights, run.record);
-        let mut done = 0;
-        for row in 0..rows {
-            let top = row * usize::from(self.window.stride_h);
-            for at in done.max(top)..top + TAPS {
-                copy.to = to.wrapping_offset(slot(at) as isize);
-                (copy.from, copy.step) = (ZEROS.0.as_ptr(), 0);
-                if let Some(inside) = at.checked_sub(staged.rows.before)
-                    && inside < staged.rows.count
-                {
-                    copy.from = from.wrapping_add(inside * self.steps().row);
-                    copy.step = self.steps().pixel as u32;
-                }
-                // SAFETY: as `staged` says.
-                unsafe { unit.stage(&mut copy) };
-            }
-            done = top + TAPS;
-            run.x = stage.memory.wrapping_offset(slot(top) as isize);
-            run.x_piece = slot(top + 1) - slot(top);
-            run.w_gap = slot(top + 2) - slot(top + 1);
-            run.y = y.wrapping_add(row * self.steps().y_row);
-            (run.weights, run.record, run.blocks) = (weights, record, 1);
-            // SAFETY: as `staged` says.
-            unsafe { unit.run(self.element, stage.kernel, run) };
-        }
     }
 }

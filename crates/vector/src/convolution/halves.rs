@@ -1,0 +1,147 @@
+//! Convolutions channel by channel over 3x3 taps whose pixels are at multiples of 8, of half a vector. Rows are
+//! copied to a ring of three (`crate::Ring`), with zeros where the padding is. A block of all channels is
+//! copied, and stored, half by half. The last block has half of them: its vectors are of two pixels, one of
+//! the left half of the columns and one of the right; with an odd number of columns both have the middle
+//! one, and store the same.
+
+use core::ops::Range;
+
+use super::staged::{Axis, STAGED, TAPS};
+use super::{Layer, Share};
+use crate::record::VECTOR;
+use crate::unit::{Kernel, Ring, Run, Unit};
+
+/// Bytes of half a vector.
+const HALF: usize = VECTOR / 2;
+/// Vectors of a row of the ring.
+const MOST: usize = STAGED / TAPS;
+
+/// Where zeros are copied from.
+#[repr(align(16))]
+struct Zeros([u8; VECTOR]);
+static ZEROS: Zeros = Zeros([0; VECTOR]);
+
+impl Layer<'_> {
+    /// Whether a layer is done half by half.
+    pub(super) fn in_halves(&self) -> bool {
+        let window = self.window;
+        let all = self.pixel() | self.input.as_ptr().addr() | self.output.addr();
+        self.depthwise
+            && (window.kernel_h, window.kernel_w) == (3, 3)
+            && (window.dilation_h, window.dilation_w) == (1, 1)
+            // No row is stepped over.
+            && usize::from(window.stride_h) <= TAPS
+            && usize::from(window.stride_w) <= MOST - TAPS
+            && self.pixel() % VECTOR == HALF
+            && all.is_multiple_of(HALF)
+    }
+
+    /// Does a share of it.
+    #[inline(never)]
+    pub(super) fn halves(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
+        [blocks, rows, columns]: &Share,
+        memory: *mut u8,
+    ) -> Option<()> {
+        let whole = (self.channels_out() / self.lanes()) as u32;
+        let most = ((MOST - TAPS) / usize::from(self.window.stride_w) + 1) as u32;
+        for both in [false, true] {
+            let (blocks, most) = match both {
+                false => (blocks.start..blocks.end.min(whole), most),
+                true => (blocks.start.max(whole)..blocks.end, 2 * most),
+            };
+            let mut left = columns.start;
+            while left < columns.end && !blocks.is_empty() {
+                let right = columns.end.min(left + most);
+                let share = [blocks.clone(), rows.clone(), left..right];
+                self.ring(unit, run, &share, memory, both)?;
+                left = right;
+            }
+        }
+        Some(())
+    }
+
+    /// Does as many columns as there is room for: vectors of two pixels if `both`.
+    fn ring(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
+        share: &Share,
+        memory: *mut u8,
+        both: bool,
+    ) -> Option<()> {
+        let [blocks, rows, columns] = share;
+        let (steps, window) = (self.steps(), self.window);
+        let count = columns.end - columns.start;
+        // Columns of a vector's halves, and how far apart they are.
+        let pixels = if both { count.div_ceil(2) } else { count };
+        let apart = (count - pixels) as usize;
+        let axis = |columns: Range<u32>| {
+            Axis::new(&columns, window.stride_w, window.pad_left, self.shape.w)
+        };
+        let first = axis(columns.start..columns.start + pixels);
+        let second = axis(columns.end - pixels..columns.end);
+        let head = first.before.checked_sub(second.before)?;
+        let ends = [first, second].map(|axis| axis.before + axis.count);
+        let both_there = ends[1].checked_sub(first.before)?;
+        let tail = ends[0].checked_sub(ends[1])?;
+        let (other, y_other, half) = match both {
+            true => (apart * steps.x as usize, apart * steps.y, 0),
+            false => (HALF, HALF, HALF),
+        };
+        // Of the input, where the ring's rows and columns begin: the padding may be there.
+        let top = rows.start as i32 * i32::from(window.stride_h) - i32::from(window.pad_top);
+        let left = columns.start as i32 * i32::from(window.stride_w) - i32::from(window.pad_left);
+        let place = (top as isize * steps.row as isize)
+            + (left as isize + second.before as isize) * steps.pixel as isize;
+        let pitch = first.size * VECTOR;
+        // SAFETY: there is room for `STAGED` vectors, and rows have no more than `MOST`.
+        unsafe { unit.clear(memory, (TAPS * first.size) as u32) };
+        let mut block = blocks.start;
+        while block < blocks.end {
+            let (channel, splits) = self.begin(run, block)?;
+            if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
+                run.x_block = VECTOR as i32;
+                let share = [block..block + 1, rows.clone(), columns.clone()];
+                self.rectangles(unit, run, &share)?;
+                block += 1;
+                continue;
+            }
+            let at = channel * self.width;
+            let mut ring = Ring {
+                from: (self.input.as_ptr()).wrapping_offset(place + at as isize),
+                row: steps.row as u32,
+                pixel: steps.pixel as u32,
+                other: other as i32,
+                head: head as u32,
+                both: both_there as u32,
+                tail: tail as u32,
+                before: (second.before * VECTOR) as u32,
+                at: top,
+                inside: self.shape.h,
+                stride: window.stride_h.into(),
+                half: half as u32,
+                zeros: ZEROS.0.as_ptr(),
+            };
+            (run.x, run.x_block) = (memory, 0);
+            run.x_step = (usize::from(window.stride_w) * VECTOR) as i32;
+            run.x_piece = pitch as i32;
+            let row = (rows.start - self.rows.start) as usize;
+            run.y = (self.output)
+                .wrapping_add(row * steps.y_row + columns.start as usize * steps.y + at);
+            run.x_tap = -(y_other as i32);
+            run.y_step = (y_other + steps.y) as i32;
+            run.y_gap = (steps.y_row - pixels as usize * steps.y) as i32;
+            (run.pixels, run.rows) = (pixels, rows.len() as u32);
+            run.blocks = blocks.end - block;
+            run.ring = &raw mut ring;
+            // SAFETY: windows lie over the input or its padding, and so do these pixels and rows, of which
+            // the ring has those that are in the input; the results are this share's.
+            unsafe { unit.run(self.element, Kernel::Depthwise3x3Halves, run) };
+            block = blocks.end - run.blocks;
+        }
+        Some(())
+    }
+}
