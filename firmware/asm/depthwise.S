@@ -105,8 +105,8 @@ fixpoint_depthwise_split:
     .endm
 
     // What is behind the weights in the scratch, at a11, and in front of the lanes; the record is at a10, the next
-    // block's weights at a6. Leaves shifts in a8 and a4, a6 and a14 as fixpoint_begin_3x3 does. Changes a3, a7,
-    // a10, a11, q5.
+    // block's weights at a6, behind the drain in a13. Leaves the first shift in a8, where the drain's further steps begin
+    // in a13, a6 and a14 as fixpoint_begin_3x3 does. Changes a3, a4, a5, a7, a10, a11, q5.
     .macro copy_bounds halves=0
     s32i    a6, a2, RUN_WEIGHTS
     // The record's header is in front of the lanes.
@@ -116,17 +116,95 @@ fixpoint_depthwise_split:
     load_halves \halves, 5, 10
     // One vector in front of the lanes is loaded, and not used.
     ee.vst.128.ip q5, a11, -128
+    bbci    a8, 7, 82f
+    .if \halves
+    mov     a5, a12
+    .else
+    movi    a5, 8
+    .endif
+    s32i    a0, a1, LINK
+    call0   fixpoint_sparse
+    l32i    a0, a1, LINK
+    j       83f
+82: addi    a6, a11, 16
     addi    a3, a4, 1
     slli    a7, a3, 4
-    addi    a6, a11, 16
     sub     a11, a11, a7
     movi    a14, -128
     sub     a14, a14, a7
+    // A step of the drain has ten bytes.
+    addx4   a4, a4, a4
+    slli    a4, a4, 1
+    sub     a13, a13, a4
     loopnez a3, 83f
     load_halves \halves, 5, 10
     ee.vst.128.ip q5, a11, 16
 83:
     .endm
+
+    // fixpoint_sparse: as above if the header, at a6, says which of a4 steps are there. The halves of bounds are a5 bytes
+    // apart, the lower limit is at a10. The shifts come to the frame, for the steps at the end of this drain.
+    .section .text.iram.sparse,"ax"
+    .literal .Lsparse_drained, sparse_drained
+    .global fixpoint_sparse
+    .p2align 2
+fixpoint_sparse:
+    s32i    a13, a1, RETURN
+    l32i    a3, a6, 8
+    movi    a9, 1
+    ssl     a4
+    sll     a13, a9
+    addi    a13, a13, -1
+    and     a3, a3, a13
+    extui   a8, a8, 0, 7
+    addi    a6, a11, 16
+    addi    a11, a11, -16
+    addi    a4, a1, SPARSE_END
+    beqz    a3, 2f
+    // From the last to the first.
+1:  nsau    a14, a3
+    movi    a13, 31
+    sub     a14, a13, a14
+    ssl     a14
+    sll     a13, a9
+    xor     a3, a3, a13
+    sub     a13, a7, a14
+    s8i     a13, a4, 0
+    addi    a4, a4, -1
+    mov     a7, a14
+    slli    a14, a14, 4
+    add     a14, a14, a10
+    addi    a14, a14, 16
+    ee.vld.l.64.xp q5, a14, a5
+    ee.vld.h.64.ip q5, a14, 0
+    ee.vst.128.ip q5, a11, -16
+    // No more than there is room for, whatever the record says.
+    addi    a13, a4, -SPARSE
+    bltu    a13, a1, 2f
+    bnez    a3, 1b
+2:  addi    a7, a7, 1
+    s8i     a7, a4, 0
+    ee.vld.l.64.xp q5, a10, a5
+    ee.vld.h.64.ip q5, a10, 0
+    ee.vst.128.ip q5, a11, 0
+    addi    a13, a1, SPARSE_END
+    sub     a4, a13, a4
+    movi    a13, -144
+    slli    a14, a4, 4
+    sub     a14, a13, a14
+    // Here a step has 13 bytes.
+    addx2   a7, a4, a4
+    l32r    a13, .Lsparse_drained
+    addx4   a4, a7, a4
+    sub     a13, a13, a4
+    ret
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+    l8ui    a4, a1, SPARSE + \n
+    drain_step 8, 4, 6, 7
+    .endr
+sparse_drained:
+    l32i    a4, a1, RETURN
+    jx      a4
 
     // On to the next block over 3x3 taps, of which a6 are left, or to \stop. Changes a3 to a7.
     .macro next_block stop
@@ -136,13 +214,15 @@ fixpoint_depthwise_split:
     l32i    a7, a2, RUN_RECORD_STEP
     l32i    a4, a2, RUN_MOST_SHIFTS
     add     a6, a6, a7
-    // Its header is in front of it.
+    // Its header is in front of it: the first shift, how many follow, and bytes that are 0 if lanes aren't split.
     addi    a7, a6, -16
-    l8ui    a3, a7, 1
-    l8ui    a5, a7, 2
+    l32i    a3, a7, 0
+    bgeu    a4, a3, 81f
+    bbci    a3, 7, \stop
+    l32i    a4, a2, RUN_MOST_SPARSE
+    srli    a3, a3, 8
     bltu    a4, a3, \stop
-    bnez    a5, \stop
-    s32i    a6, a2, RUN_RECORD
+81: s32i    a6, a2, RUN_RECORD
     l32i    a5, a2, RUN_Y
     addi    a5, a5, 16
     s32i    a5, a2, RUN_Y
@@ -155,8 +235,8 @@ fixpoint_depthwise_split:
     // q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others and the first bounds.
     // The lower limit and the other bounds are in front of it, so that a6 is where it was when a drain has come to
     // their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves
-    // elements in a3, outputs in a5, the first shift in a8, steps in a10, a11 and a7, more shifts in a4, and
-    // in the frame where the elements end.
+    // elements in a3, outputs in a5, the first shift in a8, steps in a10, a11 and a7, in a13, which is behind the
+    // drain, where its further steps begin, and in the frame where the elements end.
     .section .text.iram.begin_3x3,"ax"
     .global fixpoint_begin_3x3
     .global fixpoint_next_3x3
@@ -198,13 +278,13 @@ fixpoint_begin_3x3:
     .endr
     copy_bounds
     l32i    a3, a2, RUN_X
-    l32i    a13, a2, RUN_X_SPAN
+    l32i    a4, a2, RUN_X_SPAN
     l32i    a5, a2, RUN_Y
     l32i    a7, a1, TO_THIRD
     l32i    a11, a1, TO_SECOND
     l32i    a10, a2, RUN_X_TAP
-    add     a13, a13, a3
-    s32i    a13, a1, X_END
+    add     a4, a4, a3
+    s32i    a4, a1, X_END
     ret
 
     // 3x3 taps in the order of memory. The weights of the first five stay in q0 to q4; those of the
@@ -232,12 +312,8 @@ fixpoint_\name:
     s32i    a11, a1, TO_SECOND
     s32i    a7, a1, TO_THIRD
     movi    a9, 1
-4:  call0   fixpoint_begin_3x3
-    // A step of the drain has ten bytes.
-    l32r    a13, .L\name\()_drained
-    addx4   a4, a4, a4
-    slli    a4, a4, 1
-    sub     a13, a13, a4
+4:  l32r    a13, .L\name\()_drained
+    call0   fixpoint_begin_3x3
     l32i    a0, a2, RUN_X_GROUP
 1:  l32i    a4, a2, RUN_PIXELS
     loopnez a4, 2f
@@ -287,7 +363,7 @@ fixpoint_\name:
     depthwise_3x3_kernel depthwise_3x3_i16, 16
 
     // The same of 8 bits where all is staged: no tap is clipped, results lie without gaps. a11 step to the next row of
-    // taps, a12 to the next pixel, a0 to the next row of pixels, a10 rows left, a4 pixels of a row.
+    // taps, a12 to the next pixel, a0 to the next row of pixels, a10 rows left, a7 pixels of a row.
     .section .text.iram.depthwise_3x3_staged,"ax"
     .literal .Ldepthwise_3x3_staged_drained, depthwise_3x3_staged_drained
     .global fixpoint_depthwise_3x3_staged
@@ -320,18 +396,15 @@ fixpoint_depthwise_3x3_staged:
     ee.vld.128.ip q5, a6, 16
     ee.vst.128.ip q5, a11, 16
     .endr
-    copy_bounds
     l32r    a13, .Ldepthwise_3x3_staged_drained
-    addx4   a4, a4, a4
-    slli    a4, a4, 1
-    sub     a13, a13, a4
+    copy_bounds
     l32i    a3, a2, RUN_X
     l32i    a5, a2, RUN_Y
     l32i    a11, a1, TO_SECOND
     l32i    a0, a2, RUN_X_GAP
     l32i    a10, a2, RUN_ROWS
-    l32i    a4, a2, RUN_PIXELS
-1:  loopnez a4, 2f
+    l32i    a7, a2, RUN_PIXELS
+1:  loopnez a7, 2f
     load_lanes 6, 12
     ee.vld.128.ip q5, a3, 16
     ee.vld.128.ip q6, a3, 16
@@ -365,22 +438,21 @@ depthwise_3x3_staged_drained:
     j       4b
 3:  leave
 
-    // 3x3 taps of elements at multiples of 8: rows are copied to a ring of three, and the halves of a vector are loaded and
-    // stored by themselves. What a ring is is in crates/vector, `Ring`. As above; a7 and a15 steps of the halves that are
-    // stored, a0 to the third row of taps.
-    .macro depthwise_3x3_halves_kernel name, bits
-    .section .text.iram.\name,"ax"
-    .literal .L\name\()_drained, \name\()_drained
-    .global fixpoint_\name
+    // fixpoint_begin_ring: once for a block, as fixpoint_begin_3x3, of `Ring` in crates/vector. Leaves outputs in a5,
+    // shifts, bounds and lanes as there, and 3 in a10, the rows that fixpoint_ring is to copy.
+    //
+    // fixpoint_ring: copies a10 rows. Leaves elements in a3, steps to the next rows in a11 and a7, to the next pixel in
+    // a12, pixels in a10.
+    .section .text.iram.ring,"ax"
+    .global fixpoint_begin_ring
+    .global fixpoint_ring
     .p2align 2
-fixpoint_\name:
-    save
-    movi    a9, 1
-4:  l32i    a4, a2, RUN_RING
+fixpoint_begin_ring:
+    l32i    a5, a2, RUN_RING
     l32i    a6, a2, RUN_WEIGHTS
     l32i    a10, a2, RUN_RECORD
     l32i    a11, a2, RUN_SCRATCH
-    l32i    a12, a4, RING_HALF
+    l32i    a12, a5, RING_HALF
     movi    a15, 16
     sub     a15, a15, a12
     .irp n, 0, 1, 2, 3, 4
@@ -403,10 +475,6 @@ fixpoint_\name:
     ee.vst.128.ip q5, a11, 16
     .endr
     copy_bounds 1
-    l32r    a13, .L\name\()_drained
-    addx4   a4, a4, a4
-    slli    a4, a4, 1
-    sub     a13, a13, a4
     l32i    a4, a2, RUN_RING
     l32i    a3, a2, RUN_X
     l32i    a7, a2, RUN_X_PIECE
@@ -427,8 +495,11 @@ fixpoint_\name:
     l32i    a3, a2, RUN_ROWS
     movi    a10, 3
     s32i    a3, a1, ROWS_LEFT
-    // a10 rows are copied.
-5:  l32i    a11, a1, RING_FIRST
+    ret
+    .p2align 2
+fixpoint_ring:
+    l32i    a4, a2, RUN_RING
+1:  l32i    a11, a1, RING_FIRST
     l32i    a12, a1, RING_SECOND
     l32i    a15, a1, RING_THIRD
     s32i    a12, a1, RING_FIRST
@@ -437,7 +508,7 @@ fixpoint_\name:
     l32i    a3, a1, FROM
     l32i    a12, a4, RING_ROW
     l32i    a7, a1, ROW_AT
-    l32i    a0, a4, RING_INSIDE
+    l32i    a9, a4, RING_INSIDE
     add     a12, a3, a12
     s32i    a12, a1, FROM
     addi    a12, a7, 1
@@ -445,48 +516,64 @@ fixpoint_\name:
     l32i    a12, a4, RING_BEFORE
     l32i    a15, a4, RING_OTHER
     add     a11, a11, a12
-    bltu    a7, a0, 1f
+    bltu    a7, a9, 2f
     // Outside the input are zeros.
     l32i    a3, a4, RING_ZEROS
-    movi    a0, 0
+    movi    a9, 0
     movi    a15, 0
-    j       6f
-1:  l32i    a0, a4, RING_PIXEL
-6:  l32i    a7, a4, RING_HEAD
-    beqz    a7, 7f
+    j       3f
+2:  l32i    a9, a4, RING_PIXEL
+3:  l32i    a7, a4, RING_HEAD
+    beqz    a7, 5f
     add     a3, a3, a15
     addi    a11, a11, 8
-    loopnez a7, 1f
-    ee.vld.h.64.xp q5, a3, a0
+    loopnez a7, 4f
+    ee.vld.h.64.xp q5, a3, a9
     ee.vst.h.64.ip q5, a11, 16
-1:  addi    a11, a11, -8
+4:  addi    a11, a11, -8
     sub     a3, a3, a15
-7:  l32i    a7, a4, RING_BOTH
-    sub     a12, a0, a15
-    loopnez a7, 1f
+5:  l32i    a7, a4, RING_BOTH
+    sub     a12, a9, a15
+    loopnez a7, 6f
     ee.vld.l.64.xp q5, a3, a15
     ee.vld.h.64.xp q5, a3, a12
     ee.vst.128.ip q5, a11, 16
-1:  l32i    a7, a4, RING_TAIL
-    loopnez a7, 1f
-    ee.vld.l.64.xp q5, a3, a0
+6:  l32i    a7, a4, RING_TAIL
+    loopnez a7, 7f
+    ee.vld.l.64.xp q5, a3, a9
     ee.vst.l.64.ip q5, a11, 16
-1:  addi    a10, a10, -1
-    bnez    a10, 5b
+7:  addi    a10, a10, -1
+    bnez    a10, 1b
     l32i    a3, a1, RING_FIRST
-    l32i    a7, a1, RING_SECOND
+    l32i    a10, a1, RING_SECOND
     l32i    a15, a1, RING_THIRD
-    l32i    a10, a2, RUN_X_STEP
-    sub     a11, a7, a3
-    sub     a0, a15, a7
+    l32i    a4, a2, RUN_X_STEP
+    sub     a11, a10, a3
+    sub     a7, a15, a10
     sub     a12, a3, a15
-    add     a12, a12, a10
+    l32i    a10, a2, RUN_PIXELS
+    add     a12, a12, a4
     addi    a11, a11, -32
-    addi    a0, a0, -32
+    addi    a7, a7, -32
     addi    a12, a12, -32
+    movi    a9, 1
+    ret
+
+    // 3x3 taps of elements at multiples of 8: rows are copied to a ring of three, and the halves of a vector are loaded and
+    // stored by themselves. As above; a7 and a15 steps of the halves that are stored, a0 to the third row of taps.
+    .macro depthwise_3x3_halves_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .literal .L\name\()_drained, \name\()_drained
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    save
+4:  l32r    a13, .L\name\()_drained
+    call0   fixpoint_begin_ring
+1:  call0   fixpoint_ring
+    mov     a0, a7
     l32i    a15, a2, RUN_X_TAP
     l32i    a7, a2, RUN_Y_STEP
-    l32i    a10, a2, RUN_PIXELS
     loopnez a10, 2f
     load_lanes 6, 12
     ee.vld.128.ip q5, a3, 16
@@ -513,18 +600,18 @@ fixpoint_\name:
 \name\()_drained:
     ee.vst.h.64.xp q5, a5, a15
     ee.vst.l.64.xp q5, a5, a7
-2:  l32i    a3, a2, RUN_Y_GAP
+2:  l32i    a4, a2, RUN_RING
+    l32i    a3, a2, RUN_Y_GAP
     l32i    a7, a1, ROWS_LEFT
     add     a5, a5, a3
     addi    a7, a7, -1
     s32i    a7, a1, ROWS_LEFT
     l32i    a10, a4, RING_STRIDE
-    bnez    a7, 5b
+    bnez    a7, 1b
     l32i    a6, a2, RUN_BLOCKS
     addi    a6, a6, -1
-    next_block 3f
+    call0   fixpoint_next_3x3
     j       4b
-3:  leave
     .endm
 
     depthwise_3x3_halves_kernel depthwise_3x3_halves_i8, 8

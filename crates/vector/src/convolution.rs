@@ -12,7 +12,7 @@ use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
 use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Aligned, BOUNDS, HEADER, Record, Scratch, VECTOR, WORD};
+use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
 use staged::STAGED;
 
@@ -358,6 +358,7 @@ impl<'a> Layer<'a> {
     ) -> Option<()> {
         let scratch: *mut u8 = space.as_mut_ptr().cast();
         let staged = scratch.wrapping_add(size_of::<Scratch>());
+        let most_steps = (self.records.each / VECTOR).saturating_sub(ROOM) as u32;
         let mut run = Run {
             x: self.input.as_ptr(),
             x_step: 0,
@@ -397,8 +398,9 @@ impl<'a> Layer<'a> {
             x_span: 0,
             staging: ptr::null_mut(),
             ring: ptr::null_mut(),
-            most_shifts: Kernel::MOST_3X3_SHIFTS
-                .min((self.records.each / VECTOR).saturating_sub(ROOM) as u32),
+            most_shifts: most_steps.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff,
+            most_sparse: most_steps.min(STEPS as u32 - 1),
+            far: false,
         };
         if self.in_halves() {
             return self.halves(unit, &mut run, share, staged);
@@ -426,6 +428,7 @@ impl<'a> Layer<'a> {
         run.join_shift = record.join_shift;
         run.one_split = record.one_split;
         run.kept = record.kept;
+        run.far = record.far;
         run.lanes = self.channels(first).len() as u32;
         Some((first, record.splits()))
     }

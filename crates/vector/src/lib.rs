@@ -24,7 +24,8 @@
 //! the lanes whose shift this is, and in the others the least number there is. The lesser of elements
 //! and bounds is kept if it is greater than what is kept already, and that begins with the smallest
 //! result: so each lane's element comes from its own step, and is within the limits. Three instructions
-//! a step. A shift beyond a lane's bits is one to its sign.
+//! a step; where shifts lie far apart, the depthwise 3x3 kernels leave out those that are no lane's, for four
+//! instructions a step. A shift beyond a lane's bits is one to its sign.
 //!
 //! # Sums of 8-bit products
 //!
@@ -98,7 +99,7 @@ pub use pixels::{Column, Windowed};
 pub use prepare::prepare;
 pub use proof::{Channel, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
-pub use unit::{Kernel, LIST, LONG, Ring, Run, SCRATCH, SPLIT, Staging, Unit};
+pub use unit::{Kernel, LIST, LONG, Ring, Run, SCRATCH, SPARSE, SPLIT, Staging, Unit};
 
 /// An accelerator over a vector unit.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,7 +7,7 @@ use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
-use crate::record::{BOUNDS, HEADER, VECTOR};
+use crate::record::{BOUNDS, HEADER, IS_SPARSE, VECTOR};
 use crate::ring_model::{Doubled, rows};
 use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 
@@ -26,12 +26,13 @@ impl Unit for Model {
             if !kernel.is_3x3() {
                 return run_block(kernel, run);
             }
+            let shifts = (run.first_shift, run.more_shifts);
             loop {
                 if let Some(staging) = run.staging.as_mut() {
                     stage(staging);
                 }
                 let header = run.record.wrapping_sub(HEADER);
-                run.first_shift = header.read().into();
+                run.first_shift = (header.read() & !IS_SPARSE).into();
                 run.more_shifts = header.add(1).read().into();
                 match (kernel, element) {
                     (Kernel::Depthwise3x3Halves, Element::I8) => run_halves::<i8>(run),
@@ -41,10 +42,12 @@ impl Unit for Model {
                 run.blocks -= 1;
                 let next = header.wrapping_add(run.record_step as usize);
                 let plain = || {
-                    let [more, split] = [next.add(1).read(), next.add(2).read()];
-                    u32::from(more) <= run.most_shifts && split == 0
+                    let word = next.cast::<u32>().read();
+                    let sparse = word as u8 >= IS_SPARSE && word >> 8 <= run.most_sparse;
+                    word <= run.most_shifts || sparse
                 };
                 if run.blocks == 0 || !plain() {
+                    (run.first_shift, run.more_shifts) = shifts;
                     return;
                 }
                 run.x = run.x.wrapping_offset(run.x_block as isize);

@@ -5,8 +5,8 @@ use fixpoint_runtime::accelerator::Convolution;
 
 use crate::convolution::Layer;
 use crate::image::{IMAGE, image_of};
-use crate::record::{BOUNDS, HEADER, STEPS, VECTOR};
-use crate::unit::{LIST, LONG, SPLIT};
+use crate::record::{BOUNDS, HEADER, IS_SPARSE, STEPS, VECTOR};
+use crate::unit::{Kernel, LIST, LONG, SPARSE, SPLIT};
 
 /// Most vectors for the biases' upper bits when lanes join the short way.
 const BIAS_VECTORS: usize = 8;
@@ -89,9 +89,19 @@ impl Block {
             Some(join) => (join.one_split, join.kept as u8, join.shift),
             None => (0, 0, 0),
         };
-        block.push(&[(least - above) as u8, more as u8, one_split, kept]);
+        let mut sparse = 0;
+        if layer.width == 1 && join.is_none() {
+            sparse = sparse_steps(
+                |shift| others().any(|lane| shifts[lane].min(most as i32) == shift),
+                least as i32,
+                more,
+            );
+        }
+        let first = (least - above) as u8 | if sparse != 0 { IS_SPARSE } else { 0 };
+        block.push(&[first, more as u8, one_split, kept]);
         block.push(&shift.to_le_bytes());
-        block.push(&[0; 8]);
+        block.push(&sparse.to_le_bytes());
+        block.push(&[0; 4]);
         let mask = match (&join, layer.lane_bits) {
             (Some(_), _) => (1 << SPLIT) - 1,
             (None, bits) => (1 << bits) - 1,
@@ -184,6 +194,16 @@ impl Join {
         }
         Some(Some(join))
     }
+}
+
+/// Which of the steps behind the first shift are those of a lane, a bit each, or 0 if it is as well to take all.
+fn sparse_steps(has: impl Fn(i32) -> bool, least: i32, more: u32) -> u32 {
+    let steps = (0..more as i32).fold(0, |steps, step| {
+        steps | u32::from(has(least + 1 + step)) << step
+    });
+    let count = steps.count_ones();
+    let fewer = 4 * count + 2 < 3 * more || more > Kernel::MOST_3X3_SHIFTS;
+    if fewer && count <= SPARSE { steps } else { 0 }
 }
 
 /// The image of the bits in `mask` of each value: sixteen lanes of 20 bits, or the first eight of 40.

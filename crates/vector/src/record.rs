@@ -2,9 +2,10 @@
 //!
 //! | at | what |
 //! |---|---|
-//! | 0 | u8: the first shift of the drain; u8: how many shifts by one follow, less than [`STEPS`]; u8: what stands for 1 at the split, 0 if lanes aren't split; u8: vectors that are kept, at most [`LIST`] |
+//! | 0 | u8: the first shift of the drain, less than [`IS_SPARSE`], which is added if the u32 at 8 isn't 0; u8: how many shifts by one follow, less than [`STEPS`]; u8: what stands for 1 at the split, 0 if lanes aren't split; u8: vectors that are kept, at most [`LIST`] |
 //! | 4 | u32: how lanes that are split join ([`crate::Run::join_shift`]) |
-//! | 8 | 8 zeros |
+//! | 8 | u32: 0, or a bit for each shift by one behind the first that is a lane's, of which there are at most `SPARSE`: depthwise 3x3 kernels then shift by more than one, and leave out the others |
+//! | 12 | 4 zeros |
 //! | 16 | the image at the start (`crate::image`): the biases, or their lower bits |
 //! | 64 | the *bounds* of the drain's first step: the largest result in the lanes whose shift this is, and the least number in the others |
 //! | 80 | the smallest result in all lanes |
@@ -14,7 +15,7 @@
 //! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
 
 use crate::image::IMAGE;
-use crate::unit::{LIST, SCRATCH};
+use crate::unit::{Kernel, LIST, SCRATCH};
 
 /// Bytes of a vector register.
 pub(crate) const VECTOR: usize = 16;
@@ -24,6 +25,9 @@ pub(crate) const HEADER: usize = 16;
 pub(crate) const BOUNDS: usize = IMAGE;
 /// More steps than a drain has; more than there are lanes, less than there are shifts.
 pub(crate) const STEPS: usize = 24;
+
+/// In the first byte of a record that says which steps are a lane's.
+pub(crate) const IS_SPARSE: u8 = 0x80;
 
 pub(crate) const WORD: usize = size_of::<u32>();
 
@@ -44,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) join_shift: u32,
     pub(crate) one_split: u8,
     pub(crate) kept: u32,
+    /// Whether there are more shifts than kernels over 3x3 taps do.
+    pub(crate) far: bool,
 }
 
 impl Record {
@@ -62,11 +68,12 @@ impl Record {
         whole.then_some(Self {
             start: bytes.as_ptr().wrapping_add(HEADER),
             above: bytes.as_ptr().wrapping_add(behind),
-            first_shift: first.into(),
+            first_shift: (first & !IS_SPARSE).into(),
             more_shifts: more as u32,
             join_shift: u32::from_le_bytes([a, b, c, d]),
             one_split,
             kept: kept as u32,
+            far: more > Kernel::MOST_3X3_SHIFTS as usize && first < IS_SPARSE,
         })
     }
 
@@ -98,5 +105,18 @@ mod tests {
         assert!(!reads([0, 24, 0, 0], 1024) && reads([0, 23, 0, 0], 1024));
         assert!(!reads([0, 0, 1, 25], 1024) && reads([0, 0, 1, 24], 1024));
         assert!(!reads([0; 4], 15));
+    }
+
+    #[test]
+    fn more_than_eight_shifts_by_one_are_far_unless_it_says_which() {
+        let read = |header: [u8; 4]| {
+            let mut record = [0; 1024];
+            record[..4].copy_from_slice(&header);
+            let record = Record::read(&record).expect("a record");
+            (record.first_shift, record.far)
+        };
+        assert_eq!(read([5, 8, 0, 0]), (5, false));
+        assert_eq!(read([5, 9, 0, 0]), (5, true));
+        assert_eq!(read([0x85, 9, 0, 0]), (5, false));
     }
 }

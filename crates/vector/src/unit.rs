@@ -92,11 +92,15 @@ pub struct Run {
     pub x_span: i32,
     /// 136: what is to be copied for each block before it is done, 16 bytes further for the next, or null.
     pub staging: *mut Staging,
-    /// 140: shifts by one that a record of the further blocks may have: at most
-    /// [`Kernel::MOST_3X3_SHIFTS`], and so many that it holds their bounds.
+    /// 140: the greatest first word of a record's header that the kernels over 3x3 taps do (`crate::record`): so many
+    /// shifts by one, at most [`Kernel::MOST_3X3_SHIFTS`], in its second byte.
     pub most_shifts: u32,
     /// 144: the rows of [`Kernel::Depthwise3x3Halves`].
     pub ring: *mut Ring,
+    /// 148: shifts by one whose bounds a record holds.
+    pub most_sparse: u32,
+    /// Whether shifts are farther apart than kernels over 3x3 taps can do.
+    pub(crate) far: bool,
 }
 
 /// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
@@ -177,6 +181,9 @@ pub const LONG: u32 = 1 << 31;
 /// Lanes are split at this bit.
 pub const SPLIT: u32 = 12;
 
+/// Shifts by more than one that the kernels over 3x3 taps do.
+pub const SPARSE: u32 = 14;
+
 /// Which kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
@@ -193,8 +200,7 @@ pub enum Kernel {
     AlignedSplit,
     /// As `Unaligned`, of 8 bits, lanes are split.
     UnalignedSplit,
-    /// 3x3 taps, elements at multiples of 16, whole vectors stored, at most
-    /// [`Kernel::MOST_3X3_SHIFTS`] shifts by one. [`Run::vectors`] has a bit for each tap that is inside,
+    /// 3x3 taps, elements at multiples of 16, whole vectors stored. [`Run::vectors`] has a bit for each tap that is inside,
     /// the first in the lowest; the elements of the others are read, but count as zero. The steps from tap
     /// to tap of a row are [`Run::x_tap`] and [`Run::x_group`], from row to row [`Run::x_piece`] and
     /// [`Run::w_gap`]; the weights are those of all taps.
@@ -215,7 +221,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Shifts by one in [`Kernel::Depthwise3x3`].
+    /// Shifts by one in [`Kernel::Depthwise3x3`] unless the record says which are a lane's.
     pub const MOST_3X3_SHIFTS: u32 = 8;
 
     /// Whether lanes are split.

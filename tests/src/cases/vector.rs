@@ -32,7 +32,7 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
 }
 
 /// Channels, rows, columns; strides; pads. Small maps, which are copied as a whole or in two parts for the
-/// vector unit, and eight channels, of larger maps row by row, and of the widest in parts;
+/// vector unit, and eight channels, of larger maps too, and of the widest in parts;
 /// three channels of what isn't depthwise; and blocks of which one or two are done otherwise than the others
 /// ([`ODD`]).
 const STAGED: [([usize; 3], [usize; 2], [usize; 4]); 14] = [

@@ -102,7 +102,7 @@ impl Layer<'_> {
         let mut block = blocks.start;
         while block < blocks.end {
             let (channel, splits) = self.begin(run, block)?;
-            if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
+            if splits || run.far {
                 run.x_block = VECTOR as i32;
                 let share = [block..block + 1, rows.clone(), columns.clone()];
                 self.rectangles(unit, run, &share)?;

@@ -49,7 +49,7 @@ impl Layer<'_> {
             let mut group = Group {
                 blocks: block..blocks.end,
                 first,
-                kind: (splits, self.is_far(run), run.lanes),
+                kind: (splits, run.far, run.lanes),
                 weights: run.weights,
                 record: run.record,
             };
@@ -60,11 +60,6 @@ impl Layer<'_> {
             block = group.blocks.end;
         }
         Some(())
-    }
-
-    /// Whether the block that has been begun has more shifts than [`Kernel::Depthwise3x3`] does.
-    pub(crate) fn is_far(&self, run: &Run) -> bool {
-        self.steps().is_3x3 && run.more_shifts > run.most_shifts
     }
 
     /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
@@ -109,8 +104,7 @@ impl Layer<'_> {
                 group.blocks.end = start;
                 return;
             }
-            let same = begun
-                .is_some_and(|(_, splits)| (splits, self.is_far(run), run.lanes) == group.kind);
+            let same = begun.is_some_and(|(_, splits)| (splits, run.far, run.lanes) == group.kind);
             if !same {
                 group.blocks.end = block;
                 // It has been before.
@@ -172,7 +166,7 @@ impl Layer<'_> {
         let (taps_h, taps_w) = (rows.taps, columns.taps);
         let empty = taps_h == 0 || taps_w == 0;
         let may_be_3x3 = steps.is_3x3 && !splits && !empty;
-        if may_be_3x3 && run.more_shifts <= Kernel::MOST_3X3_SHIFTS {
+        if may_be_3x3 && !run.far {
             let (down, across) = (rows.inside, columns.inside);
             // Three bits for each row.
             run.vectors = ((down & 1) | (down & 2) << 2 | (down & 4) << 4) * across;

@@ -150,7 +150,7 @@ impl Layer<'_> {
         let mut block = blocks.start;
         while block < blocks.end {
             let (first, splits) = self.begin(run, block)?;
-            if splits || run.more_shifts > Kernel::MOST_3X3_SHIFTS {
+            if splits || run.far {
                 run.staging = ptr::null_mut();
                 run.x_block = VECTOR as i32;
                 self.rectangles(
