@@ -62,14 +62,15 @@ stored_i\bits:
 
     // ---- one piece ----
 
-    // a7 from the last vector to the next pixel, a8 first shift, a9 1, a12 vectors but the last, a13 weights,
-    // a14 record, a15 step of the output. The last vector's last products load the next pixel's first weights.
+    // a0 further shifts, a7 from the last vector to the next pixel, a8 first shift, a9 1, a12 vectors but the last,
+    // a13 weights, a14 record, a15 step of the output. The last vector's last products load the next pixel's first
+    // weights.
     .macro point_kernel bits
     .section .text.iram.point_i\bits,"ax"
     .global fixpoint_point_i\bits
     .p2align 2
 fixpoint_point_i\bits:
-    enter
+    save
     l32i    a12, a2, RUN_VECTORS
     l32i    a7, a2, RUN_X_STEP
     l32i    a15, a2, RUN_Y_STEP
@@ -79,13 +80,21 @@ fixpoint_point_i\bits:
     slli    a6, a12, 4
     sub     a7, a7, a6
     movi    a9, 1
-    enter_bounds
-    l32i    a8, a2, RUN_FIRST_SHIFT
+    addi    a6, a14, -HEADER
+1:  l32i    a10, a6, 0
+    addi    a6, a6, HEADER + BOUNDS
+    extui   a0, a10, 8, 8
+    extui   a8, a10, 0, 7
+    ee.vld.128.ip q6, a6, 16
+    ee.vld.128.ip q7, a6, 16
     mov     a11, a13
+    l32i    a6, a2, RUN_ROWS
+    l32i    a3, a2, RUN_X
+    l32i    a5, a2, RUN_Y
+    s32i    a6, a1, ROWS_LEFT
     l32i    a4, a2, RUN_PIXELS
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
-1:  l32i    a0, a2, RUN_MORE_SHIFTS
 2:  mov     a6, a14
     load_lanes 6, 44
     loopnez a12, 3f
@@ -115,8 +124,26 @@ fixpoint_point_i\bits:
 4:  addi    a4, a4, -1
     ee.vst.128.xp q5, a5, a15
     bnez    a4, 2b
-    next_row 1b
-    leave
+    next_row 2b
+    // The next block, if its lanes aren't split and the record holds the bounds.
+    l32i    a10, a2, RUN_BLOCKS
+    l32i    a6, a2, RUN_RECORD_STEP
+    l32i    a4, a2, RUN_MOST_SPARSE
+    addi    a10, a10, -1
+    s32i    a10, a2, RUN_BLOCKS
+    beqz    a10, 5f
+    add     a14, a14, a6
+    addi    a6, a14, -HEADER
+    l32i    a10, a6, 0
+    srli    a10, a10, 8
+    bltu    a4, a10, 5f
+    l32i    a10, a2, RUN_W_GAP
+    l32i    a5, a2, RUN_Y
+    add     a13, a13, a10
+    addi    a5, a5, 16
+    s32i    a5, a2, RUN_Y
+    j       1b
+5:  leave
     .endm
 
     point_kernel 8

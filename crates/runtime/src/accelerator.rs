@@ -2,22 +2,16 @@
 
 use core::ops::Range;
 
-pub use fixpoint_kernels::fixpoint::Bias;
+use crate::format::Element as Format;
 use fixpoint_kernels::fixpoint::Binary;
-use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
+use fixpoint_kernels::{Element, Hwc, Window};
 
 /// Faster kernels of a target. Each method does the whole task and answers `true`; or it answers
 /// `false`, with anything in the output, and then the portable kernel does it. The portable kernels
 /// define the bits.
 pub trait Accelerator {
-    /// A convolution of 8-bit elements.
-    fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
-        let _ = (task, output);
-        false
-    }
-
-    /// A convolution of 16-bit elements.
-    fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
+    /// A convolution, with the bytes of its output.
+    fn convolve(&mut self, task: &Convolution<'_>, output: &mut [u8]) -> bool {
         let _ = (task, output);
         false
     }
@@ -107,19 +101,18 @@ pub trait Accelerator {
 impl Accelerator for () {}
 
 /// What `fixpoint_kernels::linear` computes in the fixpoint arithmetic: Conv2D, DepthwiseConv2D, and
-/// FullyConnected as a Conv2D of one position. Layouts are those of [`crate::format`]; slices are as
-/// long as the shapes say. A task may be a part of a layer, some rows of its output: what is done of one
+/// FullyConnected as a Conv2D of one position, without a leak. Layouts are those of [`crate::format`]; weights and
+/// records may be followed by anything. Biases, shifts and limits are in the records. A task may be a part of a layer, some rows of its output: what is done of one
 /// layer in parts, on two cores or one after another, has the same bits.
 #[derive(Clone, Debug)]
-pub struct Convolution<'a, T> {
-    pub input: &'a [T],
+pub struct Convolution<'a> {
+    /// Of input, weights and output, which are bytes here: what takes a task is as long for both types.
+    pub element: Format,
+    pub input: &'a [u8],
     pub shape: Hwc,
     pub window: &'a Window,
     /// Blocked, padded to whole blocks.
-    pub weights: &'a [T],
-    pub bias: Bias<'a>,
-    pub shifts: Shifts<'a>,
-    pub limits: Limits<T>,
+    pub weights: &'a [u8],
     /// The shape of the layer's whole output.
     pub out: Hwc,
     /// The rows of it that are to be computed, in `0..out.h`. The output given with the task has these
@@ -202,12 +195,6 @@ impl<'a, T> Part<'a, T> {
 
 /// An element type, and its methods of an accelerator.
 pub(crate) trait Accelerated: Element {
-    fn convolve(
-        accelerator: &mut dyn Accelerator,
-        task: &Convolution<'_, Self>,
-        output: &mut [Self],
-    ) -> bool;
-
     fn combine(
         accelerator: &mut dyn Accelerator,
         task: &Combination<'_, Self>,
@@ -244,14 +231,6 @@ pub(crate) trait Accelerated: Element {
 }
 
 impl Accelerated for i8 {
-    fn convolve(
-        accelerator: &mut dyn Accelerator,
-        task: &Convolution<'_, Self>,
-        output: &mut [Self],
-    ) -> bool {
-        accelerator.convolve_i8(task, output)
-    }
-
     fn combine(
         accelerator: &mut dyn Accelerator,
         task: &Combination<'_, Self>,
@@ -298,14 +277,6 @@ impl Accelerated for i8 {
 }
 
 impl Accelerated for i16 {
-    fn convolve(
-        accelerator: &mut dyn Accelerator,
-        task: &Convolution<'_, Self>,
-        output: &mut [Self],
-    ) -> bool {
-        accelerator.convolve_i16(task, output)
-    }
-
     fn combine(
         accelerator: &mut dyn Accelerator,
         task: &Combination<'_, Self>,

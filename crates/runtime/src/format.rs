@@ -257,7 +257,11 @@ impl Element {
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        [Self::I8, Self::I16].into_iter().find(|e| e.code() == code)
+        match code {
+            1 => Some(Self::I8),
+            2 => Some(Self::I16),
+            _ => None,
+        }
     }
 }
 
@@ -414,9 +418,9 @@ impl OpKind {
     ];
 
     pub(crate) fn from_code(code: u16) -> Option<Self> {
-        // Not by value, which would copy all of them.
-        let mut kinds = Self::ALL.iter();
-        kinds.find(|kind| **kind as u16 == code).copied()
+        // They are the numbers from 1 on.
+        let kind = *Self::ALL.get(usize::from(code.wrapping_sub(1)))?;
+        (kind as u16 == code).then_some(kind)
     }
 
     /// The kind's name for people.

@@ -7,9 +7,12 @@ use crate::format::{
     ALIGN, Arithmetic, Element, EspdlChip, FLAG_KEEPS_INPUTS, HEADER_BYTES, MAGIC, MAX_RANK,
     OpKind, Storage, TENSOR_BYTES, VERSION, checksum,
 };
-use crate::memory::{self, Block16, integers};
+use crate::memory::{self, Block16, Place, words};
 use crate::op::{Depth, Op};
 use fixpoint_kernels::Hwc;
+
+/// Words of a tensor's record.
+const WORDS: usize = TENSOR_BYTES as usize / size_of::<u32>();
 
 /// A validated image. Borrows its bytes; copying a `Model` is cheap.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,14 @@ impl Tensor<'_> {
             stored[front + 1..].rotate_left(1);
         }
         stored
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            offset: self.offset,
+            bytes: self.bytes,
+            constant: self.constant,
+        }
     }
 
     pub(crate) fn end(&self) -> u32 {
@@ -478,17 +489,29 @@ impl<'a> Model<'a> {
         self.record(index).map(|(tensor, _)| tensor)
     }
 
-    /// A tensor, but for its name, and where that is.
-    #[inline(always)]
-    fn record(&self, index: usize) -> Option<(Tensor<'a>, u32)> {
+    /// The record of tensor `index`.
+    #[inline(never)]
+    pub(crate) fn tensor_words(&self, index: usize) -> Option<&'a [u32; WORDS]> {
         let index = u32::try_from(index).ok()?;
         let tensors = u32::from(self.tensors);
         let at = (index < tensors).then_some(index * TENSOR_BYTES)?;
         // Records are whole words, from a multiple of 16 on.
-        let words: &[u32] = integers(self.slice(self.tensor_table + at, TENSOR_BYTES)?)?;
-        let &[name, offset, bytes, what, rank, ref dims @ ..] = words else {
-            return None;
-        };
+        words(self.slice(self.tensor_table + at, TENSOR_BYTES)?)
+    }
+
+    /// The image from `offset` on.
+    #[inline(never)]
+    pub(crate) fn from(&self, offset: u32) -> Option<&'a [u8]> {
+        match offset.checked_sub(self.copied_at) {
+            Some(offset) => self.copied.get(offset as usize..),
+            None => self.image.get(offset as usize..),
+        }
+    }
+
+    /// A tensor, but for its name, and where that is.
+    #[inline(always)]
+    fn record(&self, index: usize) -> Option<(Tensor<'a>, u32)> {
+        let &[name, offset, bytes, what, rank, ref dims @ ..] = self.tensor_words(index)?;
         let [element, exponent, constant, storage] = what.to_le_bytes();
         let [rank, ..] = rank.to_le_bytes();
         (usize::from(rank) <= MAX_RANK).then_some(())?;

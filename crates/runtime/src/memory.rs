@@ -14,6 +14,20 @@ impl Block16 {
     pub const ZERO: Self = Self([0; 16]);
 }
 
+/// Where a tensor's bytes are.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) offset: u32,
+    pub(crate) bytes: u32,
+    pub(crate) constant: bool,
+}
+
+impl Place {
+    fn end(&self) -> u32 {
+        self.offset.saturating_add(self.bytes)
+    }
+}
+
 /// Memory for a model's tensors: in one piece, or with what lies behind [`crate::Model::near_bytes`] in
 /// another memory, larger and slower.
 #[derive(Debug, Default)]
@@ -43,6 +57,10 @@ impl<'a> Arena<'a> {
 
     /// The bytes of a tensor that isn't constant; `None` if they aren't in it, or not in one piece.
     pub fn tensor(&self, tensor: &Tensor<'_>) -> Option<&[u8]> {
+        self.at(tensor.place())
+    }
+
+    pub(crate) fn at(&self, tensor: Place) -> Option<&[u8]> {
         let far = tensor.offset.checked_sub(self.near.len() as u32);
         let (memory, offset) = match far {
             Some(offset) => (&*self.far, offset),
@@ -54,12 +72,12 @@ impl<'a> Arena<'a> {
 
     /// The same, to be written.
     pub fn tensor_mut(&mut self, tensor: &Tensor<'_>) -> Option<&mut [u8]> {
-        self.split(tensor).map(|(_, output)| output)
+        self.split(tensor.place()).map(|(_, output)| output)
     }
 
     /// The bytes of an op's output, and all others.
     #[inline(always)]
-    pub(crate) fn split(&mut self, output: &Tensor<'_>) -> Option<(Others<'_>, &mut [u8])> {
+    pub(crate) fn split(&mut self, output: Place) -> Option<(Others<'_>, &mut [u8])> {
         let near = self.near.len() as u32;
         let is_far = output.offset >= near;
         let (memory, other) = match is_far {
@@ -102,7 +120,7 @@ pub(crate) struct Others<'a> {
 impl<'a> Others<'a> {
     /// `None` if the tensor is in the output's own memory.
     #[inline(always)]
-    pub(crate) fn tensor(&self, tensor: &Tensor<'_>) -> Option<&'a [u8]> {
+    pub(crate) fn tensor(&self, tensor: Place) -> Option<&'a [u8]> {
         let is_far = tensor.offset >= self.near;
         let (memory, start) = if is_far != (self.offset >= self.near) {
             (self.other, if is_far { self.near } else { 0 })

@@ -4,12 +4,11 @@ mod layout;
 mod linear;
 mod plain;
 
-use crate::accelerator::Prepared;
+pub(crate) use linear::window;
+
 use crate::bytes::Fields;
 use crate::error::ImageError;
-use crate::format::{
-    ALIGN, Accumulator, Element, OP_HEADER_BYTES, OpKind, Operation, Reduction, Sums,
-};
+use crate::format::{ALIGN, Accumulator, Element, OP_HEADER_BYTES, OpKind, Operation, Reduction};
 use crate::image::{Model, Tensor};
 use crate::memory::{Integer, integers};
 use fixpoint_kernels::fixpoint::Leak;
@@ -111,8 +110,6 @@ pub(crate) struct Linear<'a> {
     pub(crate) shifts: Shifts<'a>,
     pub(crate) accumulator: Accumulator,
     pub(crate) activation: Activation<'a>,
-    pub(crate) sums: Sums,
-    pub(crate) prepared: Prepared<'a>,
 }
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! The executor: decodes each op, finds its tensors in the arena, calls the kernel.
 
+mod accelerated;
 mod linear;
 
 use crate::accelerator::{Accelerated, Accelerator, Averaging, Combination, Part, Pooling};
@@ -17,7 +18,7 @@ use fixpoint_kernels::{
 
 /// Watches a run, layer by layer.
 pub trait Observer {
-    /// Before layer `index` runs.
+    /// Before layer `index` is read from the image, and runs.
     fn layer_start(&mut self, index: usize) {
         let _ = index;
     }
@@ -106,6 +107,17 @@ pub fn run_to(
     }
     while position.layer < model.ops && position.layer() < end {
         let index = position.layer;
+        observer.layer_start(index.into());
+        if let Some((length, output)) =
+            accelerated::convolve(accelerator, model, position.record, arena)
+        {
+            position = Position {
+                layer: index + 1,
+                record: position.record.saturating_add(length),
+            };
+            observer.layer_done(index.into(), arena.at(output).unwrap_or_default());
+            continue;
+        }
         // Parsing has looked at every element. Not by `?`, which would copy it.
         let decoded = Op::decode(model, index, position.record, Depth::Record);
         let op = match &decoded {
@@ -116,7 +128,6 @@ pub fn run_to(
             layer: index + 1,
             record: position.record + op.length,
         };
-        observer.layer_start(index.into());
         let done = execute_op(accelerator, model, op, arena);
         let output = done.and_then(|()| arena.tensor(&op.output));
         match output {
@@ -156,7 +167,7 @@ impl<'m> Split<'m> {
     fn view<T: Integer>(&self, tensor: &Tensor<'_>) -> Option<&'m [T]> {
         integers(match tensor.constant {
             true => self.model.slice(tensor.offset, tensor.bytes)?,
-            false => self.others.tensor(tensor)?,
+            false => self.others.tensor(tensor.place())?,
         })
     }
 }
@@ -171,7 +182,7 @@ fn execute<T, const B: usize>(
 where
     T: Accelerated + Integer,
 {
-    let (others, output) = arena.split(&op.output)?;
+    let (others, output) = arena.split(op.output.place())?;
     let split = Split { others, model };
     let first = &op.first;
     let a = split.view::<T>(first);
@@ -185,11 +196,11 @@ where
     match &op.body {
         Body::Conv2d(l, sweep, shape, out) => {
             let task = linear::Convolution::Full(sweep, *shape, *out);
-            task.run::<T, B>(accelerator, arithmetic, l, a?, y)?;
+            task.run::<T, B>(arithmetic, l, a?, y)?;
         }
         Body::DepthwiseConv2d(l, sliding) => {
             let task = linear::Convolution::Depthwise(sliding);
-            task.run::<T, B>(accelerator, arithmetic, l, a?, y)?;
+            task.run::<T, B>(arithmetic, l, a?, y)?;
         }
         Body::MatMul => {
             let second = op.inputs.get(model, 1)?;

@@ -6,10 +6,10 @@ pub(crate) mod staged;
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::{ptr, slice};
+use core::ptr;
 
-use fixpoint_kernels::{Element as Number, Hwc, Shifts, Window};
-use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
+use fixpoint_kernels::{Hwc, Window};
+use fixpoint_runtime::accelerator::{Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
@@ -23,10 +23,10 @@ const SAFE_PRODUCTS: usize = 31;
 const ROOM: usize = (HEADER + BOUNDS) / VECTOR + 2;
 
 /// Does the task; or answers `None`, with anything in the output.
-pub(crate) fn convolve<T: Number>(
+pub(crate) fn convolve(
     unit: &mut impl Unit,
-    task: &Convolution<'_, T>,
-    output: &mut [T],
+    task: &Convolution<'_>,
+    output: &mut [u8],
 ) -> Option<()> {
     let mut place = MaybeUninit::uninit();
     let layer = layer(task, output, &mut place)?;
@@ -36,23 +36,31 @@ pub(crate) fn convolve<T: Number>(
 /// The task if its arrays are as long as its shapes say and the unit can do it.
 // By itself, and so is what `prepare` does: the compiler for the chip gives up on frames that are too large.
 #[inline(never)]
-pub(crate) fn layer<'t, T: Number>(
-    task: &'t Convolution<'_, T>,
-    output: &'t mut [T],
+pub(crate) fn layer<'t>(
+    task: &'t Convolution<'_>,
+    output: &'t mut [u8],
     place: &'t mut MaybeUninit<Layer<'t>>,
 ) -> Option<&'t Layer<'t>> {
-    let layer = place.write(Layer::new(task, output.as_mut_ptr().cast(), output.len()));
+    let layer = place.write(Layer::new(task, output.as_mut_ptr(), output.len()));
     layer.prepare(task.sums)?;
     Some(layer)
 }
 
-/// The bytes of integers.
-fn bytes<T: Number>(elements: &[T]) -> &[u8] {
-    // SAFETY: `Number` is i8 and i16, which have no bytes of padding.
-    unsafe { slice::from_raw_parts(elements.as_ptr().cast(), size_of_val(elements)) }
+/// The product, if it is a number. Most factors are small, and the check of others takes longer than all else.
+#[inline(always)]
+fn times(a: usize, b: usize) -> Option<usize> {
+    #[cold]
+    #[inline(never)]
+    fn large(a: usize, b: usize) -> Option<usize> {
+        a.checked_mul(b)
+    }
+    match (a | b) >> (usize::BITS / 2) {
+        0 => Some(a * b),
+        _ => large(a, b),
+    }
 }
 
-/// A task without the type of its elements.
+/// A task, and what follows from it.
 pub(crate) struct Layer<'a> {
     element: Element,
     /// Bytes of an element.
@@ -63,16 +71,12 @@ pub(crate) struct Layer<'a> {
     weights: &'a [u8],
     records: Prepared<'a>,
     output: *mut u8,
-    /// Elements of the output.
+    /// Bytes of the output.
     outputs: usize,
     shape: Hwc,
     out: Hwc,
     rows: Range<u32>,
     window: &'a Window,
-    pub(crate) bias: Bias<'a>,
-    pub(crate) shifts: Shifts<'a>,
-    pub(crate) low: i16,
-    pub(crate) high: i16,
     depthwise: bool,
     pub(crate) parts: Option<Parts>,
     /// Set by `prepare`, without which nothing is run: zeros would be written and copied for each layer.
@@ -107,6 +111,8 @@ struct Steps {
     stores_whole: bool,
     /// Whether [`crate::Kernel::Depthwise3x3`] can be, without staging.
     is_3x3: bool,
+    /// Whether it is one row of pixels, each a piece for [`crate::Kernel::Point`].
+    is_point: bool,
 }
 
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
@@ -126,17 +132,17 @@ pub(crate) enum Parts {
 
 impl<'a> Layer<'a> {
     #[inline(always)]
-    fn new<T: Number>(task: &'a Convolution<'_, T>, output: *mut u8, outputs: usize) -> Self {
-        let element = match size_of::<T>() {
-            1 => Element::I8,
-            _ => Element::I16,
+    fn new(task: &'a Convolution<'_>, output: *mut u8, outputs: usize) -> Self {
+        let (width, lane_bits) = match task.element {
+            Element::I8 => (1, 20),
+            Element::I16 => (2, 40),
         };
         Layer {
-            element,
-            width: size_of::<T>(),
-            lane_bits: if element == Element::I8 { 20 } else { 40 },
-            input: bytes(task.input),
-            weights: bytes(task.weights),
+            element: task.element,
+            width,
+            lane_bits,
+            input: task.input,
+            weights: task.weights,
             records: task.prepared,
             output,
             outputs,
@@ -144,10 +150,6 @@ impl<'a> Layer<'a> {
             out: task.out,
             rows: task.rows.clone(),
             window: task.window,
-            bias: task.bias,
-            shifts: task.shifts,
-            low: task.limits.low.into(),
-            high: task.limits.high.into(),
             depthwise: task.depthwise,
             parts: None,
             steps: MaybeUninit::uninit(),
@@ -155,7 +157,7 @@ impl<'a> Layer<'a> {
     }
 
     /// What a task says but for its input and output.
-    pub(crate) fn of_weights<T: Number>(task: &'a Convolution<'_, T>) -> Option<Self> {
+    pub(crate) fn of_weights(task: &'a Convolution<'_>) -> Option<Self> {
         let mut layer = Self::new(task, ptr::null_mut(), 0);
         layer.parts = layer.parts_of(task.sums)?;
         Some(layer)
@@ -171,43 +173,52 @@ impl<'a> Layer<'a> {
     #[inline(never)]
     fn prepare(&mut self, sums: Sums) -> Option<()> {
         let count = self.rows.end.checked_sub(self.rows.start)?;
-        let pixels = |shape: Hwc| shape.h.checked_mul(shape.w);
-        let asked = count.checked_mul(self.out.w)?.checked_mul(self.out.c)?;
-        let blocks = self.channels_out().div_ceil(self.lanes());
-        let right = self.rows.end <= self.out.h
-            && asked as usize == self.outputs
-            && self.window.output(self.shape.h, self.shape.w) == Some((self.out.h, self.out.w))
-            && (!self.depthwise || self.shape.c == self.out.c)
-            && self.out.c > 0
-            && self.input.len() >= self.shape.checked_len()? as usize * self.width
-            && self.weights.len() >= blocks.checked_mul(self.block())?
-            && self.records.each > 0
-            && self.records.bytes.len() >= blocks.checked_mul(self.records.each)?
-            && self.records.bytes.as_ptr().addr().is_multiple_of(VECTOR)
-            && self.records.each.is_multiple_of(VECTOR)
-            && self.weights.as_ptr().addr().is_multiple_of(VECTOR);
+        let (shape, out) = (self.shape, self.out);
+        let one_row = self.is_one_row();
+        // A row of such a window is as long as the input's.
+        let slides = match one_row {
+            true => (out.h, out.w) == (shape.h, shape.w),
+            false => self.window.output(shape.h, shape.w) == Some((out.h, out.w)),
+        };
+        let (width, channels) = (out.w as usize, self.channels_out());
+        let pixels = times(count as usize, width)?;
+        let (blocks, each) = (channels.div_ceil(self.lanes()), self.records.each);
+        let read = times(times(shape.h as usize, shape.w as usize)?, self.pixel())?;
+        let right = slides
+            && self.rows.end <= out.h
+            && times(pixels, channels * self.width)? == self.outputs
+            && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(self.width)
+            && (!self.depthwise || shape.c == out.c)
+            && channels > 0
+            && self.input.len() >= read
+            && self.weights.len() >= times(blocks, self.block())?
+            && each > 0
+            && self.records.bytes.len() >= times(blocks, each)?
+            && (self.records.bytes.as_ptr().addr() | each | self.weights.as_ptr().addr())
+                .is_multiple_of(VECTOR);
         right.then_some(())?;
         self.parts = self.parts_of(sums)?;
-        let one_tap = (self.window.kernel_h, self.window.kernel_w) == (1, 1);
-        if one_tap && *self.window == Window::new(1, 1) {
-            // Its pixels lie one after another: they are one row.
-            let before = self.rows.start.checked_mul(self.shape.w)? as usize * self.pixel();
+        if one_row {
+            let before = self.rows.start as usize * width * self.pixel();
             self.input = self.input.get(before..)?;
-            let row = |c| {
-                Some(Hwc {
-                    h: 1,
-                    w: pixels(Hwc {
-                        h: count,
-                        ..self.out
-                    })?,
-                    c,
-                })
+            let row = |c| Hwc {
+                h: 1,
+                w: pixels as u32,
+                c,
             };
-            (self.shape, self.out) = (row(self.shape.c)?, row(self.out.c)?);
-            self.rows = 0..1.min(self.out.w);
+            (self.shape, self.out) = (row(shape.c), row(out.c));
+            self.rows = 0..1.min(pixels as u32);
         }
-        self.steps = MaybeUninit::new(self.find_steps());
+        self.steps = MaybeUninit::new(self.find_steps(one_row));
         Some(())
+    }
+
+    /// Whether each output is made of the pixel in its place: then all pixels, one after another, are one row.
+    #[inline(always)]
+    fn is_one_row(&self) -> bool {
+        let w = self.window;
+        let (down, right) = (w.pad_top | w.pad_bottom, w.pad_left | w.pad_right);
+        (w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, down | right) == (1, 1, 1, 1, 0)
     }
 
     /// Of a layer that is run.
@@ -218,8 +229,9 @@ impl<'a> Layer<'a> {
     }
 
     #[inline(always)]
-    fn find_steps(&self) -> Steps {
+    fn find_steps(&self, one_row: bool) -> Steps {
         let (pixel, window) = (self.pixel(), self.window);
+        let whole = self.elements_aligned() && self.stores_whole();
         let row = self.shape.w as usize * pixel;
         let y = self.channels_out() * self.width;
         let times = |step: usize, by: u16| (step * usize::from(by)) as i32;
@@ -235,7 +247,8 @@ impl<'a> Layer<'a> {
             tap_row: times(row, window.dilation_h),
             block: self.block(),
             stores_whole: self.stores_whole(),
-            is_3x3: is_3x3 && self.elements_aligned() && self.stores_whole(),
+            is_3x3: is_3x3 && whole,
+            is_point: one_row && !self.depthwise && whole,
         }
     }
 
@@ -369,7 +382,7 @@ impl<'a> Layer<'a> {
             pixels: 0,
             rows: 0,
             weights: self.weights.as_ptr(),
-            pieces: 0,
+            pieces: 1,
             groups: 1,
             vectors: 0,
             head: 0,
@@ -402,6 +415,9 @@ impl<'a> Layer<'a> {
             most_sparse: most_steps.min(STEPS as u32 - 1),
             far: false,
         };
+        if self.steps().is_point {
+            return self.points(unit, &mut run, share);
+        }
         if self.in_halves() {
             return self.halves(unit, &mut run, share, staged);
         }

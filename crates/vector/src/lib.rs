@@ -184,11 +184,7 @@ impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
         pixels::sum(input, channels, first, sums, call).is_some()
     }
 
-    fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
-        convolution::convolve(&mut self.0, task, output).is_some()
-    }
-
-    fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
+    fn convolve(&mut self, task: &Convolution<'_>, output: &mut [u8]) -> bool {
         convolution::convolve(&mut self.0, task, output).is_some()
     }
 }

@@ -23,10 +23,14 @@ impl Unit for Model {
         };
         // SAFETY: the caller's promise.
         unsafe {
-            if !kernel.is_3x3() {
+            if !kernel.does_blocks() {
                 return run_block(kernel, run);
             }
             let shifts = (run.first_shift, run.more_shifts);
+            let weights = match kernel.is_3x3() {
+                true => 9 * VECTOR as isize,
+                false => run.w_gap as isize,
+            };
             loop {
                 if let Some(staging) = run.staging.as_mut() {
                     stage(staging);
@@ -43,8 +47,9 @@ impl Unit for Model {
                 let next = header.wrapping_add(run.record_step as usize);
                 let plain = || {
                     let word = next.cast::<u32>().read();
-                    let sparse = word as u8 >= IS_SPARSE && word >> 8 <= run.most_sparse;
-                    word <= run.most_shifts || sparse
+                    let any = kernel == Kernel::Point || word as u8 >= IS_SPARSE;
+                    word <= run.most_shifts && kernel.is_3x3()
+                        || any && word >> 8 <= run.most_sparse
                 };
                 if run.blocks == 0 || !plain() {
                     (run.first_shift, run.more_shifts) = shifts;
@@ -52,7 +57,7 @@ impl Unit for Model {
                 }
                 run.x = run.x.wrapping_offset(run.x_block as isize);
                 run.y = run.y.wrapping_add(VECTOR);
-                run.weights = run.weights.wrapping_add(9 * VECTOR);
+                run.weights = run.weights.wrapping_offset(weights);
                 run.record = run.record.wrapping_add(run.record_step as usize);
             }
         }

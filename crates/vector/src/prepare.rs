@@ -1,5 +1,6 @@
 //! The records of a layer's blocks (`crate::record`), made when its image is written.
 
+use fixpoint_kernels::fixpoint::{Bias, Linear};
 use fixpoint_kernels::{Element as Number, Shifts};
 use fixpoint_runtime::accelerator::Convolution;
 
@@ -17,14 +18,35 @@ const FAR: i32 = 18;
 /// Bytes of the longest record.
 const MOST: usize = HEADER + BOUNDS + (STEPS + 1) * VECTOR + BIAS_VECTORS * VECTOR;
 
-/// Tells the record of each block of a task, whose input is not looked at: a multiple of 16 bytes.
-/// `None` if a block is none for the unit, which then doesn't do the layer.
-pub fn prepare<T: Number>(task: &Convolution<'_, T>, mut record: impl FnMut(&[u8])) -> Option<()> {
+/// Tells the record of each block of a task, whose input is not looked at, for what becomes of its sums: a multiple
+/// of 16 bytes. `None` if a block is none for the unit, which then doesn't do the layer.
+pub fn prepare<T: Number>(
+    task: &Convolution<'_>,
+    finish: &Linear<'_, T>,
+    mut record: impl FnMut(&[u8]),
+) -> Option<()> {
+    if finish.leak.is_some() {
+        return None;
+    }
+    let finish = Finish {
+        bias: finish.bias,
+        shifts: finish.shifts,
+        low: finish.limits.low.into(),
+        high: finish.limits.high.into(),
+    };
     let layer = Layer::of_weights(task)?;
     for first in (0..layer.channels_out()).step_by(layer.lanes()) {
-        record(Block::new(&layer, first)?.bytes());
+        record(Block::new(&layer, &finish, first)?.bytes());
     }
     Some(())
+}
+
+/// What becomes of sums, whatever the type of the elements.
+struct Finish<'a> {
+    bias: Bias<'a>,
+    shifts: Shifts<'a>,
+    low: i16,
+    high: i16,
 }
 
 /// A record that grows.
@@ -44,16 +66,16 @@ struct Join {
 }
 
 impl Block {
-    fn new(layer: &Layer<'_>, first: usize) -> Option<Self> {
+    fn new(layer: &Layer<'_>, finish: &Finish<'_>, first: usize) -> Option<Self> {
         let lanes = layer.channels(first).len();
         let mut shifts = [0; VECTOR];
         let mut biases = [0; VECTOR];
         for (lane, channel) in layer.channels(first).enumerate() {
-            shifts[lane] = match layer.shifts {
+            shifts[lane] = match finish.shifts {
                 Shifts::Uniform(shift) => i32::from(shift),
                 Shifts::PerChannel(all) => i32::from(*all.get(channel)?),
             };
-            biases[lane] = layer.bias.get(channel)?;
+            biases[lane] = finish.bias.get(channel)?;
         }
         let mut constants = [None; VECTOR];
         if layer.parts.is_some() {
@@ -108,7 +130,7 @@ impl Block {
         };
         block.push(&lanes_image(&biases, mask, layer.width));
         for step in 0..=more as i32 {
-            let (low, high) = (layer.low, layer.high);
+            let (low, high) = (finish.low, finish.high);
             let none = if layer.width == 1 { -128 } else { i16::MIN };
             block.vector(layer.width, |lane| {
                 let shift = shifts[lane].min(most as i32);

@@ -5,7 +5,6 @@
 
 use core::mem::MaybeUninit;
 
-use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
 
 use crate::convolution::{Layer, Share, layer};
@@ -54,11 +53,6 @@ impl Shared<'_> {
 }
 
 impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
-    fn convolve<T: Number>(&mut self, task: &Convolution<'_, T>, output: &mut [T]) -> bool {
-        let mut place = MaybeUninit::uninit();
-        layer(task, output, &mut place).is_some_and(|layer| self.run(layer))
-    }
-
     #[inline(never)]
     fn run(&mut self, layer: &Layer<'_>) -> bool {
         let (mut unit, mut other) = (self.unit, self.unit);
@@ -79,12 +73,9 @@ impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
 
 /// What isn't a convolution takes too little time to be shared.
 impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C, U> {
-    fn convolve_i8(&mut self, task: &Convolution<'_, i8>, output: &mut [i8]) -> bool {
-        self.convolve(task, output)
-    }
-
-    fn convolve_i16(&mut self, task: &Convolution<'_, i16>, output: &mut [i16]) -> bool {
-        self.convolve(task, output)
+    fn convolve(&mut self, task: &Convolution<'_>, output: &mut [u8]) -> bool {
+        let mut place = MaybeUninit::uninit();
+        layer(task, output, &mut place).is_some_and(|layer| self.run(layer))
     }
 
     fn combine_i8(&mut self, task: &Combination<'_, i8>, output: &mut [i8]) -> bool {

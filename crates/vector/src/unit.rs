@@ -42,7 +42,8 @@ pub struct Run {
     pub head: u32,
     /// 52: step from piece to piece.
     pub x_piece: i32,
-    /// 56: gap from piece to piece; none if there is more than one group.
+    /// 56: gap from piece to piece; none if there is more than one group. In a [`Kernel::Point`] run, step from
+    /// block to block.
     pub w_gap: i32,
     /// 60: what comes to the steps and gaps of a group's pieces for the next group.
     pub x_group: i32,
@@ -80,13 +81,14 @@ pub struct Run {
     pub kept: u32,
     /// 116: where they are.
     pub above: *const u8,
-    /// 120: blocks of channels, at least one. Only those over 3x3 taps do more, one after another, before
-    /// the first whose record says that lanes are split or of too many shifts; then this is what is left.
-    /// Outputs are 16 bytes further then, weights those of all taps; all else but the following is the same.
+    /// 120: blocks of channels, at least one. Only kernels that do [`Kernel::does_blocks`] do more, one after
+    /// another, before the first whose record says that lanes are split or of too many shifts; then this is
+    /// what is left. Outputs are 16 bytes further then, weights those of all taps, or as [`Self::w_gap`] says;
+    /// all else but the following is the same.
     pub blocks: u32,
-    /// 124: in such a run, from block to block of the elements, unless they are staged.
+    /// 124: over 3x3 taps, from block to block of the elements, unless they are staged.
     pub x_block: i32,
-    /// 128: of the records. The shifts are read from their headers, 16 bytes in front of them.
+    /// 128: of the records. Shifts are read from their headers, 16 bytes in front of them.
     pub record_step: u32,
     /// 132: from the first pixel's elements to those behind the last row and its gap; not 0.
     pub x_span: i32,
@@ -97,7 +99,7 @@ pub struct Run {
     pub most_shifts: u32,
     /// 144: the rows of [`Kernel::Depthwise3x3Halves`].
     pub ring: *mut Ring,
-    /// 148: shifts by one whose bounds a record holds.
+    /// 148: shifts by one whose bounds a record holds: [`Kernel::Point`] does as many.
     pub most_sparse: u32,
     /// Whether shifts are farther apart than kernels over 3x3 taps can do.
     pub(crate) far: bool,
@@ -187,7 +189,7 @@ pub const SPARSE: u32 = 14;
 /// Which kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// One piece, elements at multiples of 16, whole vectors stored.
+    /// One piece, elements at multiples of 16, whole vectors stored, block after block.
     Point,
     /// Elements at multiples of 16, no heads.
     Aligned,
@@ -240,6 +242,11 @@ impl Kernel {
         )
     }
 
+    /// Whether it does block after block ([`Run::blocks`]).
+    pub fn does_blocks(self) -> bool {
+        self == Self::Point || self.is_3x3()
+    }
+
     /// Whether products are channel by channel.
     pub fn is_depthwise(self) -> bool {
         matches!(
@@ -256,8 +263,8 @@ impl Kernel {
 
 /// The kernels of a target.
 pub trait Unit {
-    /// Does a run. Of one over 3x3 taps it changes where elements, outputs, weights, records and what is staged
-    /// are, and the number of blocks.
+    /// Does a run. Of one that does block after block it changes where elements, outputs, weights, records and
+    /// what is staged are, and the number of blocks.
     ///
     /// # Safety
     ///

@@ -25,7 +25,7 @@ fn the_model_has_the_portable_bits() {
             Sums::Rows(_) => "rows",
             Sums::Vectors(_) => "vectors",
         };
-        let done = unit.convolve_i8(&task.task(), output.get_mut());
+        let done = unit.convolve(&task.task(), output.bytes_mut());
         *proved.entry((kind, done)).or_insert(0) += 1;
         if done {
             assert_eq!(output.get(), task.expected().get(), "{}", task.name);
@@ -40,7 +40,7 @@ fn the_model_has_the_portable_bits() {
         let task = Task::<i16>::new(&mut random, &drawn);
         let mut output = task.blank();
         assert!(
-            unit.convolve_i16(&task.task(), output.get_mut()),
+            unit.convolve(&task.task(), output.bytes_mut()),
             "{}",
             task.name
         );
@@ -58,10 +58,10 @@ fn parts_of_a_task_give_the_bits_of_the_whole() {
         let task = Task::<i8>::new(&mut random, &drawn);
         let mut output = task.blank();
         let half = random.between(0, task.rows().into()) as u32;
-        let (upper, lower) = output.get_mut().split_at_mut(half as usize * task.row());
+        let (upper, lower) = output.bytes_mut().split_at_mut(half as usize * task.row());
         let mut part = |rows, output| {
             let whole = task.task();
-            unit.convolve_i8(&Convolution { rows, ..whole }, output)
+            unit.convolve(&Convolution { rows, ..whole }, output)
         };
         let done = [part(0..half, upper), part(half..task.rows(), lower)];
         // Nothing is done whatever it is.
@@ -76,11 +76,7 @@ fn parts_of_a_task_give_the_bits_of_the_whole() {
             rows: 1..task.rows() + 1,
             ..whole
         };
-        assert!(
-            !unit.convolve_i8(&beyond, output.get_mut()),
-            "{}",
-            task.name
-        );
+        assert!(!unit.convolve(&beyond, output.bytes_mut()), "{}", task.name);
     }
     assert!(parts > 200, "{parts}");
 }
@@ -132,8 +128,8 @@ fn two_cores_have_the_portable_bits() {
             let task = Task::<i8>::new(&mut random, &drawn);
             let mut output = task.blank();
             // What the unit doesn't take, it takes in no part either.
-            let taken = Vector(Model).convolve_i8(&task.task(), task.blank().get_mut());
-            let done = cores.convolve_i8(&task.task(), output.get_mut());
+            let taken = Vector(Model).convolve(&task.task(), task.blank().bytes_mut());
+            let done = cores.convolve(&task.task(), output.bytes_mut());
             assert_eq!(done, taken, "{}", task.name);
             if done {
                 assert_eq!(output.get(), task.expected().get(), "{}", task.name);
@@ -141,7 +137,7 @@ fn two_cores_have_the_portable_bits() {
             let drawn = draw(&mut random, round, false);
             let task = Task::<i16>::new(&mut random, &drawn);
             let mut output = task.blank();
-            assert!(cores.convolve_i16(&task.task(), output.get_mut()));
+            assert!(cores.convolve(&task.task(), output.bytes_mut()));
             assert_eq!(output.get(), task.expected().get(), "{}", task.name);
         }
     }

@@ -2,8 +2,9 @@
 
 use super::linear::Lowered;
 use super::{Node, Op, Shifts, TensorDef, Window};
+use fixpoint_kernels::fixpoint::{self, Bias};
 use fixpoint_kernels::{Element as Number, Hwc, Limits, Shifts as Right};
-use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
+use fixpoint_runtime::accelerator::{Convolution, Prepared, Sums};
 use fixpoint_runtime::format::Element;
 use fixpoint_vector::prepare;
 
@@ -58,7 +59,14 @@ fn records<T: Number>(
         })
     };
     let saturate = |value: i16| T::saturate(value.into());
-    let weights: Vec<T> = linear.weights.iter().map(|w| saturate(*w)).collect();
+    let weights: Vec<u8> = match input.element {
+        Element::I8 => linear.weights.iter().map(|w| *w as u8).collect(),
+        Element::I16 => linear
+            .weights
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect(),
+    };
     let per_channel: Vec<i8>;
     let shifts = match &linear.shifts {
         Shifts::PerTensor(shift) => Right::Uniform(*shift as i8),
@@ -68,16 +76,11 @@ fn records<T: Number>(
         }
     };
     let task = Convolution {
+        element: input.element,
         input: &[],
         shape: shape(input)?,
         window,
         weights: &weights,
-        bias: Bias::Wide(&linear.bias),
-        shifts,
-        limits: Limits {
-            low: saturate(low),
-            high: saturate(high),
-        },
         // Rows and columns don't matter.
         out: shape(output)?,
         rows: 0..1,
@@ -87,8 +90,17 @@ fn records<T: Number>(
     };
     // What isn't proved is for the unit in 8 bits only.
     (T::LANES == 16 || linear.sums != Sums::Unproved).then_some(())?;
+    let finish = fixpoint::Linear {
+        bias: Bias::Wide(&linear.bias),
+        shifts,
+        leak: None,
+        limits: Limits {
+            low: saturate(low),
+            high: saturate(high),
+        },
+    };
     let mut records = Vec::new();
-    prepare(&task, |record| records.push(record.to_vec()))?;
+    prepare(&task, &finish, |record| records.push(record.to_vec()))?;
     let most = records.iter().map(Vec::len).max()?;
     records.iter_mut().for_each(|record| record.resize(most, 0));
     Some(Records {

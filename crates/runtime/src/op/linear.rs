@@ -3,7 +3,6 @@
 use super::{
     Activation, Body, Bounds, Checked, Depth, Linear, RESERVED, Reader, SHORT, Sliding, taps,
 };
-use crate::accelerator::Prepared;
 use crate::format::{ALIGN, Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
 use fixpoint_kernels::fixpoint::Leak;
@@ -178,7 +177,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn sliding(&mut self, input: &Tensor<'a>, output: &Tensor<'a>) -> Checked<Sliding> {
-        let window = self.window().ok_or(SHORT)?;
+        let window = window(self.fields.words().ok_or(SHORT)?);
         let shapes = input.hwc().zip(output.hwc());
         let (input, output) = shapes.ok_or("input and output must be channels-last")?;
         let slides = || window.output(input.h, input.w) == Some((output.h, output.w));
@@ -189,28 +188,6 @@ impl<'a> Reader<'_, 'a> {
             window,
             input,
             output,
-        })
-    }
-
-    fn window(&mut self) -> Option<Window> {
-        let [kernel, stride, dilation, before, after] = self.fields.words()?;
-        let of = |pair: u32| (pair as u16, (pair >> 16) as u16);
-        let (kernel_h, kernel_w) = of(kernel);
-        let (stride_h, stride_w) = of(stride);
-        let (dilation_h, dilation_w) = of(dilation);
-        let (pad_top, pad_left) = of(before);
-        let (pad_bottom, pad_right) = of(after);
-        Some(Window {
-            kernel_h,
-            kernel_w,
-            stride_h,
-            stride_w,
-            dilation_h,
-            dilation_w,
-            pad_top,
-            pad_left,
-            pad_bottom,
-            pad_right,
         })
     }
 
@@ -226,8 +203,7 @@ impl<'a> Reader<'_, 'a> {
             Accumulator::from_bits(bits).ok_or("the accumulator's width is unknown")?;
         let shift = shift.cast_signed();
         let groups = rest & 0xffff;
-        let sums =
-            Sums::from_code([proved, parts]).ok_or("what is proved of the sums is unknown")?;
+        Sums::from_code([proved, parts]).ok_or("what is proved of the sums is unknown")?;
         if groups == 0 || (groups > 1 && !size.groups) || !size.channels.is_multiple_of(groups) {
             return Err("the output channels are not a whole number of groups");
         }
@@ -265,13 +241,10 @@ impl<'a> Reader<'_, 'a> {
         }
         let activation = self.activation(size.element, padded)?;
         let offset = self.fields.u32().ok_or(SHORT)?;
-        let mut prepared = Prepared::default();
         if each > 0 {
             // A record is no longer than sixteen times a byte.
             let length = (padded / lanes).checked_mul(u32::from(each) * ALIGN);
-            let bytes = self.array(offset, length.ok_or(too_large)?)?;
-            let each = usize::from(each) * 16;
-            prepared = Prepared { bytes, each };
+            self.array(offset, length.ok_or(too_large)?)?;
         } else if offset != 0 {
             return Err(RESERVED);
         }
@@ -285,8 +258,6 @@ impl<'a> Reader<'_, 'a> {
             shifts,
             accumulator,
             activation,
-            sums,
-            prepared,
         };
         Ok((linear, groups))
     }
@@ -317,6 +288,29 @@ impl<'a> Reader<'_, 'a> {
             leak: slopes.map(|slopes| Leak { slopes, exponent }),
             bounds,
         })
+    }
+}
+
+/// The window that these words of a record stand for.
+#[inline(always)]
+pub(crate) fn window([kernel, stride, dilation, before, after]: [u32; 5]) -> Window {
+    let of = |pair: u32| (pair as u16, (pair >> 16) as u16);
+    let (kernel_h, kernel_w) = of(kernel);
+    let (stride_h, stride_w) = of(stride);
+    let (dilation_h, dilation_w) = of(dilation);
+    let (pad_top, pad_left) = of(before);
+    let (pad_bottom, pad_right) = of(after);
+    Window {
+        kernel_h,
+        kernel_w,
+        stride_h,
+        stride_w,
+        dilation_h,
+        dilation_w,
+        pad_top,
+        pad_left,
+        pad_bottom,
+        pad_right,
     }
 }
 

@@ -1,13 +1,13 @@
 //! Linear ops: which arithmetic, which accumulator, which kernel.
 
-use crate::accelerator::{self, Accelerated, Accelerator, Bias};
 #[cfg(feature = "espdl")]
 use crate::format::EspdlChip;
 use crate::format::{Accumulator, Arithmetic};
 use crate::memory::{Integer, integers};
 use crate::op::{Linear, Sliding};
-use fixpoint_kernels::linear::{Direction, Finish, Sweep, conv2d, depthwise_conv2d};
-use fixpoint_kernels::{Hwc, Limits, fixpoint, number};
+use fixpoint_kernels::fixpoint::Bias;
+use fixpoint_kernels::linear::{Finish, Sweep, conv2d, depthwise_conv2d};
+use fixpoint_kernels::{Hwc, fixpoint, number};
 
 /// A convolution whose arithmetic is still to be chosen.
 pub(super) enum Convolution<'m> {
@@ -17,9 +17,8 @@ pub(super) enum Convolution<'m> {
 
 impl Convolution<'_> {
     /// `None` if an array isn't what it must be, or the arithmetic is not built.
-    pub(super) fn run<T: Accelerated + Integer, const B: usize>(
+    pub(super) fn run<T: number::Element + Integer, const B: usize>(
         &self,
-        accelerator: &mut dyn Accelerator,
         arithmetic: Arithmetic,
         linear: &Linear<'_>,
         input: &[T],
@@ -29,20 +28,11 @@ impl Convolution<'_> {
         let narrow = linear.accumulator == Accumulator::Bits32;
         match arithmetic {
             Arithmetic::Fixpoint => {
-                let leak = linear.activation.leak;
-                let limits = linear.activation.bounds.limits();
-                let shifts = linear.shifts;
-                if leak.is_none()
-                    && let Some(task) = self.task(linear, input, weights, limits)
-                    && T::convolve(accelerator, &task, output)
-                {
-                    return Some(());
-                }
                 let finish = fixpoint::Linear {
                     bias: bias(linear)?,
-                    shifts,
-                    leak,
-                    limits,
+                    shifts: linear.shifts,
+                    leak: linear.activation.leak,
+                    limits: linear.activation.bounds.limits(),
                 };
                 // Sums of 16-bit products seldom fit 32 bits: code for these that do isn't worth its
                 // bytes, and wide sums are as exact.
@@ -65,37 +55,6 @@ impl Convolution<'_> {
             Arithmetic::Espdl(_) => return None,
         }
         Some(())
-    }
-
-    /// What an accelerator may do.
-    fn task<'t, T: number::Element>(
-        &'t self,
-        linear: &Linear<'t>,
-        input: &'t [T],
-        weights: &'t [T],
-        limits: Limits<T>,
-    ) -> Option<accelerator::Convolution<'t, T>> {
-        let (window, shape, out, depthwise) = match self {
-            Self::Full(sweep, shape, out) => {
-                let plain = sweep.direction == Direction::Forward && sweep.groups == 1;
-                plain.then_some((&sweep.window, *shape, *out, false))?
-            }
-            Self::Depthwise(s) => (&s.window, s.input, s.output, true),
-        };
-        Some(accelerator::Convolution {
-            input,
-            shape,
-            window,
-            weights,
-            bias: bias(linear)?,
-            shifts: linear.shifts,
-            limits,
-            out,
-            rows: 0..out.h,
-            depthwise,
-            sums: linear.sums,
-            prepared: linear.prepared,
-        })
     }
 
     fn call<T, A, F, const B: usize>(

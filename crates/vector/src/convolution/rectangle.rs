@@ -62,6 +62,32 @@ impl Layer<'_> {
         Some(())
     }
 
+    /// Does a share of one row of pixels, each a piece.
+    #[inline(never)]
+    pub(super) fn points(&self, unit: &mut impl Unit, run: &mut Run, share: &Share) -> Option<()> {
+        let [blocks, rows, columns] = share;
+        let (steps, before) = (self.steps(), columns.start as usize);
+        let mut block = blocks.start;
+        while block < blocks.end && before < columns.end as usize {
+            let (first, splits) = self.begin(run, block)?;
+            if splits {
+                let rest = [block..blocks.end, rows.clone(), columns.clone()];
+                return self.rectangles(unit, run, &rest);
+            }
+            run.x = self.input.as_ptr().wrapping_add(before * steps.pixel);
+            run.y = (self.output).wrapping_add(before * steps.y + first * self.width);
+            (run.x_step, run.y_step) = (steps.x, steps.y as i32);
+            (run.pixels, run.rows) = (columns.end - columns.start, 1);
+            run.vectors = (steps.pixel / VECTOR) as u32;
+            run.w_gap = steps.block as i32;
+            run.blocks = blocks.end - block;
+            // SAFETY: as in `blocks`.
+            unsafe { unit.run(self.element, Kernel::Point, run) };
+            block = blocks.end - run.blocks;
+        }
+        Some(())
+    }
+
     /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
     /// there is a block that can't be done. The first has been begun, and is again then.
     #[inline(never)]
@@ -79,7 +105,7 @@ impl Layer<'_> {
         }
         (run.weights, run.record) = (group.weights, group.record);
         let kernel = self.rectangle(run, group.first, rows, columns, group.kind.0);
-        let at_once = kernel == Kernel::Depthwise3x3;
+        let at_once = kernel.does_blocks();
         run.blocks = if at_once { end - start } else { 1 };
         let mut block = start;
         let mut weights = run.weights;
@@ -233,6 +259,9 @@ impl Layer<'_> {
             let within = matches!(self.parts, Some(Parts::Vectors(_)));
             run.part_pieces = if within { 0 } else { u32::MAX };
             let one = run.groups == 1 && run.pieces == 1 && run.whole > 0;
+            if one {
+                run.w_gap = steps.block as i32;
+            }
             return match (splits, one) {
                 (true, _) => Kernel::AlignedSplit,
                 (false, true) => Kernel::Point,

@@ -1,9 +1,11 @@
 //! Random convolutions, and what the portable kernels make of them.
 
+use fixpoint_kernels::fixpoint::{self, Bias};
 use fixpoint_kernels::linear::{Direction, Sweep, conv2d, depthwise_conv2d};
 use fixpoint_kernels::number::rounding_constant;
-use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window, fixpoint};
-use fixpoint_runtime::accelerator::{Bias, Convolution, Prepared, Sums};
+use fixpoint_kernels::{Element, Hwc, Limits, Shifts, Window};
+use fixpoint_runtime::accelerator::{Convolution, Prepared, Sums};
+use fixpoint_runtime::format::Element as Format;
 use fixpoint_runtime::memory::{Block16, bytes, bytes_mut};
 use fixpoint_vector::{Channel, prepare, prove};
 
@@ -49,6 +51,14 @@ impl<T: Element> Elements<T> {
     pub(crate) fn get(&self) -> &[T] {
         let (_, elements, _) = unsafe { bytes(&self.blocks).align_to::<T>() };
         &elements[..self.count]
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &bytes(&self.blocks)[..self.count * size_of::<T>()]
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytes_mut(&mut self.blocks)[..self.count * size_of::<T>()]
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut [T] {
@@ -180,7 +190,11 @@ impl<T: Element> Task<T> {
             each: 0,
         };
         let mut records = Vec::new();
-        if prepare(&task.task(), |record| records.push(record.to_vec())).is_some() {
+        if prepare(&task.task(), &task.finish(), |record| {
+            records.push(record.to_vec())
+        })
+        .is_some()
+        {
             task.each = records.iter().map(Vec::len).max().unwrap_or(0);
             let each = task.each;
             let all = records.iter().flat_map(|record| {
@@ -203,15 +217,16 @@ impl<T: Element> Task<T> {
         }
     }
 
-    pub(crate) fn task(&self) -> Convolution<'_, T> {
+    pub(crate) fn task(&self) -> Convolution<'_> {
         Convolution {
-            input: self.input.get(),
+            element: match T::LANES {
+                16 => Format::I8,
+                _ => Format::I16,
+            },
+            input: self.input.bytes(),
             shape: self.shape,
             window: &self.window,
-            weights: self.weights.get(),
-            bias: Bias::Wide(&self.bias),
-            shifts: self.shifts(),
-            limits: self.limits,
+            weights: self.weights.bytes(),
             out: self.out,
             rows: 0..self.out.h,
             depthwise: self.depthwise,
@@ -251,13 +266,18 @@ impl<T: Element> Task<T> {
         output
     }
 
-    fn portable<const B: usize>(&self, output: &mut [T]) {
-        let finish = fixpoint::Linear {
+    /// What becomes of its sums.
+    fn finish(&self) -> fixpoint::Linear<'_, T> {
+        fixpoint::Linear {
             bias: Bias::Wide(&self.bias),
             shifts: self.shifts(),
             leak: None,
             limits: self.limits,
-        };
+        }
+    }
+
+    fn portable<const B: usize>(&self, output: &mut [T]) {
+        let finish = self.finish();
         let (input, weights) = (self.input.get(), self.weights.get());
         if self.depthwise {
             let window = &self.window;
