@@ -111,7 +111,8 @@ impl<T: Element> Linear<'_, T> {
         for (lane, ((y, sum), shift)) in output.iter_mut().zip(sums).zip(shifts).enumerate() {
             let slope = leak.slopes.of(block * B + lane);
             let shift = shift.into();
-            let exact: i64 = (*sum).into() - rounding_constant(shift);
+            // What a damaged bias leads to is any number.
+            let exact = i64::wrapping_sub((*sum).into(), rounding_constant(shift));
             *y = self.limits.clamp(leaky(exact, shift, slope, leak.exponent));
         }
     }
