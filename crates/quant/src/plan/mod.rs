@@ -6,6 +6,7 @@
 
 mod espdl;
 mod layout;
+mod moves;
 mod nodes;
 mod reorder;
 
