@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fixpoint_quant::{Imitation, RawOutput, Simulator};
+use fixpoint_quant::{Imitation, RawOutput, Simulator, TensorInfo};
 
 use crate::data::{self, Data, PreprocessArgs};
 use crate::failure::Failure;
@@ -44,30 +44,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|e| Failure::from(e).about(&args.model))?,
         None => open(&args.model)?,
     };
-    let inputs = data::inputs((simulator.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
-    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
-    let integers = raw_integers(args.raw, &samples, "integers");
-
-    let mut outputs: Vec<Batch> = Vec::new();
-    let mut bar = Bar::new("simulating");
-    for i in 0..samples.len() {
-        bar.show(i, samples.len());
-        let raw = if integers {
-            let values = samples.integers(i);
-            let slices: Vec<&[i32]> = values.iter().map(Vec::as_slice).collect();
-            simulator.run_integers(&slices)?
-        } else {
-            simulator.run_raw(&samples.sample(i))?
+    let inputs = simulator.inputs().to_vec();
+    each_sample(args, &inputs, "integers", |outputs, sample| {
+        let raw = match sample {
+            Sample::Integers(values) => simulator.run_integers(values)?,
+            Sample::Floats(values) => simulator.run_raw(values)?,
         };
         if outputs.is_empty() {
-            outputs = raw.iter().map(|r| empty(r, args.raw)).collect();
+            *outputs = raw.iter().map(|r| empty(r, args.raw)).collect();
         }
         for (batch, one) in outputs.iter_mut().zip(&raw) {
             append(batch, one);
         }
-    }
-    drop(bar);
-    files::write_outputs(&args.output, &outputs)
+        Ok(())
+    })
 }
 
 /// Runs what ESP-DL's evaluator computes. Its values need not be whole, so --raw gives floats, in units of
@@ -81,26 +71,20 @@ fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
         return Err(Failure::usage("ESP-DL's evaluator knows the ESP32-S3 only")
             .help("quantize without --mimic-evaluator to predict another chip"));
     }
-    let inputs = data::inputs((model.inputs().iter()).map(|t| (&*t.name, Some(&t.dims[..]))))?;
-    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
-    let integers = raw_integers(args.raw, &samples, "floats in units of 2^exponent");
-    let mut outputs: Vec<Batch> = (model.outputs().iter())
-        .map(|info| Batch {
-            name: info.name.clone(),
-            dims: info.dims.clone(),
-            values: BatchValues::Float(Vec::new()),
-        })
-        .collect();
-    let mut bar = Bar::new("simulating");
-    for i in 0..samples.len() {
-        bar.show(i, samples.len());
-        let results = if integers {
-            let values = samples.integers(i);
-            let slices: Vec<&[i32]> = values.iter().map(Vec::as_slice).collect();
-            model.run_integers(&slices)?
-        } else {
-            model.run_raw(&samples.sample(i))?
+    let form = "floats in units of 2^exponent";
+    each_sample(args, model.inputs(), form, |outputs, sample| {
+        let results = match sample {
+            Sample::Integers(values) => model.run_integers(values)?,
+            Sample::Floats(values) => model.run_raw(values)?,
         };
+        if outputs.is_empty() {
+            let batch = |info: &TensorInfo| Batch {
+                name: info.name.clone(),
+                dims: info.dims.clone(),
+                values: BatchValues::Float(Vec::new()),
+            };
+            *outputs = model.outputs().iter().map(batch).collect();
+        }
         for ((batch, one), info) in outputs.iter_mut().zip(&results).zip(model.outputs()) {
             let scale = match args.raw {
                 true => 1.0,
@@ -110,6 +94,39 @@ fn imitate(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
             if let BatchValues::Float(all) = &mut batch.values {
                 all.extend(one.data.iter().map(|v| (f64::from(*v) * scale) as f32));
             }
+        }
+        Ok(())
+    })
+}
+
+/// One sample: a slice for each input.
+enum Sample<'a> {
+    /// The model's integers.
+    Integers(&'a [&'a [i32]]),
+    Floats(&'a [&'a [f32]]),
+}
+
+/// Runs every sample of the command and writes what `run` adds to the outputs. `form`: what --raw makes of
+/// those.
+fn each_sample(
+    args: &Args,
+    inputs: &[TensorInfo],
+    form: &str,
+    mut run: impl FnMut(&mut Vec<Batch>, Sample<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let inputs = data::inputs(inputs.iter().map(|t| (&*t.name, Some(&t.dims[..]))))?;
+    let samples = data::load(&args.input, &inputs, &args.preprocess, None)?;
+    let integers = raw_integers(args.raw, &samples, form);
+    let mut outputs = Vec::new();
+    let mut bar = Bar::new("simulating");
+    for i in 0..samples.len() {
+        bar.show(i, samples.len());
+        if integers {
+            let values = samples.integers(i);
+            let slices: Vec<&[i32]> = values.iter().map(Vec::as_slice).collect();
+            run(&mut outputs, Sample::Integers(&slices))?;
+        } else {
+            run(&mut outputs, Sample::Floats(&samples.sample(i)))?;
         }
     }
     drop(bar);
