@@ -672,6 +672,33 @@ fn gemm_takes_any_operand_and_bias() {
 }
 
 #[test]
+fn biases_of_gemm_are_scaled_whatever_they_are() {
+    let attrs = || [("alpha", Value::Float(0.5)), ("beta", Value::Float(-2.0))];
+    // Two computed matrices and a stored bias of every shape.
+    for bias in [&[3i64][..], &[2, 3], &[2, 1], &[1], &[]] {
+        let net = Net::new(&[2, 4])
+            .input("b", &[4, 3])
+            .random_weights("c", bias, 0.3)
+            .node("Gemm", &["x", "b", "c"], "y", &attrs())
+            .output("y");
+        close(&net, &[&[2, 4], &[4, 3]]);
+    }
+    // A computed bias, of a stored first or second operand.
+    let net = Net::new(&[2, 4])
+        .input("c", &[2, 3])
+        .random_weights("w", &[4, 3], 0.5)
+        .node("Gemm", &["x", "w", "c"], "y", &attrs())
+        .output("y");
+    close(&net, &[&[2, 4], &[2, 3]]);
+    let net = Net::new(&[4, 3])
+        .input("c", &[2, 3])
+        .random_weights("w", &[2, 4], 0.5)
+        .node("Gemm", &["w", "x", "c"], "y", &attrs())
+        .output("y");
+    close(&net, &[&[4, 3], &[2, 3]]);
+}
+
+#[test]
 fn a_network_of_nothing_copies() {
     for op in ["Identity", "Dropout"] {
         let net = Net::new(&[1, 3, 4, 5])

@@ -52,7 +52,7 @@ fn stored_first(graph: &mut Graph, product: &Node) -> Option<(Vec<Node>, String)
     (gemm.attrs).insert("transB".into(), Attr::Int(i64::from(!trans_a)));
     gemm.attrs.remove("beta");
     new.push(gemm);
-    let added = added(graph, product);
+    let added = added(graph, product, &mut new);
     let back = match added {
         Some(_) => graph.fresh_name(&format!("{output}/product")),
         None => output.clone(),
@@ -65,19 +65,31 @@ fn stored_first(graph: &mut Graph, product: &Node) -> Option<(Vec<Node>, String)
     Some((new, change))
 }
 
-/// The bias of a Gemm as an operand of an Add, times beta.
-fn added(graph: &mut Graph, gemm: &Node) -> Option<String> {
+/// The bias of a Gemm as an operand of an Add, times beta; what scales a computed one is written to `new`.
+fn added(graph: &mut Graph, gemm: &Node, new: &mut Vec<Node>) -> Option<String> {
     let bias = gemm.input(2)?.to_owned();
     let beta = gemm.float("beta", 1.0);
     if beta == 1.0 {
         return Some(bias);
     }
-    let stored = graph.constants.get(&bias)?;
-    let values = stored.as_floats()?.iter().map(|v| v * beta).collect();
-    let scaled = Constant::float(stored.dims.clone(), values);
-    let name = graph.fresh_name(&format!("{bias}/beta"));
-    graph.add_constant(&name, scaled);
+    let name = graph.fresh_name(&format!("{}/bias", gemm.output()));
+    let stored = graph.constants.get(&bias);
+    let Some((dims, values)) = stored.and_then(|c| Some((c.dims.clone(), c.as_floats()?))) else {
+        new.push(scaled(graph, gemm, &bias, beta, &name));
+        return Some(name);
+    };
+    let values = values.iter().map(|v| v * beta).collect();
+    graph.add_constant(&name, Constant::float(dims, values));
     Some(name)
+}
+
+/// A Mul with a number.
+fn scaled(graph: &mut Graph, gemm: &Node, from: &str, by: f32, to: &str) -> Node {
+    let factor = graph.fresh_name(&format!("{to}/factor"));
+    graph.add_constant(&factor, Constant::float(vec![], vec![by]));
+    let mut mul = node(graph, &gemm.name, "Mul", &[from, &factor], to);
+    mul.name = graph.fresh_name(&format!("{to}/mul"));
+    mul
 }
 
 /// A transposed input: a Transpose before it.
@@ -108,7 +120,7 @@ fn computed(graph: &mut Graph, gemm: &Node) -> Option<(Vec<Node>, String)> {
     }
     let (_, [rows, columns]) = (matrix(graph, &a)?, matrix(graph, &b)?);
     let output = gemm.output().to_owned();
-    let (alpha, beta) = (gemm.float("alpha", 1.0), gemm.float("beta", 1.0));
+    let alpha = gemm.float("alpha", 1.0);
     let mut new = Vec::new();
     let mut right = b;
     if gemm.int("transB", 0) != 0 {
@@ -118,69 +130,66 @@ fn computed(graph: &mut Graph, gemm: &Node) -> Option<(Vec<Node>, String)> {
         right = name;
     }
     // What is written last has the name of the output.
-    let bias = gemm.input(2).map(str::to_owned);
+    let biased = gemm.input(2).is_some();
     let part = |graph: &Graph, last: bool, what: &str| match last {
         true => output.clone(),
         false => graph.fresh_name(&format!("{output}/{what}")),
     };
-    let mut product = part(graph, alpha == 1.0 && bias.is_none(), "product");
+    let mut product = part(graph, alpha == 1.0 && !biased, "product");
     new.push(node(graph, &gemm.name, "MatMul", &[&a, &right], &product));
-    let scaled = |graph: &mut Graph, from: &str, by: f32, to: &str| {
-        let factor = graph.fresh_name(&format!("{to}/factor"));
-        graph.add_constant(&factor, Constant::float(vec![], vec![by]));
-        let mut mul = node(graph, &gemm.name, "Mul", &[from, &factor], to);
-        mul.name = graph.fresh_name(&format!("{to}/mul"));
-        mul
-    };
     if alpha != 1.0 {
-        let to = part(graph, bias.is_none(), "scaled");
-        new.push(scaled(graph, &product, alpha, &to));
+        let to = part(graph, !biased, "scaled");
+        new.push(scaled(graph, gemm, &product, alpha, &to));
         product = to;
     }
-    if let Some(mut bias) = bias {
-        if beta != 1.0 {
-            let to = part(graph, false, "bias");
-            new.push(scaled(graph, &bias, beta, &to));
-            bias = to;
-        }
+    if let Some(bias) = added(graph, gemm, &mut new) {
         new.push(node(graph, &gemm.name, "Add", &[&product, &bias], &output));
     }
     let change = format!("'{}' of two computed matrices became MatMul", gemm.name);
     Some((new, change))
 }
 
-/// A bias of one number is one for each column; one that differs by row is added afterwards.
+/// A bias of one number is one for each column; one that differs by row, or is computed, is added afterwards.
 fn bias(graph: &mut Graph, gemm: &Node) -> Option<(Vec<Node>, String)> {
     if gemm.op != "Gemm" {
         return None;
     }
-    let stored = graph.constants.get(gemm.input(2)?)?;
+    let name = gemm.input(2)?;
     let [_, columns] = matrix(graph, gemm.output())?;
-    let dims = stored.dims.clone();
-    let Data::Float(values) = &stored.data else {
-        return None;
-    };
-    let one_row = dims.iter().rev().skip(1).all(|d| *d == 1);
-    if values.len() == columns && one_row {
-        return None;
-    }
-    if let ([value], true) = (&values[..], one_row) {
-        let row = Constant::float(vec![columns], vec![*value; columns]);
-        let name = graph.fresh_name(&format!("{}/bias", gemm.output()));
-        graph.add_constant(&name, row);
-        let mut plain = gemm.clone();
-        plain.inputs[2] = name;
-        let change = format!("the bias of '{}' is repeated", gemm.name);
-        return Some((vec![plain], change));
+    let dims = graph.shape(name)?.to_vec();
+    if let Some(stored) = graph.constants.get(name) {
+        let Data::Float(values) = &stored.data else {
+            return None;
+        };
+        let one_row = dims.iter().rev().skip(1).all(|d| *d == 1);
+        if values.len() == columns && one_row {
+            return None;
+        }
+        if let ([value], true) = (&values[..], one_row) {
+            let row = Constant::float(vec![columns], vec![*value; columns]);
+            let name = graph.fresh_name(&format!("{}/bias", gemm.output()));
+            graph.add_constant(&name, row);
+            let mut plain = gemm.clone();
+            plain.inputs[2] = name;
+            let change = format!("the bias of '{}' is repeated", gemm.name);
+            return Some((vec![plain], change));
+        }
     }
     ops::broadcast(graph.shape(gemm.output())?, &dims)?;
-    let added = added(graph, gemm)?;
-    let product = graph.fresh_name(&format!("{}/product", gemm.output()));
     let mut plain = gemm.clone();
     plain.inputs.truncate(2);
-    plain.outputs = vec![product.clone()];
+    plain.outputs = vec![graph.fresh_name(&format!("{}/product", gemm.output()))];
     plain.attrs.remove("beta");
-    let add = node(graph, &gemm.name, "Add", &[&product, &added], gemm.output());
+    let product = plain.output().to_owned();
+    let mut new = vec![plain];
+    let added = added(graph, gemm, &mut new)?;
+    new.push(node(
+        graph,
+        &gemm.name,
+        "Add",
+        &[&product, &added],
+        gemm.output(),
+    ));
     let change = format!("the bias of '{}' is added by a node of its own", gemm.name);
-    Some((vec![plain, add], change))
+    Some((new, change))
 }
