@@ -45,6 +45,10 @@ pub enum QuantError {
     Layer { layer: String, reason: String },
     #[error("The model image could not be written: {0}")]
     Image(String),
+    #[error(
+        "ESP-DL's evaluator can't be mimicked: '{0}' was given no exponent. Quantize without --mimic-evaluator."
+    )]
+    NoExponent(String),
     /// A file of [`crate::Imitation`] that can't be used.
     #[error("The file of ESP-DL's evaluator can't be read: {0} Quantize the model again.")]
     Imitation(String),

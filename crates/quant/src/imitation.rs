@@ -205,7 +205,12 @@ impl Imitation {
         };
         let model = model.map_err(|_| damaged())?;
         match model.problems() {
-            [] => Self::made(&model, header),
+            [] => Self::made(&model, header).map_err(|e| match e {
+                QuantError::NoExponent(name) => {
+                    QuantError::Imitation(format!("it has no exponent for '{name}'."))
+                }
+                other => other,
+            }),
             _ => Err(damaged()),
         }
     }
@@ -281,9 +286,7 @@ impl<'a> Maker<'a> {
     fn exponents(&self, name: &str) -> Result<&[i32], QuantError> {
         let found = self.header.tensors.get(self.graph.listed(name));
         match found.map(Vec::as_slice) {
-            Some([]) | None => Err(QuantError::Imitation(format!(
-                "it has no exponent for '{name}'."
-            ))),
+            Some([]) | None => Err(QuantError::NoExponent(name.to_owned())),
             Some(exponents) => Ok(exponents),
         }
     }
@@ -435,5 +438,36 @@ impl<'a> Maker<'a> {
     fn cut(&self, slope: f32) -> f32 {
         let one = pow2(self.header.bits.width() as i32 - 1);
         (libm::trunc(f64::from(slope) * one) / one) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Arithmetic, Options, Samples, quantize};
+
+    /// It is not a file that lacks the exponent then.
+    #[test]
+    fn an_exponent_that_quantizing_left_out_is_told_as_that() {
+        let onnx = include_bytes!("../../../tests/fixtures/mlp/model.onnx");
+        let model = FloatModel::from_onnx(onnx).unwrap();
+        let size = model.inputs()[0].dims.iter().flatten().product();
+        let data = vec![0.5; size];
+        let options = Options {
+            arithmetic: Arithmetic::Espdl,
+            ..Options::default()
+        };
+        let samples = Samples::single(&data, size).unwrap();
+        let mut report = quantize(&model, &samples, &options, &mut |_| ())
+            .unwrap()
+            .report;
+        let output = &model.outputs()[0].name;
+        report.tensors.remove(output);
+        let error = Imitation::new(&model, &report).err().unwrap().to_string();
+        assert!(
+            error.contains(&format!("'{output}' was given no exponent")),
+            "{error}"
+        );
+        assert!(error.contains("without --mimic-evaluator"), "{error}");
     }
 }
