@@ -13,6 +13,7 @@ pub(crate) enum Attr {
     Str(String),
     Ints(Vec<i64>),
     Floats(Vec<f32>),
+    Strings(Vec<String>),
     Tensor(Constant),
     /// A kind that no supported operator has.
     Other,
@@ -162,6 +163,8 @@ pub(crate) struct Graph {
     /// By what nodes write, their places in the file; of initializers those among themselves, with what the
     /// optimizer adds at the end.
     pub(crate) places: BTreeMap<String, usize>,
+    /// Steps of LSTM and GRU that have been written out, of all directions.
+    pub(crate) written_steps: usize,
     /// Gemm nodes whose alpha or beta is in their weights now.
     pub(crate) scaled: Vec<String>,
     /// Constants with the same values as an earlier one, by which the toolkit's table lists them.

@@ -165,6 +165,11 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), Str
         match &dim.value {
             Some(Dim::DimValue(v)) if (1..=1 << 20).contains(v) => dims.push(*v as usize),
             _ if i == 0 => dims.push(1),
+            Some(Dim::DimValue(v)) if *v >= 0 => {
+                return Err(format!(
+                    "Dimension {i} of the input '{name}' is {v}. Export the model with the size that its input has."
+                ));
+            }
             _ => {
                 return Err(format!(
                     "Dimension {i} of the input '{name}' is not fixed. Export the model with a \
@@ -223,6 +228,11 @@ fn attribute(a: &pb::AttributeProto) -> Attr {
         T::String => Attr::Str(String::from_utf8_lossy(&a.s).into_owned()),
         T::Ints => Attr::Ints(a.ints.clone()),
         T::Floats => Attr::Floats(a.floats.clone()),
+        T::Strings => Attr::Strings(
+            (a.strings.iter())
+                .map(|s| String::from_utf8_lossy(s).into_owned())
+                .collect(),
+        ),
         T::Tensor => {
             a.t.as_ref()
                 .map_or(Attr::Other, |t| Attr::Tensor(constant(t)))

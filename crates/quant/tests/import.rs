@@ -164,6 +164,139 @@ fn unsupported_attributes_are_named() {
     one_problem(&batch, &["'n_y' (Conv)", "batch of 8"]);
 }
 
+#[test]
+fn tensors_of_nothing_are_named() {
+    let x = || Net::new(&[1, 3, 4]);
+    for dims in [&[0][..], &[2, 0, 3, 4]] {
+        let expanded = Net::new(&[1, 1, 1])
+            .ints("to", dims)
+            .node("Expand", &["x", "to"], "e", &[])
+            .node("Relu", &["e"], "y", &[])
+            .output("y");
+        one_problem(&expanded, &["'n_e' (Expand)", "no elements. Export"]);
+    }
+    let tiled = x()
+        .ints("by", &[1, 0, 1])
+        .node("Tile", &["x", "by"], "t", &[])
+        .node("Relu", &["t"], "y", &[])
+        .output("y");
+    one_problem(&tiled, &["'n_t' (Tile)", "[1, 0, 4] has no elements"]);
+    let cut = x()
+        .ints("from", &[2])
+        .ints("to", &[1])
+        .node("Slice", &["x", "from", "to"], "s", &[])
+        .output("s");
+    one_problem(&cut, &["'n_s' (Slice)", "[0, 3, 4] has no elements"]);
+    let cropped = x()
+        .ints("pads", &[0, 0, -2, 0, 0, -2])
+        .node("Pad", &["x", "pads"], "p", &[])
+        .output("p");
+    one_problem(&cropped, &["'n_p' (Pad)", "[1, 3, 0] has no elements"]);
+    let gathered = x()
+        .ints("at", &[])
+        .node("Gather", &["x", "at"], "g", &[])
+        .output("g");
+    one_problem(&gathered, &["'n_g' (Gather)", "[0, 3, 4] has no elements"]);
+    let parts = x()
+        .ints("sizes", &[3, 0])
+        .node_many(
+            "Split",
+            &["x", "sizes"],
+            &["a", "b"],
+            &[("axis", Value::Int(1))],
+        )
+        .output("a")
+        .output("b");
+    one_problem(&parts, &["'b/slice' (Slice)", "[1, 0, 4] has no elements"]);
+    // Stored ones.
+    let joined = x()
+        .weights("none", &[1, 0, 4], vec![])
+        .node("Concat", &["x", "none"], "y", &[("axis", Value::Int(1))])
+        .output("y");
+    one_problem(
+        &joined,
+        &["'n_y' (Concat)", "operand 'none' has no elements"],
+    );
+    let added = x()
+        .weights("none", &[0], vec![])
+        .node("Add", &["x", "none"], "y", &[])
+        .output("y");
+    one_problem(&added, &["'n_y' (Add)", "operand 'none' has no elements"]);
+    let input = Net::new(&[1, 0, 4])
+        .node("Relu", &["x"], "y", &[])
+        .output("y");
+    assert!(problems(&input)[0].contains("Dimension 1 of the input 'x' is 0."));
+}
+
+#[test]
+fn a_part_of_nothing_that_nobody_reads_is_no_matter() {
+    let net = Net::new(&[1, 3, 4])
+        .ints("sizes", &[3, 0])
+        .node_many(
+            "Split",
+            &["x", "sizes"],
+            &["a", "b"],
+            &[("axis", Value::Int(1))],
+        )
+        .node("Relu", &["a"], "y", &[])
+        .output("y");
+    assert_eq!(problems(&net), [] as [String; 0]);
+}
+
+#[test]
+fn refused_normalizations_say_why() {
+    let scalar = Net::new(&[])
+        .weights("s", &[1], vec![1.0])
+        .opset(17)
+        .node("LayerNormalization", &["x", "s"], "y", &[])
+        .output("y");
+    one_problem(&scalar, &["(LayerNormalization)", "single number"]);
+    let axis = Net::new(&[2, 3])
+        .weights("s", &[3], vec![1.0; 3])
+        .opset(17)
+        .node(
+            "LayerNormalization",
+            &["x", "s"],
+            "y",
+            &[("axis", Value::Int(2))],
+        )
+        .output("y");
+    one_problem(
+        &axis,
+        &["(LayerNormalization)", "axis 2 is outside its input [2, 3]"],
+    );
+    let computed = Net::new(&[2, 3])
+        .input("s", &[3])
+        .opset(17)
+        .node("LayerNormalization", &["x", "s"], "y", &[])
+        .output("y");
+    one_problem(
+        &computed,
+        &["(LayerNormalization)", "computed by other nodes"],
+    );
+    for dims in [&[3][..], &[1, 3]] {
+        let flat = Net::new(dims)
+            .weights("s", &[3], vec![1.0; 3])
+            .weights("b", &[3], vec![0.0; 3])
+            .node("InstanceNormalization", &["x", "s", "b"], "y", &[])
+            .output("y");
+        one_problem(
+            &flat,
+            &["(InstanceNormalization)", "nothing behind the channels"],
+        );
+    }
+    // Behind what is unknown they are not to blame.
+    let behind = small()
+        .node("NonZero", &["y"], "e", &[])
+        .weights("s", &[4], vec![1.0; 4])
+        .opset(17)
+        .node("LayerNormalization", &["e", "s"], "n", &[])
+        .output("n");
+    one_problem(&behind, &["'n_e' (NonZero)", "not supported yet"]);
+    let seen = FloatModel::from_onnx(&behind.encode()).unwrap().inspect();
+    assert_eq!(seen.nodes.last().unwrap().reason, None);
+}
+
 /// Every prefix and many damaged copies of real files: an answer, never a panic.
 #[test]
 fn any_bytes_are_answered() {

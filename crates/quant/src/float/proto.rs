@@ -313,6 +313,10 @@ fn attribute(name: &str, value: &Attr) -> pb::AttributeProto {
             a.floats = v.clone();
             T::Floats
         }
+        Attr::Strings(v) => {
+            a.strings = v.iter().map(|s| s.clone().into_bytes()).collect();
+            T::Strings
+        }
         Attr::Tensor(v) => {
             a.t = Some(tensor(name, v));
             T::Tensor

@@ -5,6 +5,7 @@ mod elementwise;
 mod function;
 mod linear;
 mod rearrange;
+mod recurrent;
 mod reduce;
 mod refusal;
 mod resize;
@@ -17,6 +18,7 @@ pub(crate) use elementwise::Binary;
 pub(crate) use function::{Function, scalar};
 pub(crate) use linear::product_dims;
 pub(crate) use rearrange::Selection;
+pub(crate) use recurrent::{Recurrent, recurrent};
 pub(crate) use reduce::Reduction;
 pub(crate) use refusal::Refusal;
 use refusal::{refuse, unsupported_op};
@@ -107,6 +109,11 @@ type Resolved = (Op, Vec<usize>);
 /// Checks a node and works out its output shape. Shapes of its inputs must be in the graph.
 pub(crate) fn resolve(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let (op, dims) = checked(graph, node)?;
+    if dims.contains(&0) {
+        return refuse(format!(
+            "its output {dims:?} has no elements. Export the model with sizes that leave some, or take the node out."
+        ));
+    }
     if !shapes::fits(&dims) {
         return refuse(format!(
             "its output {dims:?} is too large for any device this is for."
@@ -117,8 +124,13 @@ pub(crate) fn resolve(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
 
 fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     let op = node.op.as_str();
-    if node.output().is_empty() && is_known(op) {
+    if node.output().is_empty() && (FUNCTIONS.contains(&op) || OPERATORS.contains(&op)) {
         return refuse("it has no output. Export the model again.");
+    }
+    if let Some(name) = empty_operand(graph, node) {
+        return refuse(format!(
+            "its operand '{name}' has no elements. Take it out of the model, or export the model again."
+        ));
     }
     if let Some(binary) = Binary::of(op) {
         return elementwise::binary(graph, node, binary);
@@ -153,7 +165,11 @@ fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         "Resize" => resize::resize(graph, node),
         "DepthToSpace" | "SpaceToDepth" => rearrange::depth_to_space(graph, node),
         _ if FUNCTIONS.contains(&op) => elementwise::function(graph, node),
-        _ => refuse(unsupported_op(node)),
+        "LSTM" | "GRU" => {
+            recurrent(graph, node)?;
+            refuse("it could not be written out as its steps. Simplify the model with onnxsim.")
+        }
+        _ => Err(unsupported_op(graph, node)),
     }
 }
 
@@ -225,9 +241,34 @@ const OPERATORS: [&str; 38] = [
     "Unsqueeze",
 ];
 
-/// True for operators that [`resolve`] knows, whatever their attributes.
+/// Operators that become others, whatever their attributes.
+const WRITTEN_OUT: [&str; 14] = [
+    "ArgMin",
+    "GRU",
+    "InstanceNormalization",
+    "LSTM",
+    "LayerNormalization",
+    "LogSoftmax",
+    "LpNormalization",
+    "Mean",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceSumSquare",
+    "Split",
+    "Sum",
+    "Upsample",
+];
+
+/// True for operators that can be quantized, if their attributes can.
 pub(crate) fn is_known(op: &str) -> bool {
-    FUNCTIONS.contains(&op) || OPERATORS.contains(&op)
+    FUNCTIONS.contains(&op) || OPERATORS.contains(&op) || WRITTEN_OUT.contains(&op)
+}
+
+/// A stored operand of nothing. Resize has such in place of what it leaves out.
+fn empty_operand<'n>(graph: &Graph, node: &'n Node) -> Option<&'n str> {
+    let empty = |name: &&String| graph.floats(name).is_some_and(<[f32]>::is_empty);
+    let named = node.inputs.iter().find(empty)?;
+    (!matches!(node.op.as_str(), "Resize" | "Upsample")).then_some(named)
 }
 
 /// An attribute that names an axis of `rank` dimensions.

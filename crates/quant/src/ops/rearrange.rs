@@ -114,9 +114,6 @@ pub(super) fn slice(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         selected[axis] = (0..count as i64)
             .map(|k| usize::try_from(start + k * step).ok())
             .collect();
-        if count == 0 {
-            return refuse("it leaves nothing.");
-        }
     }
     select(selected, 0.0)
 }
@@ -145,8 +142,10 @@ pub(super) fn pad(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     for d in 0..rank {
         let n = dims[d] as i64;
         let (before, after) = (pads[d], pads[d + rank]);
-        if n + before + after < 1 {
-            return refuse("it leaves nothing.");
+        if n + before + after < 0 {
+            return refuse(format!(
+                "its pads {pads:?} take away more than its input {dims:?} has."
+            ));
         }
         let axis = (-before..n + after).map(|at| match mode.as_str() {
             "constant" => Some((0..n).contains(&at).then_some(at)),
@@ -186,8 +185,8 @@ pub(super) fn gather(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         .map(|i| axis_in(*i, dims[axis]).map(Some))
         .collect::<Option<Vec<_>>>();
     match list {
-        Some(list) if !list.is_empty() => selected[axis] = list,
-        _ => return refuse(format!("its indices are outside its input {dims:?}.")),
+        Some(list) => selected[axis] = list,
+        None => return refuse(format!("its indices are outside its input {dims:?}.")),
     }
     select(selected, 0.0)
 }
@@ -198,11 +197,7 @@ pub(super) fn expand(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         return refuse("its shape is computed at run time. Simplify the model with onnxsim.");
     };
     let target = (shape.iter())
-        .map(|d| {
-            usize::try_from(*d)
-                .ok()
-                .filter(|d| (1..=1 << 26).contains(d))
-        })
+        .map(|d| usize::try_from(*d).ok().filter(|d| *d <= 1 << 26))
         .collect::<Option<Vec<_>>>();
     let Some(out) = target
         .and_then(|t| super::broadcast(dims, &t))
@@ -224,7 +219,7 @@ pub(super) fn tile(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
         return refuse("its repeats are computed at run time. Simplify the model with onnxsim.");
     };
     let sizes = (dims.iter().zip(repeats))
-        .map(|(d, r)| usize::try_from(*r).ok().filter(|r| *r > 0)?.checked_mul(*d))
+        .map(|(d, r)| usize::try_from(*r).ok()?.checked_mul(*d))
         .collect::<Option<Vec<_>>>();
     let Some(sizes) = sizes.filter(|s| repeats.len() == dims.len() && super::fits(s)) else {
         return refuse(format!(

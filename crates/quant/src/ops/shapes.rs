@@ -134,7 +134,9 @@ pub(crate) fn infer_shapes(graph: &mut Graph) {
         let node = &graph.nodes[i];
         let dims = match resolve(graph, node) {
             Ok((_, dims)) => Some(dims),
-            Err(_) => shape_of_removable(graph, node).filter(|dims| fits(dims)),
+            Err(_) => {
+                shape_of_removable(graph, node).filter(|dims| fits(dims) && !dims.contains(&0))
+            }
         };
         let name = node.output().to_owned();
         match dims {

@@ -92,9 +92,9 @@ impl<'g> Writer<'g> {
     }
 
     /// An attribute of the node that was written last.
-    pub(super) fn set(&mut self, name: &str, value: i64) {
+    pub(super) fn set(&mut self, name: &str, value: Attr) {
         if let Some(last) = self.nodes.last_mut() {
-            last.attrs.insert(name.into(), Attr::Int(value));
+            last.attrs.insert(name.into(), value);
         }
     }
 

@@ -3,10 +3,8 @@
 //! step at a time and their state as inputs.
 
 use super::compound::Writer;
-use crate::graph::{Constant, Data, Graph, Node};
-
-/// The most steps that are written out.
-const MAX_STEPS: usize = 64;
+use crate::graph::{Attr, Constant, Data, Graph, Node};
+use crate::ops::{self, Recurrent};
 
 /// The parts of one direction's parameters.
 struct Direction {
@@ -17,61 +15,44 @@ struct Direction {
     candidate: Option<String>,
 }
 
-/// What both operators have in common.
-struct Shape {
-    steps: usize,
-    hidden: usize,
-    inputs: usize,
-    directions: usize,
-    gates: usize,
-}
-
-/// The nodes that an LSTM or GRU becomes. None where it has what is not written out: batches, lengths,
-/// peepholes, limits, other functions, computed weights.
+/// The nodes that an LSTM or GRU becomes. None where it has what is not written out.
 pub(super) fn rewrite(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, String)> {
+    let shape = ops::recurrent(graph, whole).ok()?;
+    graph.written_steps += shape.all_steps();
     let lstm = whole.op == "LSTM";
-    let shape = shape(graph, whole, if lstm { 4 } else { 3 })?;
-    let (steps, hidden) = (shape.steps, shape.hidden);
-    let backwards: &[bool] = match whole.str("direction", "forward").as_str() {
-        "forward" => &[false],
-        "reverse" => &[true],
-        "bidirectional" => &[false, true],
-        _ => return None,
-    };
+    let (steps, hidden, batch) = (shape.steps, shape.hidden, shape.batch);
     // Before its candidate a GRU either scales the state or, as PyTorch does, the state's product.
     let after = whole.int("linear_before_reset", 0) != 0;
-    if backwards.len() != shape.directions {
-        return None;
-    }
     let used = |i: usize| whole.outputs.get(i).filter(|name| !name.is_empty());
     let mut writer = Writer::new(graph, whole);
-    let rows = writer.shape(&[steps, shape.inputs], "rows");
-    let x = writer.step("Reshape", &[whole.input(0)?, &rows], "x");
+    let steps_first = turned(&mut writer, &shape, whole.input(0)?, "steps_first");
+    let rows = writer.shape(&[steps * batch, shape.inputs], "rows");
+    let x = writer.step("Reshape", &[&steps_first, &rows], "x");
     let mut all = Vec::new();
     let mut last = Vec::new();
-    for (d, &backwards) in backwards.iter().enumerate() {
+    for (d, &backwards) in shape.backwards.iter().enumerate() {
         let weights = direction(writer.graph, whole, &shape, d, lstm || after)?;
         let part = |what: &str| format!("direction_{d}/{what}");
         let [w, b] = &weights.input;
         let from_input = writer.step("Gemm", &[&x, w, b], &part("input"));
-        writer.set("transB", 1);
-        let mut state = initial(&mut writer, whole, &shape, d, 5, &part("h"))?;
+        writer.set("transB", Attr::Int(1));
+        let mut state = initial(&mut writer, whole, &shape, d, 5, &part("h"));
         let mut cell = match lstm {
-            true => initial(&mut writer, whole, &shape, d, 6, &part("c"))?,
+            true => initial(&mut writer, whole, &shape, d, 6, &part("c")),
             false => None,
         };
         let mut rows = vec![String::new(); steps];
         for k in 0..steps {
             let t = if backwards { steps - 1 - k } else { k };
             let part = |what: &str| format!("direction_{d}/step_{t}/{what}");
-            let row = writer.slice(&from_input, 0, (t, t + 1), &part("row"));
+            let row = writer.slice(&from_input, 0, (t * batch, (t + 1) * batch), &part("row"));
             let from_state = match &state {
                 Some(state) => {
                     let mut inputs = vec![state.clone()];
                     inputs.extend(weights.state.iter().flatten().cloned());
                     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
                     let product = writer.step("Gemm", &inputs, &part("state"));
-                    writer.set("transB", 1);
+                    writer.set("transB", Attr::Int(1));
                     Some(product)
                 }
                 // A state of zeros leaves the bias.
@@ -108,28 +89,14 @@ pub(super) fn rewrite(graph: &mut Graph, whole: &Node) -> Option<(Vec<Node>, Str
     Some((writer.nodes, change))
 }
 
-fn shape(graph: &Graph, whole: &Node, gates: usize) -> Option<Shape> {
-    let &[steps, 1, inputs] = graph.shape(whole.input(0)?)? else {
-        return None;
-    };
-    let &[directions, rows, width] = graph.shape(whole.input(2)?)? else {
-        return None;
-    };
-    let plain = ["activations", "activation_alpha", "activation_beta", "clip"];
-    // Lengths of sequences, and peepholes.
-    let more = [4, 7].iter().any(|i| whole.input(*i).is_some());
-    let fits = rows == gates * width
-        && graph.shape(whole.input(1)?)? == [directions, rows, inputs]
-        && (1..=MAX_STEPS).contains(&steps);
-    let others = plain.iter().any(|name| whole.attrs.contains_key(*name));
-    let odd = whole.int("layout", 0) != 0 || whole.int("input_forget", 0) != 0;
-    (fits && !more && !others && !odd).then_some(Shape {
-        steps,
-        hidden: width,
-        inputs,
-        directions,
-        gates,
-    })
+/// An input of three dimensions with the second one first, where the batch is that.
+fn turned(writer: &mut Writer<'_>, shape: &Recurrent, name: &str, part: &str) -> String {
+    if !shape.batch_first || shape.batch == 1 {
+        return name.to_owned();
+    }
+    let turned = writer.step("Transpose", &[name], part);
+    writer.set("perm", Attr::Ints(vec![1, 0, 2]));
+    turned
 }
 
 /// The stored parameters of direction `d`. The two biases of a gate are one where nothing is between them.
@@ -137,14 +104,14 @@ fn shape(graph: &Graph, whole: &Node, gates: usize) -> Option<Shape> {
 fn direction(
     graph: &mut Graph,
     whole: &Node,
-    shape: &Shape,
+    shape: &Recurrent,
     d: usize,
     whole_product: bool,
 ) -> Option<Direction> {
     let rows = shape.gates * shape.hidden;
     let values = |graph: &Graph, i: usize| -> Option<Vec<f32>> {
         let all = graph.floats(whole.input(i)?)?;
-        let each = all.len() / shape.directions;
+        let each = all.len() / shape.directions();
         Some(all.get(d * each..)?.get(..each)?.to_vec())
     };
     let (w, r) = (values(graph, 1)?, values(graph, 2)?);
@@ -192,29 +159,27 @@ fn direction(
     })
 }
 
-/// The state before the first step as one row; the inner None where it is zero.
+/// The state before the first step, `[batch][hidden]`; None where it is zero, as a stored one is.
 fn initial(
     writer: &mut Writer<'_>,
     whole: &Node,
-    shape: &Shape,
+    shape: &Recurrent,
     d: usize,
     i: usize,
     part: &str,
-) -> Option<Option<String>> {
-    let Some(name) = whole.input(i) else {
-        return Some(None);
-    };
-    if let Some(values) = writer.graph.floats(name) {
-        let row = values.get(d * shape.hidden..)?.get(..shape.hidden)?;
-        // A stored state that is not zero would be an operand that is a constant row.
-        return row.iter().all(|v| *v == 0.0).then_some(None);
+) -> Option<String> {
+    let name = whole.input(i)?;
+    if writer.graph.constants.contains_key(name) {
+        return None;
     }
-    let rows = writer.shape(&[shape.directions, shape.hidden], &format!("{part}/rows"));
-    let all = writer.step("Reshape", &[name, &rows], &format!("{part}/all"));
-    Some(Some(match shape.directions {
+    let (directions, batch) = (shape.directions(), shape.batch);
+    let first = turned(writer, shape, name, &format!("{part}/direction_first"));
+    let rows = writer.shape(&[directions * batch, shape.hidden], &format!("{part}/rows"));
+    let all = writer.step("Reshape", &[&first, &rows], &format!("{part}/all"));
+    Some(match directions {
         1 => all,
-        _ => writer.slice(&all, 0, (d, d + 1), part),
-    }))
+        _ => writer.slice(&all, 0, (d * batch, (d + 1) * batch), part),
+    })
 }
 
 /// One step: what comes of its input, and of the state before it.
@@ -277,7 +242,7 @@ impl Step<'_> {
             (Some(weights), Some(state)) => {
                 let scaled = writer.step("Mul", &[&r, state], &part("reset"));
                 let product = writer.step("Gemm", &[&scaled, weights], &part("reset_new"));
-                writer.set("transB", 1);
+                writer.set("transB", Attr::Int(1));
                 Some(product)
             }
             (Some(_), None) => None,
@@ -308,10 +273,11 @@ impl Step<'_> {
     }
 }
 
-/// All states `[steps][directions][1][hidden]`, the last ones and the last cells `[directions][1][hidden]`.
+/// All states `[steps][directions][batch][hidden]`, the last ones and the last cells
+/// `[directions][batch][hidden]`; where the batch is first, that is their first dimension.
 fn outputs(
     writer: &mut Writer<'_>,
-    shape: &Shape,
+    shape: &Recurrent,
     wanted: [Option<&String>; 3],
     all: &[Vec<String>],
     last: &[(String, Option<String>)],
@@ -321,31 +287,47 @@ fn outputs(
             [one] => one.to_owned(),
             _ => {
                 let rows = writer.step("Concat", &names, what);
-                writer.set("axis", 0);
+                writer.set("axis", Attr::Int(0));
                 rows
             }
         };
-        let dims = writer.shape(dims, &format!("{what}_shape"));
-        writer.write("Reshape", &[&rows, &dims], output);
+        let (batch, before) = (dims.len() - 2, 0..dims.len() - 2);
+        let perm: Vec<usize> = [batch]
+            .into_iter()
+            .chain(before)
+            .chain([batch + 1])
+            .collect();
+        let turn = shape.batch_first && shape.batch > 1;
+        let dims = match shape.batch_first && !turn {
+            true => perm.iter().map(|i| dims[*i]).collect(),
+            false => dims.to_vec(),
+        };
+        let dims = writer.shape(&dims, &format!("{what}_shape"));
+        if turn {
+            let rows = writer.step("Reshape", &[&rows, &dims], &format!("{what}_apart"));
+            writer.write("Transpose", &[&rows], output);
+            let perm = perm.iter().map(|i| *i as i64).collect();
+            writer.set("perm", Attr::Ints(perm));
+        } else {
+            writer.write("Reshape", &[&rows, &dims], output);
+        }
     };
-    let (steps, hidden, directions) = (shape.steps, shape.hidden, shape.directions);
+    let (steps, directions) = (shape.steps, shape.directions());
+    let (batch, hidden) = (shape.batch, shape.hidden);
     if let Some(output) = wanted[0] {
         let rows = (0..steps).flat_map(|t| all.iter().map(move |rows| rows[t].as_str()));
-        joined(
-            rows.collect(),
-            &[steps, directions, 1, hidden],
-            "all",
-            output,
-        );
+        let dims = [steps, directions, batch, hidden];
+        joined(rows.collect(), &dims, "all", output);
     }
+    let dims = [directions, batch, hidden];
     if let Some(output) = wanted[1] {
         let rows = last.iter().map(|(state, _)| state.as_str());
-        joined(rows.collect(), &[directions, 1, hidden], "last", output);
+        joined(rows.collect(), &dims, "last", output);
     }
     if let Some(output) = wanted[2] {
         let rows = last.iter().map(|(_, cell)| cell.as_deref());
         let rows = rows.collect::<Option<Vec<_>>>()?;
-        joined(rows, &[directions, 1, hidden], "cells", output);
+        joined(rows, &dims, "cells", output);
     }
     Some(())
 }

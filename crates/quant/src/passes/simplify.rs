@@ -110,12 +110,12 @@ fn split(graph: &mut Graph, split: &Node) -> Option<(Vec<Node>, String)> {
         (None, None) => {
             let each = dims[axis].div_ceil(parts) as i64;
             (0..parts as i64)
-                .map(|i| each.min(dims[axis] as i64 - i * each))
+                .map(|i| each.min(dims[axis] as i64 - i * each).max(0))
                 .collect()
         }
     };
     let fits = sizes.len() == parts
-        && sizes.iter().all(|s| *s > 0)
+        && sizes.iter().all(|s| *s >= 0)
         && sizes.iter().sum::<i64>() == dims[axis] as i64;
     if !fits || parts > MAX_PIECES {
         return None;

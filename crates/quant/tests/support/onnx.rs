@@ -16,6 +16,7 @@ pub enum Value {
     Float(f32),
     Ints(Vec<i64>),
     Str(&'static str),
+    Strs(Vec<&'static str>),
 }
 
 /// Reproducible values in -1..1.
@@ -189,6 +190,10 @@ impl Net {
                     Value::Str(v) => {
                         a.s = v.as_bytes().to_vec();
                         AttributeType::String
+                    }
+                    Value::Strs(v) => {
+                        a.strings = v.iter().map(|v| v.as_bytes().to_vec()).collect();
+                        AttributeType::Strings
                     }
                 };
                 a.r#type = kind as i32;
