@@ -205,36 +205,54 @@ fixpoint_\name:
     max_kernel max_i8, 8
     max_kernel max_i16, 16
 
-    // fixpoint_lookup_i8(x, table, y, words): without the unit, four bytes at a time. A byte with its
-    // sign turned over counts from the least.
+    // fixpoint_lookup_i8(x, table, y, vectors, spread): each entry becomes two words of four of it, which are loaded
+    // by an index into lanes; twice the byte with its sign turned over, which counts from the least. Espressif's QEMU
+    // loads the word in front of the one that the manual and a chip load: so that it doesn't matter, it is the same.
     .section .text.iram.lookup_i8,"ax"
     .literal .Lsigns, 0x80808080
     .global fixpoint_lookup_i8
     .p2align 2
+    nop.n
 fixpoint_lookup_i8:
-    l32r    a11, .Lsigns
-    loopnez a5, 1f
-    l32i    a6, a2, 0
-    addi    a2, a2, 4
-    xor     a6, a6, a11
-    extui   a7, a6, 0, 8
-    extui   a8, a6, 8, 8
-    extui   a9, a6, 16, 8
-    extui   a10, a6, 24, 8
-    add     a7, a7, a3
-    add     a8, a8, a3
-    add     a9, a9, a3
-    add     a10, a10, a3
-    l8ui    a7, a7, 0
-    l8ui    a8, a8, 0
-    l8ui    a9, a9, 0
-    l8ui    a10, a10, 0
-    s8i     a7, a4, 0
-    s8i     a8, a4, 1
-    s8i     a9, a4, 2
-    s8i     a10, a4, 3
-    addi    a4, a4, 4
-1:  ret
+    l32r    a8, .Lsigns
+    mov     a7, a6
+    .irp n, 0, 1, 2, 3
+    ee.movi.32.q q6, a8, \n
+    .endr
+    movi    a8, 16
+    loopnez a8, 1f
+    ee.vld.128.ip q0, a3, 0
+    ee.vld.128.ip q1, a3, 16
+    ee.vzip.8 q0, q1
+    ee.orq  q2, q0, q0
+    ee.orq  q3, q1, q1
+    ee.vzip.16 q0, q2
+    ee.vzip.16 q1, q3
+    .irp n, 0, 2, 1, 3
+    ee.orq  q4, q\n, q\n
+    ee.vzip.32 q\n, q4
+    ee.vst.128.ip q\n, a7, 16
+    ee.vst.128.ip q4, a7, 16
+    .endr
+1:  addi    a6, a6, 4
+    loopnez a5, 2f
+    ee.vld.128.ip q0, a2, 16
+    ee.zero.q q1
+    ee.xorq q0, q0, q6
+    ee.vzip.8 q0, q1
+    ee.vadds.s16 q0, q0, q0
+    ee.vadds.s16 q1, q1, q1
+    .irp n, 0, 1, 2, 3
+    ee.ldxq.32 q2, q0, a6, \n, \n
+    ee.ldxq.32 q3, q0, a6, \n, (\n + 4)
+    ee.ldxq.32 q4, q1, a6, \n, \n
+    ee.ldxq.32 q5, q1, a6, \n, (\n + 4)
+    .endr
+    ee.vunzip.8 q2, q3
+    ee.vunzip.8 q4, q5
+    ee.vunzip.8 q2, q4
+    ee.vst.128.ip q2, a4, 16
+2:  ret
 
     // fixpoint_lookup_i16(x, table, y, count, step_bits): between two entries, each by the distance to the
     // other, in 32 bits.

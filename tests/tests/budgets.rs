@@ -57,12 +57,12 @@ fn rows() -> Vec<Row> {
     vec![
         Row {
             published: Some(422.0),
-            limit: Some(0.1766),
+            limit: Some(0.1652),
             ..row("conv 1x1", I8, [16, 20, 20], 32, square(1, 1))
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.0916),
+            limit: Some(0.0904),
             ..row("conv 1x1", I8, [64, 20, 20], 64, square(1, 1))
         },
         Row {
@@ -73,14 +73,14 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             published: Some(482.0),
-            limit: Some(0.0977),
+            limit: Some(0.0950),
             ..row("conv 3x3 s2", I8, [32, 19, 23], 16, square(3, 2))
         },
         Row {
             goal: Some(0.10),
             relu: true,
             published: Some(974.0),
-            limit: Some(0.0947),
+            limit: Some(0.0938),
             ..row("conv 5x5 s2", I8, [16, 22, 22], 32, square(5, 2))
         },
         Row {
@@ -103,7 +103,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.20),
-            limit: Some(0.1828),
+            limit: Some(0.1821),
             ..row("conv 1x1", I8, [72, 20, 20], 33, square(1, 1))
         },
         Row {
@@ -116,7 +116,7 @@ fn rows() -> Vec<Row> {
         Row {
             relu: true,
             goal: Some(0.30),
-            limit: Some(0.2566),
+            limit: Some(0.2539),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -126,7 +126,7 @@ fn rows() -> Vec<Row> {
             ))
         },
         Row {
-            limit: Some(0.3094),
+            limit: Some(0.3081),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -137,12 +137,12 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1728),
+            limit: Some(0.1715),
             ..row("conv 1x1", I16, [64, 20, 20], 64, square(1, 1))
         },
         Row {
             goal: Some(0.22),
-            limit: Some(0.1686),
+            limit: Some(0.1662),
             ..row("conv 3x3 s2", I16, [32, 19, 23], 16, square(3, 2))
         },
         Row {
@@ -172,7 +172,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0892),
+            limit: Some(0.0891),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -183,23 +183,23 @@ fn rows() -> Vec<Row> {
         },
         Row {
             goal: Some(0.10),
-            limit: Some(0.0984),
+            limit: Some(0.0934),
             ..row("conv 1x1", I8, [64, 20, 20], 16, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0813),
+            limit: Some(0.0796),
             ..row("conv 1x1", I8, [128, 10, 10], 128, square(1, 1))
         },
         Row {
-            limit: Some(0.1231),
+            limit: Some(0.1139),
             ..row("fully connected", I8, [1024, 1, 1], 128, square(1, 1))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.30),
+            limit: Some(0.2873),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -211,7 +211,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2461),
+            limit: Some(0.2436),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -223,7 +223,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.30),
+            limit: Some(0.2844),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -234,7 +234,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.3856),
+            limit: Some(0.3795),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I16,
@@ -245,7 +245,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.1499),
+            limit: Some(0.1493),
             ..row(
                 "first layer 3x3 s2",
                 I8,
@@ -255,25 +255,25 @@ fn rows() -> Vec<Row> {
             )
         },
         Row {
-            limit: Some(0.2359),
+            limit: Some(0.2198),
             ..row("fully connected", I16, [784, 1, 1], 100, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0869),
+            limit: Some(0.0816),
             ..row("conv 1x1", I8, [128, 6, 6], 128, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.10),
+            limit: Some(0.0989),
             ..row("conv 1x1", I8, [256, 3, 3], 256, square(1, 1))
         },
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0836),
+            limit: Some(0.0835),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -285,7 +285,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.10),
             relu: true,
-            limit: Some(0.0870),
+            limit: Some(0.0862),
             ..row(
                 "conv 3x3 padded",
                 I8,
@@ -297,13 +297,13 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2973),
+            limit: Some(0.2805),
             ..depthwise(row("depthwise 3x3", I8, [256, 8, 8], 256, square(3, 1)))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2773),
+            limit: Some(0.2685),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -315,7 +315,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2978),
+            limit: Some(0.2868),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -323,6 +323,17 @@ fn rows() -> Vec<Row> {
                 128,
                 square(3, 2).pads(0, 0, 1, 1),
             ))
+        },
+        Row {
+            goal: Some(0.10),
+            relu: true,
+            limit: Some(0.0998),
+            ..row("conv 1x1", I8, [64, 6, 6], 64, square(1, 1))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.1286),
+            ..row("conv 1x1", I8, [64, 3, 3], 64, square(1, 1))
         },
     ]
 }

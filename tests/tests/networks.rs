@@ -42,21 +42,21 @@ const KNOWN: [Known; 3] = [
         bits: Bits::I8,
         published: Some(54.0),
         goal: Some(12.0),
-        limit: Some(1362),
+        limit: Some(1206),
     },
     Known {
         folder: "mnist",
         bits: Bits::I16,
         published: Some(7.243),
         goal: Some(1.5),
-        limit: Some(33),
+        limit: Some(24),
     },
     Known {
         folder: "mnist",
         bits: Bits::I8,
         published: None,
         goal: None,
-        limit: Some(24),
+        limit: Some(19),
     },
 ];
 

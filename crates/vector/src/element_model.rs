@@ -4,10 +4,11 @@ use core::slice;
 
 use fixpoint_kernels::Element;
 
-use crate::elements::{Combine, ElementUnit, Stretch};
+use crate::elements::{Combine, ElementUnit, Spread, Stretch};
 use crate::means::Mean;
 use crate::model::Model;
 use crate::pixels::{Column, Windowed, packed};
+use crate::record::VECTOR;
 
 impl ElementUnit for Model {
     unsafe fn combine_i8(&mut self, kernel: Combine, stretch: &Stretch) {
@@ -20,8 +21,15 @@ impl ElementUnit for Model {
         unsafe { combine::<i16>(kernel, stretch, 40) }
     }
 
-    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
-        for at in 0..4 * words as usize {
+    unsafe fn lookup_i8(
+        &mut self,
+        x: *const i8,
+        table: *const i8,
+        y: *mut i8,
+        vectors: u32,
+        _: *mut Spread,
+    ) {
+        for at in 0..VECTOR * vectors as usize {
             // SAFETY: the caller's promise.
             unsafe {
                 let from_least = i16::from(x.add(at).read()) + 128;

@@ -15,6 +15,7 @@ use fixpoint_runtime::accelerator::{Combination, Part};
 
 use crate::means::Mean;
 use crate::pixels::{Column, Windowed};
+use crate::record::Aligned;
 
 /// Bytes of a vector.
 const VECTOR: usize = 16;
@@ -68,12 +69,19 @@ pub trait ElementUnit {
     /// As for [`Self::combine_i8`].
     unsafe fn combine_i16(&mut self, kernel: Combine, stretch: &Stretch);
 
-    /// `y[i] = table[x[i] + 128]` for four times `words` bytes; `y` may be `x`.
+    /// `y[i] = table[x[i] + 128]` for so many vectors of bytes; `y` may be `x`. Anything may be written to `room`.
     ///
     /// # Safety
     ///
-    /// The bytes are there, at multiples of four, and 256 of the table.
-    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32);
+    /// The bytes are there, at multiples of 16, 256 of the table, and the room.
+    unsafe fn lookup_i8(
+        &mut self,
+        x: *const i8,
+        table: *const i8,
+        y: *mut i8,
+        vectors: u32,
+        room: *mut Spread,
+    );
 
     /// `fixpoint_kernels::lookup::lookup` with steps of `2^step_bits`, between 2 and 2^13, for `count`
     /// elements; `y` may be `x`.
@@ -294,13 +302,19 @@ fn stretches(
     Some(whole)
 }
 
-/// A lookup of whole words, and the rest of it; nothing and `None` if something lies elsewhere than at
-/// multiples of four.
+/// A table of 256 entries, two words each.
+pub type Spread = Aligned<512>;
+
+/// Elements for which it doesn't pay to spread a table.
+const FEW: usize = 64;
+
+/// A lookup of whole vectors, and the rest of it; nothing and `None` if something lies elsewhere than at
+/// multiples of 16.
 pub(crate) fn lookup(
     input: Option<&[i8]>,
     table: &[i8],
     output: &mut [i8],
-    mut call: impl FnMut(*const i8, *const i8, *mut i8, u32),
+    mut call: impl FnMut(*const i8, *const i8, *mut i8, u32, *mut Spread),
 ) -> Option<()> {
     let table = table.first_chunk::<256>()?;
     let y = output.as_mut_ptr();
@@ -308,12 +322,18 @@ pub(crate) fn lookup(
         Some(input) => input.get(..output.len())?.as_ptr(),
         None => y.cast_const(),
     };
-    if !(x.addr() | y.addr()).is_multiple_of(4) {
+    if !(x.addr() | y.addr() | table.as_ptr().addr()).is_multiple_of(VECTOR) {
         return None;
     }
-    let words = output.len() / 4;
-    call(x, table.as_ptr(), y, u32::try_from(words).ok()?);
-    for (at, y) in output.iter_mut().enumerate().skip(4 * words) {
+    let vectors = match output.len() {
+        ..FEW => 0,
+        length => length / VECTOR,
+    };
+    if vectors > 0 {
+        let mut room = MaybeUninit::<Spread>::uninit();
+        call(x, table.as_ptr(), y, vectors as u32, room.as_mut_ptr());
+    }
+    for (at, y) in output.iter_mut().enumerate().skip(VECTOR * vectors) {
         let x = input.map_or(*y, |input| input[at]);
         *y = table[usize::from(x as u8 ^ 0x80)];
     }

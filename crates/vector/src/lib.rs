@@ -91,7 +91,7 @@ mod unit;
 use fixpoint_runtime::accelerator::Sums;
 use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
 
-pub use elements::{Combine, ElementUnit, Stretch};
+pub use elements::{Combine, ElementUnit, Spread, Stretch};
 pub use means::Mean;
 #[cfg(feature = "model")]
 pub use model::Model;
@@ -144,7 +144,9 @@ impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
 
     fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
         // SAFETY: `lookup` gives places that are there.
-        let call = |x, table, y, words| unsafe { self.0.lookup_i8(x, table, y, words) };
+        let call = |x, table, y, vectors, room| unsafe {
+            self.0.lookup_i8(x, table, y, vectors, room);
+        };
         elements::lookup(input, table, output, call).is_some()
     }
 

@@ -34,7 +34,7 @@ pub(crate) const WORD: usize = size_of::<u32>();
 /// Words where a vector may be loaded from, their bytes as in the unit's memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
-pub(crate) struct Aligned<const N: usize>([u32; N]);
+pub struct Aligned<const N: usize>([u32; N]);
 
 /// What kernels write to.
 pub(crate) type Scratch = Aligned<{ SCRATCH / WORD }>;

@@ -159,7 +159,7 @@ fn sums_over_pixels_are_exact() {
 #[test]
 fn lookups_have_the_portable_bits() {
     let mut random = Random(7);
-    for length in (0..40).chain([1000]) {
+    for length in (0..100).chain([1000]) {
         let mut draw = |count: usize| -> Vec<i16> {
             (0..count)
                 .map(|_| random.between(-128, 127) as i16)

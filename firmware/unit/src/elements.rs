@@ -1,6 +1,6 @@
 //! Which kernel of `firmware/asm/elements.S` and `means.S` does which stretch.
 
-use fixpoint_vector::{Column, Combine, ElementUnit, Mean, Stretch, Windowed};
+use fixpoint_vector::{Column, Combine, ElementUnit, Mean, Spread, Stretch, Windowed};
 
 use crate::Pie;
 
@@ -14,7 +14,7 @@ unsafe extern "C" {
     fn fixpoint_max_i16(window: *const Windowed);
     fn fixpoint_mean_i8(window: *const Windowed, mean: *const Mean);
     fn fixpoint_mean_i16(window: *const Windowed, mean: *const Mean);
-    fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, words: u32);
+    fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, count: u32, room: *mut Spread);
     fn fixpoint_lookup_i16(
         x: *const i16,
         table: *const i16,
@@ -67,9 +67,16 @@ impl ElementUnit for Pie {
         unsafe { fixpoint_mean_i16(window, mean) }
     }
 
-    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+    unsafe fn lookup_i8(
+        &mut self,
+        x: *const i8,
+        table: *const i8,
+        y: *mut i8,
+        vectors: u32,
+        room: *mut Spread,
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { fixpoint_lookup_i8(x, table, y, words) }
+        unsafe { fixpoint_lookup_i8(x, table, y, vectors, room) }
     }
 
     unsafe fn lookup_i16(
