@@ -9,7 +9,8 @@ use fixpoint_runtime::format::Element;
 use fixpoint_tests::runner::arena_bytes;
 use fixpoint_tests::{cases, run_vectors};
 use fixpoint_vector::{
-    Column, Combine, ElementUnit, Kernel, LONG, Mean, Model, Run, Stretch, Unit, Vector, Windowed,
+    Column, Combine, ElementUnit, Kernel, LONG, Mean, Model, Run, Spread, Stretch, Unit, Vector,
+    Windowed,
 };
 
 /// The model, counting its kernels by element and how split lanes join.
@@ -96,10 +97,17 @@ impl ElementUnit for Counting {
         unsafe { Model.mean_i16(window, mean) }
     }
 
-    unsafe fn lookup_i8(&mut self, x: *const i8, table: *const i8, y: *mut i8, words: u32) {
+    unsafe fn lookup_i8(
+        &mut self,
+        x: *const i8,
+        table: *const i8,
+        y: *mut i8,
+        vectors: u32,
+        room: *mut Spread,
+    ) {
         self.count(Element::I8, "Lookup");
         // SAFETY: the caller's promise.
-        unsafe { Model.lookup_i8(x, table, y, words) }
+        unsafe { Model.lookup_i8(x, table, y, vectors, room) }
     }
 
     unsafe fn lookup_i16(
