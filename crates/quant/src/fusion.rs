@@ -80,7 +80,7 @@ pub(crate) fn roles(graph: &Graph, arithmetic: Arithmetic) -> Vec<Role> {
     let mut roles = vec![Role::Layer; graph.nodes.len()];
     for i in 0..graph.nodes.len() {
         if linear(&graph.nodes[i])
-            && let Some(a) = activation(graph, i)
+            && let Some(a) = activation(graph, i).filter(|a| joins(graph, *a, arithmetic))
         {
             roles[i] = Role::Activated(a);
             roles[a] = Role::Inside;
@@ -107,6 +107,15 @@ fn linear(node: &Node) -> bool {
         node.op.as_str(),
         "Conv" | "ConvTranspose" | "Gemm" | "MatMul"
     )
+}
+
+/// Whether an activation becomes part of the layer in front of it. In the fixpoint arithmetic a slope is a layer
+/// of its own, as other functions are: the vector unit's convolutions clamp, but don't multiply their sums
+/// again. Where the exponents are those of a file or of the toolkit's table, there is none for what would be
+/// in between, or one that is made for what comes after it.
+fn joins(graph: &Graph, activation: usize, arithmetic: Arithmetic) -> bool {
+    let bends = matches!(graph.nodes[activation].op.as_str(), "LeakyRelu" | "PRelu");
+    !bends || arithmetic == Arithmetic::Espdl || !graph.given.is_empty() || !graph.tabled.is_empty()
 }
 
 /// The node that only clamps or bends what node `i` computes: read by nobody else in between.

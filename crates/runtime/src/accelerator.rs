@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use crate::format::Element as Format;
-use fixpoint_kernels::fixpoint::Binary;
-use fixpoint_kernels::{Element, Hwc, Window};
+use fixpoint_kernels::fixpoint::{Binary, Leak};
+use fixpoint_kernels::{Element, Hwc, Limits, Window};
 
 /// Faster kernels of a target. Each method does the whole task and answers `true`; or it answers
 /// `false`, with anything in the output, and then the portable kernel does it. The portable kernels
@@ -94,6 +94,19 @@ pub trait Accelerator {
     fn combine_i16(&mut self, task: &Combination<'_, i16>, output: &mut [i16]) -> bool {
         let _ = (task, output);
         false
+    }
+
+    /// A leak of 8-bit elements, in place: how many it has done, from the first on. The others are what they
+    /// were.
+    fn bend_i8(&mut self, task: &Bending<'_, i8>, output: &mut [i8]) -> usize {
+        let _ = (task, output);
+        0
+    }
+
+    /// The same for 16-bit elements.
+    fn bend_i16(&mut self, task: &Bending<'_, i16>, output: &mut [i16]) -> usize {
+        let _ = (task, output);
+        0
     }
 }
 
@@ -193,6 +206,17 @@ impl<'a, T> Part<'a, T> {
     }
 }
 
+/// `fixpoint_kernels::fixpoint::leaky` of each element, clamped.
+#[derive(Clone, Copy, Debug)]
+pub struct Bending<'a, T> {
+    pub leak: &'a Leak<'a>,
+    /// Elements of a pixel, one after another; each has its slope.
+    pub channels: usize,
+    /// By how much the output's exponent is larger.
+    pub shift: i32,
+    pub limits: Limits<T>,
+}
+
 /// An element type, and its methods of an accelerator.
 pub(crate) trait Accelerated: Element {
     fn combine(
@@ -228,6 +252,12 @@ pub(crate) trait Accelerated: Element {
         step_bits: u32,
         output: &mut [Self],
     ) -> bool;
+
+    fn bend(
+        accelerator: &mut dyn Accelerator,
+        task: &Bending<'_, Self>,
+        output: &mut [Self],
+    ) -> usize;
 }
 
 impl Accelerated for i8 {
@@ -274,6 +304,14 @@ impl Accelerated for i8 {
     ) -> bool {
         step_bits == 0 && accelerator.lookup_i8(input, table, output)
     }
+
+    fn bend(
+        accelerator: &mut dyn Accelerator,
+        task: &Bending<'_, Self>,
+        output: &mut [Self],
+    ) -> usize {
+        accelerator.bend_i8(task, output)
+    }
 }
 
 impl Accelerated for i16 {
@@ -319,5 +357,13 @@ impl Accelerated for i16 {
         output: &mut [Self],
     ) -> bool {
         (1..=13).contains(&step_bits) && accelerator.lookup_i16(input, table, step_bits, output)
+    }
+
+    fn bend(
+        accelerator: &mut dyn Accelerator,
+        task: &Bending<'_, Self>,
+        output: &mut [Self],
+    ) -> usize {
+        accelerator.bend_i16(task, output)
     }
 }

@@ -3,7 +3,9 @@
 mod accelerated;
 mod linear;
 
-use crate::accelerator::{Accelerated, Accelerator, Averaging, Combination, Part, Pooling};
+use crate::accelerator::{
+    Accelerated, Accelerator, Averaging, Bending, Combination, Part, Pooling,
+};
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
@@ -269,7 +271,7 @@ where
                     return Some(());
                 }
             }
-            requantize(arithmetic, activation, a, up, channels, y)?;
+            requantize(accelerator, arithmetic, activation, a, up, channels, y)?;
         }
         Body::Lookup(table, step_bits) => {
             let table = integers::<T>(table)?;
@@ -424,7 +426,8 @@ fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
     }
 }
 
-fn requantize<T: number::Element>(
+fn requantize<T: Accelerated>(
+    accelerator: &mut dyn Accelerator,
     arithmetic: Arithmetic,
     activation: &Activation<'_>,
     input: Option<&[T]>,
@@ -450,23 +453,31 @@ fn requantize<T: number::Element>(
     if let Some(input) = input {
         output.copy_from_slice(input);
     }
-    for pixel in output.chunks_exact_mut(channels) {
-        for (channel, y) in pixel.iter_mut().enumerate() {
-            let slope = leak.slopes.of(channel);
-            *y = match arithmetic {
-                Arithmetic::Fixpoint => {
-                    let x = (*y).into();
-                    limits.clamp(fixpoint::leaky(x, shift, slope, leak.exponent))
-                }
-                #[cfg(feature = "espdl")]
-                Arithmetic::Espdl(_) => {
-                    let leaked = fixpoint_kernels::espdl::leaky(*y, slope, leak.exponent);
-                    limits.clamp(leaked.into())
-                }
-                #[cfg(not(feature = "espdl"))]
-                Arithmetic::Espdl(_) => return None,
-            };
-        }
+    let task = Bending {
+        leak: &leak,
+        channels,
+        shift,
+        limits,
+    };
+    let done = match arithmetic {
+        Arithmetic::Fixpoint => T::bend(accelerator, &task, output),
+        Arithmetic::Espdl(_) => 0,
+    };
+    for (at, y) in output.iter_mut().enumerate().skip(done) {
+        let slope = leak.slopes.of(at % channels);
+        *y = match arithmetic {
+            Arithmetic::Fixpoint => {
+                let x = (*y).into();
+                limits.clamp(fixpoint::leaky(x, shift, slope, leak.exponent))
+            }
+            #[cfg(feature = "espdl")]
+            Arithmetic::Espdl(_) => {
+                let leaked = fixpoint_kernels::espdl::leaky(*y, slope, leak.exponent);
+                limits.clamp(leaked.into())
+            }
+            #[cfg(not(feature = "espdl"))]
+            Arithmetic::Espdl(_) => return None,
+        };
     }
     Some(())
 }

@@ -20,7 +20,7 @@ use crate::record::Aligned;
 /// Bytes of a vector.
 const VECTOR: usize = 16;
 /// Bytes of a repeated operand that are laid out in a row.
-const ROOM: usize = 1024;
+pub(crate) const ROOM: usize = 1024;
 
 /// What a kernel in assembly is given; as for [`crate::Run`], the offsets are part of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -142,16 +142,16 @@ pub trait ElementUnit {
 }
 
 /// What an operation is for the unit.
-struct Scales {
-    kernel: Combine,
-    shift: u32,
-    factors: [i16; 2],
-    rounding: [i16; 2],
+pub(crate) struct Scales {
+    pub(crate) kernel: Combine,
+    pub(crate) shift: u32,
+    pub(crate) factors: [i16; 2],
+    pub(crate) rounding: [i16; 2],
 }
 
 impl Scales {
     /// Of an operation over elements of `bits`; `None` if they are too large for the unit.
-    fn new(operation: Operation, shift: i32, left: [u32; 2], bits: u32) -> Option<Self> {
+    pub(crate) fn new(operation: Operation, shift: i32, left: [u32; 2], bits: u32) -> Option<Self> {
         let most = bits - 2;
         let power = |log: u32| (log <= most).then(|| 1i16 << log);
         let up = shift.min(0).unsigned_abs();
@@ -182,18 +182,18 @@ impl Scales {
 
 /// Where an operand is, and how many elements it has.
 #[derive(Clone, Copy)]
-struct Operand {
-    from: *const u8,
-    period: usize,
+pub(crate) struct Operand {
+    pub(crate) from: *const u8,
+    pub(crate) period: usize,
 }
 
 /// Room for a repeated operand laid out in a row.
 #[repr(C, align(16))]
-struct Laid([u8; ROOM]);
+pub(crate) struct Laid([u8; ROOM]);
 
 impl Operand {
     /// Lays it out in `room`; how many elements there are then: a multiple of its own and of a vector's.
-    fn lay(self, room: *mut u8, width: usize) -> Option<usize> {
+    pub(crate) fn lay(self, room: *mut u8, width: usize) -> Option<usize> {
         let mut together = self.period;
         while !(together * width).is_multiple_of(VECTOR) {
             together = together.checked_mul(2)?;

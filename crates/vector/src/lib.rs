@@ -74,6 +74,7 @@ mod convolution;
 mod element_model;
 mod elements;
 mod image;
+mod leak;
 mod means;
 #[cfg(feature = "model")]
 mod model;
@@ -89,7 +90,9 @@ mod unit;
 
 #[cfg(doc)]
 use fixpoint_runtime::accelerator::Sums;
-use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
+use fixpoint_runtime::accelerator::{
+    Accelerator, Averaging, Bending, Combination, Convolution, Pooling,
+};
 
 pub use elements::{Combine, ElementUnit, Spread, Stretch};
 pub use means::Mean;
@@ -116,6 +119,18 @@ impl<U: Unit + ElementUnit> Accelerator for Vector<U> {
         // SAFETY: `combine` makes stretches of operands and results that are there.
         let call = |kernel, stretch: &Stretch| unsafe { self.0.combine_i16(kernel, stretch) };
         elements::combine(task, output, call).is_some()
+    }
+
+    fn bend_i8(&mut self, task: &Bending<'_, i8>, output: &mut [i8]) -> usize {
+        // SAFETY: `bend` makes stretches of operands and results that are there.
+        let call = |kernel, stretch: &Stretch| unsafe { self.0.combine_i8(kernel, stretch) };
+        leak::bend(task, output, call).unwrap_or(0)
+    }
+
+    fn bend_i16(&mut self, task: &Bending<'_, i16>, output: &mut [i16]) -> usize {
+        // SAFETY: `bend` makes stretches of operands and results that are there.
+        let call = |kernel, stretch: &Stretch| unsafe { self.0.combine_i16(kernel, stretch) };
+        leak::bend(task, output, call).unwrap_or(0)
     }
 
     fn max_pool_i8(&mut self, task: &Pooling<'_, i8>, output: &mut [i8]) -> bool {

@@ -5,7 +5,9 @@
 
 use core::mem::MaybeUninit;
 
-use fixpoint_runtime::accelerator::{Accelerator, Averaging, Combination, Convolution, Pooling};
+use fixpoint_runtime::accelerator::{
+    Accelerator, Averaging, Bending, Combination, Convolution, Pooling,
+};
 
 use crate::convolution::{Layer, Share, layer};
 use crate::unit::Unit;
@@ -84,6 +86,14 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
 
     fn combine_i16(&mut self, task: &Combination<'_, i16>, output: &mut [i16]) -> bool {
         Vector(self.unit).combine_i16(task, output)
+    }
+
+    fn bend_i8(&mut self, task: &Bending<'_, i8>, output: &mut [i8]) -> usize {
+        Vector(self.unit).bend_i8(task, output)
+    }
+
+    fn bend_i16(&mut self, task: &Bending<'_, i16>, output: &mut [i16]) -> usize {
+        Vector(self.unit).bend_i16(task, output)
     }
 
     fn max_pool_i8(&mut self, task: &Pooling<'_, i8>, output: &mut [i8]) -> bool {

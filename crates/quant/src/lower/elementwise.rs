@@ -1,5 +1,8 @@
 //! Activations by themselves, and functions as tables.
 
+use fixpoint_kernels::Limits;
+use fixpoint_kernels::fixpoint::leaky;
+
 use super::{Context, LayerFacts, espdl};
 use crate::error::QuantError;
 use crate::exponent;
@@ -27,6 +30,15 @@ impl Context<'_> {
                 slope: slopes[0],
                 exponent: *exponent,
             };
+        }
+        if let Activation::LeakyRelu { slope, exponent } = activation
+            && self.options.bits == Bits::I8
+            && !self.espdl()
+        {
+            let shift = self.exponent(layer.output) - self.exponent(layer.inputs[0]);
+            return Ok(image::Op::Lookup {
+                table: leaky_table(slope, exponent, shift),
+            });
         }
         Ok(image::Op::Requantize { activation })
     }
@@ -80,6 +92,15 @@ impl Context<'_> {
         facts.weight_bytes = table.len() * bits.width() as usize / 8;
         Ok(image::Op::Lookup { table })
     }
+}
+
+/// A LeakyRelu of bytes, as the kernel for activations by themselves would compute it, which the table is
+/// faster than.
+fn leaky_table(slope: i16, exponent: i8, shift: i32) -> Vec<i16> {
+    let limits = Limits::<i8>::ALL;
+    (Bits::I8.min()..=Bits::I8.max())
+        .map(|x| limits.clamp(leaky(x.into(), shift, slope, exponent)).into())
+        .collect()
 }
 
 /// The shortest table whose straight lines stay within a step of `exact`, the values for -32768 to
