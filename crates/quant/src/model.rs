@@ -189,6 +189,11 @@ impl FloatModel {
             }
         }
         self.graph.tabled = table::tabled(table, &self.graph);
+        // Which nodes are one layer depends on it.
+        let planned = self.plan.is_some();
+        self.plan = planned
+            .then(|| plan::plan(&self.graph, Arithmetic::Fixpoint).ok())
+            .flatten();
         self.tabled_granularity = Some(table.granularity);
         Ok(self)
     }

@@ -67,7 +67,8 @@ fn requantize(random: &mut Random, setting: Setting, round: usize) -> Case {
 /// LeakyRelu and PRelu of their own, in place and not.
 fn leaky(random: &mut Random, setting: Setting, round: usize) -> Case {
     let channels = random.pick(&CHANNELS);
-    let dims = [1, channels, 2, 3];
+    let [height, width] = [[2, 3], [5, 7], [9, 11]][round % 3];
+    let dims = [1, channels, height, width];
     let x = setting.nd(random, &dims);
     let slopes = if round.is_multiple_of(2) { 1 } else { channels };
     let slopes = setting.values(random, slopes);
