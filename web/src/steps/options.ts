@@ -115,8 +115,8 @@ const tableZone = (): TemplateResult => html`
     <summary>Use an existing quantization table</summary>
     <div class="stack">
       <p class="small quiet">
-        Instead of calibrating: report.json or table.json of this page, or the pickle of ESP-DL's toolkit. Pickles are
-        read as data, nothing in them is executed.
+        Instead of calibrating: the pickle of ESP-DL's toolkit (it is read as data, nothing in it is executed), or
+        report.json or table.json of this page, which hold the exponents of ESP-DL's rules whatever the arithmetic.
       </p>
       <fx-drop
         label="Drop a table here"

@@ -71,7 +71,8 @@ pub enum TableError {
     )]
     Bits { table: Bits, asked: Bits },
     #[error(
-        "The table doesn't tell int8 from int16, because the model has no weights but zeros. Say which it is."
+        "The table doesn't tell int8 from int16, as it has no weights of a Conv or Gemm but zeros. Say which it is (--bits, \
+         or the width in a call)."
     )]
     Width,
     #[error(
