@@ -1,8 +1,8 @@
 // Convolutions with one filter per channel, on the vector unit.
     .include "parts.inc"
 
-    // a7 step of the rows of taps, a8 gap of the weights, a9 rows left, a12 taps of a row, a13 weights,
-    // a14 step of the taps, a15 elements of the row; a10 elements, a11 weights.
+    // a7 gap of the rows of taps, a8 gap of the weights, a9 rows left, a12 taps of a row, a13 weights,
+    // a14 step of the taps; a10 elements, a11 weights.
     .macro depthwise_kernel name, bits, aligned
     .section .text.iram.\name,"ax"
     .global fixpoint_\name
@@ -14,24 +14,33 @@ fixpoint_\name:
     l32i    a8, a2, RUN_W_GAP
     l32i    a13, a2, RUN_WEIGHTS
     l32i    a14, a2, RUN_X_TAP
+    mull    a10, a12, a14
     // A vector of weights is loaded ahead.
     addi    a8, a8, -16
+    sub     a7, a7, a10
+    enter_taps \aligned
     enter_bounds
     l32i    a4, a2, RUN_PIXELS
 1:  start_lanes 32
     l32i    a9, a2, RUN_PIECES
-    mov     a15, a3
+    mov     a10, a3
     mov     a11, a13
     beqz    a9, 4f
-2:  mov     a10, a15
-    ee.vld.128.ip q0, a11, 16
+2:  ee.vld.128.ip q0, a11, 16
     addi    a9, a9, -1
     taps    \bits, \aligned
-    add     a15, a15, a7
+    add     a10, a10, a7
     add     a11, a11, a8
     bnez    a9, 2b
 4:  drain_kept \bits
     store_and_next \bits, 1b, 1b
+    .endm
+
+    // From the step of the taps in a14 to what `taps` takes for it.
+    .macro enter_taps aligned
+    .if \aligned == 0
+    addi    a14, a14, -16
+    .endif
     .endm
 
     // a12 taps: elements at a10, weights at a11, of which the first are in q0.
@@ -42,8 +51,7 @@ fixpoint_\name:
     lanes_load \bits, 0, 11, 2, 0
     .else
     ee.ld.128.usar.ip q2, a10, 16
-    ee.vld.128.ip q3, a10, -16
-    add     a10, a10, a14
+    ee.vld.128.xp q3, a10, a14
     ee.src.q q4, q2, q3
     lanes_load \bits, 0, 11, 4, 0
     .endif
@@ -66,6 +74,7 @@ fixpoint_depthwise_split:
     l32i    a12, a2, RUN_VECTORS
     l32i    a14, a2, RUN_X_TAP
     l32i    a4, a2, RUN_PIXELS
+    enter_taps 0
 1:  start_lanes 0
     start_splits
     l32i    a9, a2, RUN_PIECES
@@ -525,6 +534,7 @@ fixpoint_ring:
 2:  l32i    a9, a4, RING_PIXEL
 3:  l32i    a7, a4, RING_HEAD
     beqz    a7, 5f
+    bltz    a7, 8f
     add     a3, a3, a15
     addi    a11, a11, 8
     loopnez a7, 4f
@@ -558,10 +568,20 @@ fixpoint_ring:
     addi    a12, a12, -32
     movi    a9, 1
     ret
+    // Vectors at any address.
+8:  l32i    a7, a4, RING_BOTH
+    addi    a15, a9, -16
+    loopnez a7, 9f
+    ee.ld.128.usar.ip q5, a3, 16
+    ee.vld.128.xp q6, a3, a15
+    ee.src.q q5, q5, q6
+    ee.vst.128.ip q5, a11, 16
+9:  j       7b
 
-    // 3x3 taps of elements at multiples of 8: rows are copied to a ring of three, and the halves of a vector are loaded and
-    // stored by themselves. As above; a7 and a15 steps of the halves that are stored, a0 to the third row of taps.
-    .macro depthwise_3x3_halves_kernel name, bits
+    // 3x3 taps of rows that are copied to a ring of three; halves of a vector are stored by themselves, or lanes at any
+    // address. As above; a0 to the third row of taps, a7 and a15 steps of the halves that are stored, or a7 from pixel to
+    // pixel, and a15 how many lanes are stored, less 16.
+    .macro depthwise_3x3_ring_kernel name, bits, halves
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
     .global fixpoint_\name
@@ -572,7 +592,12 @@ fixpoint_\name:
     call0   fixpoint_begin_ring
 1:  call0   fixpoint_ring
     mov     a0, a7
+    .if \halves
     l32i    a15, a2, RUN_X_TAP
+    .else
+    l32i    a15, a2, RUN_LANES
+    addi    a15, a15, -16
+    .endif
     l32i    a7, a2, RUN_Y_STEP
     loopnez a10, 2f
     load_lanes 6, 12
@@ -598,8 +623,22 @@ fixpoint_\name:
     drain_step \bits, 9, 6, 7
     .endr
 \name\()_drained:
+    .if \halves
     ee.vst.h.64.xp q5, a5, a15
     ee.vst.l.64.xp q5, a5, a7
+    .else
+    bnez    a15, 5f
+    // The core stores words at any address.
+    ee.movi.32.a q5, a4, 3
+    ee.movi.32.a q5, a10, 2
+    s32i    a4, a5, 12
+    s32i    a10, a5, 8
+    ee.movi.32.a q5, a4, 1
+    ee.movi.32.a q5, a10, 0
+    s32i    a4, a5, 4
+    s32i    a10, a5, 0
+3:  add     a5, a5, a7
+    .endif
 2:  l32i    a4, a2, RUN_RING
     l32i    a3, a2, RUN_Y_GAP
     l32i    a7, a1, ROWS_LEFT
@@ -612,10 +651,23 @@ fixpoint_\name:
     addi    a6, a6, -1
     call0   fixpoint_next_3x3
     j       4b
+    .if \halves == 0
+    // Not all lanes.
+5:  mov     a4, a6
+    s32i    a11, a1, ELEMENTS_STEP
+    s32i    a0, a1, LINK
+    addi    a10, a15, 16
+    call0   fixpoint_store_i8
+    l32i    a11, a1, ELEMENTS_STEP
+    l32i    a0, a1, LINK
+    mov     a6, a4
+    j       3b
+    .endif
     .endm
 
-    depthwise_3x3_halves_kernel depthwise_3x3_halves_i8, 8
-    depthwise_3x3_halves_kernel depthwise_3x3_halves_i16, 16
+    depthwise_3x3_ring_kernel depthwise_3x3_halves_i8, 8, 1
+    depthwise_3x3_ring_kernel depthwise_3x3_halves_i16, 16, 1
+    depthwise_3x3_ring_kernel depthwise_3x3_any, 8, 0
 
     // fixpoint_staged: copies what `Staging` in crates/vector says, which is at a6. Changes a3 to a8, a10, a11.
     .section .text.iram.stage,"ax"

@@ -174,6 +174,7 @@ fn the_units_model_has_the_oracles_bits() {
             "I8 Nines",
             "I8 Depthwise3x3Halves",
             "I16 Depthwise3x3Halves",
+            "I8 Depthwise3x3Any",
             "I8 Depthwise3x3Staged",
             "Staged rows",
         ]

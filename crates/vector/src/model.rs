@@ -41,6 +41,7 @@ impl Unit for Model {
                 match (kernel, element) {
                     (Kernel::Depthwise3x3Halves, Element::I8) => run_halves::<i8>(run),
                     (Kernel::Depthwise3x3Halves, Element::I16) => run_halves::<i16>(run),
+                    (Kernel::Depthwise3x3Any, _) => rows(run, |windows| run_block(kernel, windows)),
                     _ => run_block(kernel, run),
                 }
                 run.blocks -= 1;

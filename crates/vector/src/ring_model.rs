@@ -1,4 +1,4 @@
-//! [`Kernel::Depthwise3x3Halves`] in portable code: its rows, and what it does to vectors of halves.
+//! Kernels with a ring, as [`Kernel::Depthwise3x3Halves`], in portable code: their rows, and what that one does to vectors of halves.
 //!
 //! [`Kernel::Depthwise3x3Halves`]: crate::Kernel::Depthwise3x3Halves
 
@@ -59,8 +59,22 @@ impl Ring {
     /// # Safety
     ///
     /// As [`crate::Unit`] says.
-    unsafe fn copy(&self, row: i32, from: *const u8, to: *mut u8) {
+    unsafe fn copy(&self, row: i32, lanes: u32, from: *const u8, to: *mut u8) {
         let inside = usize::try_from(row).is_ok_and(|row| row < self.inside as usize);
+        if self.head == Self::ANY {
+            for at in 0..self.both {
+                let pixel = from.wrapping_add((at * self.pixel) as usize);
+                let vector = to.wrapping_add(at as usize * VECTOR);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match inside {
+                        true => vector.copy_from(pixel, lanes as usize),
+                        false => vector.write_bytes(0, VECTOR),
+                    }
+                }
+            }
+            return;
+        }
         let count = self.head + self.both + self.tail;
         for at in 0..count {
             let pixel = from.wrapping_add((at * self.pixel) as usize);
@@ -100,7 +114,7 @@ pub(crate) unsafe fn rows(run: &Run, mut windows: impl FnMut(&Run)) {
             let from = ring.from.wrapping_add((copied * ring.row) as usize);
             let to = slot(copied).wrapping_add(ring.before as usize);
             // SAFETY: the caller's promise.
-            unsafe { ring.copy(ring.at + copied as i32, from, to) };
+            unsafe { ring.copy(ring.at + copied as i32, run.lanes, from, to) };
             copied += 1;
         }
         let step = |at: u32| (slot(at + 1).addr() as i32).wrapping_sub(slot(at).addr() as i32);

@@ -152,7 +152,7 @@ pub struct Ring {
     /// 12: from a position's first half to its second.
     pub other: i32,
     /// 16: positions that have only the second half in the input; those behind them that have both; and
-    /// those behind that have only the first.
+    /// those behind that have only the first. Or [`Ring::ANY`]: all have both, and vectors are at any address.
     pub head: u32,
     /// 20
     pub both: u32,
@@ -172,6 +172,11 @@ pub struct Ring {
     pub half: u32,
     /// 48: half a vector of zeros.
     pub zeros: *const u8,
+}
+
+impl Ring {
+    /// In [`Ring::head`].
+    pub const ANY: u32 = u32::MAX;
 }
 
 /// Bytes of scratch: an image of the lanes, a list of [`LIST`] vectors, and another image.
@@ -213,6 +218,9 @@ pub enum Kernel {
     Depthwise3x3Halves,
     /// As `Depthwise3x3`, of 8 bits: each block is staged, no tap is clipped, and results have no gaps.
     Depthwise3x3Staged,
+    /// As `Depthwise3x3`, of 8 bits and of the rows of [`Run::ring`], no tap is clipped; elements and results
+    /// are anywhere.
+    Depthwise3x3Any,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
     /// padding.
     DepthwiseAligned,
@@ -238,7 +246,10 @@ impl Kernel {
     pub fn is_3x3(self) -> bool {
         matches!(
             self,
-            Self::Depthwise3x3 | Self::Depthwise3x3Halves | Self::Depthwise3x3Staged
+            Self::Depthwise3x3
+                | Self::Depthwise3x3Halves
+                | Self::Depthwise3x3Any
+                | Self::Depthwise3x3Staged
         )
     }
 
@@ -249,15 +260,12 @@ impl Kernel {
 
     /// Whether products are channel by channel.
     pub fn is_depthwise(self) -> bool {
-        matches!(
-            self,
-            Self::Depthwise3x3
-                | Self::Depthwise3x3Halves
-                | Self::Depthwise3x3Staged
-                | Self::DepthwiseAligned
-                | Self::DepthwiseUnaligned
-                | Self::DepthwiseSplit
-        )
+        let others = [
+            Self::DepthwiseAligned,
+            Self::DepthwiseUnaligned,
+            Self::DepthwiseSplit,
+        ];
+        self.is_3x3() || others.contains(&self)
     }
 }
 

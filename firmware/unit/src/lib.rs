@@ -27,6 +27,7 @@ unsafe extern "C" {
     fn fixpoint_depthwise_split(run: *mut Run);
     fn fixpoint_depthwise_3x3_halves_i8(run: *mut Run);
     fn fixpoint_depthwise_3x3_halves_i16(run: *mut Run);
+    fn fixpoint_depthwise_3x3_any(run: *mut Run);
     fn fixpoint_depthwise_3x3_staged(run: *mut Run);
     fn fixpoint_clear(to: *mut u8, vectors: u32);
 }
@@ -65,6 +66,7 @@ impl Unit for Pie {
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
             (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
             (Kernel::Depthwise3x3Staged, _) => fixpoint_depthwise_3x3_staged,
+            (Kernel::Depthwise3x3Any, _) => fixpoint_depthwise_3x3_any,
             (Kernel::Depthwise3x3Halves, I8) => fixpoint_depthwise_3x3_halves_i8,
             (Kernel::Depthwise3x3Halves, I16) => fixpoint_depthwise_3x3_halves_i16,
             (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,

@@ -1,8 +1,8 @@
-//! Convolutions channel by channel over 3x3 taps whose pixels are at multiples of 8, of half a vector. Rows are
-//! copied to a ring of three (`crate::Ring`), with zeros where the padding is. A block of all channels is
-//! copied, and stored, half by half. The last block has half of them: its vectors are of two pixels, one of
-//! the left half of the columns and one of the right; with an odd number of columns both have the middle
-//! one, and store the same.
+//! Convolutions channel by channel over 3x3 taps whose pixels are not at multiples of 16. Rows are copied to a
+//! ring of three (`crate::Ring`), with zeros where the padding is. Where pixels are at multiples of 8, a block of
+//! all channels is copied, and stored, half by half. The last block has half of them: its vectors are of two
+//! pixels, one of the left half of the columns and one of the right; with an odd number of columns both have the
+//! middle one, and store the same. Other pixels are copied and stored wherever they are.
 
 use core::ops::Range;
 
@@ -32,8 +32,16 @@ impl Layer<'_> {
             // No row is stepped over.
             && usize::from(window.stride_h) <= TAPS
             && usize::from(window.stride_w) <= MOST - TAPS
-            && self.pixel() % VECTOR == HALF
-            && all.is_multiple_of(HALF)
+            && match all % VECTOR {
+                0 => false,
+                HALF => self.pixel() % VECTOR == HALF,
+                _ => self.width == 1,
+            }
+    }
+
+    /// Whether elements are where a vector's halves may be.
+    fn at_halves(&self) -> bool {
+        (self.pixel() | self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(HALF)
     }
 
     /// Does a share of it.
@@ -47,11 +55,14 @@ impl Layer<'_> {
     ) -> Option<()> {
         let whole = (self.channels_out() / self.lanes()) as u32;
         let most = ((MOST - TAPS) / usize::from(self.window.stride_w) + 1) as u32;
-        for both in [false, true] {
-            let (blocks, most) = match both {
-                false => (blocks.start..blocks.end.min(whole), most),
-                true => (blocks.start.max(whole)..blocks.end, 2 * most),
+        let halves = self.at_halves();
+        for last in [false, true] {
+            let blocks = match last {
+                false => blocks.start..blocks.end.min(whole),
+                true => blocks.start.max(whole)..blocks.end,
             };
+            let both = last && halves;
+            let most = if both { 2 * most } else { most };
             let mut left = columns.start;
             while left < columns.end && !blocks.is_empty() {
                 let right = columns.end.min(left + most);
@@ -87,9 +98,14 @@ impl Layer<'_> {
         let ends = [first, second].map(|axis| axis.before + axis.count);
         let both_there = ends[1].checked_sub(first.before)?;
         let tail = ends[0].checked_sub(ends[1])?;
-        let (other, y_other, half) = match both {
-            true => (apart * steps.x as usize, apart * steps.y, 0),
-            false => (HALF, HALF, HALF),
+        let (kernel, head) = match self.at_halves() {
+            true => (Kernel::Depthwise3x3Halves, head as u32),
+            false => (Kernel::Depthwise3x3Any, Ring::ANY),
+        };
+        let (other, y_other, half) = match (both, head) {
+            (true, _) => (apart * steps.x as usize, apart * steps.y, 0),
+            (false, Ring::ANY) => (HALF, 0, HALF),
+            (false, _) => (HALF, HALF, HALF),
         };
         // Of the input, where the ring's rows and columns begin: the padding may be there.
         let top = rows.start as i32 * i32::from(window.stride_h) - i32::from(window.pad_top);
@@ -115,7 +131,7 @@ impl Layer<'_> {
                 row: steps.row as u32,
                 pixel: steps.pixel as u32,
                 other: other as i32,
-                head: head as u32,
+                head,
                 both: both_there as u32,
                 tail: tail as u32,
                 before: (second.before * VECTOR) as u32,
@@ -139,7 +155,7 @@ impl Layer<'_> {
             run.ring = &raw mut ring;
             // SAFETY: windows lie over the input or its padding, and so do these pixels and rows, of which
             // the ring has those that are in the input; the results are this share's.
-            unsafe { unit.run(self.element, Kernel::Depthwise3x3Halves, run) };
+            unsafe { unit.run(self.element, kernel, run) };
             block = blocks.end - run.blocks;
         }
         Some(())
