@@ -233,6 +233,42 @@ fn rows() -> Vec<Row> {
             ))
         },
         Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.3000),
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [24, 24, 24],
+                24,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.2905),
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [72, 20, 20],
+                72,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
+            goal: Some(0.30),
+            relu: true,
+            limit: Some(0.5190),
+            ..depthwise(row(
+                "depthwise 3x3 padded",
+                I8,
+                [33, 24, 24],
+                33,
+                square(3, 1).pads(1, 1, 1, 1),
+            ))
+        },
+        Row {
             relu: true,
             limit: Some(0.3795),
             ..depthwise(row(

@@ -238,7 +238,7 @@ unsafe fn run_halves<T: Lanes>(run: &Run) {
     // SAFETY: the caller's promise, for all of it.
     unsafe {
         let block = match (*run.ring).half {
-            0 => Doubled::new(run, &mut place),
+            0 => Doubled::of(run, &mut place),
             _ => *run,
         };
         rows(&block, |windows| {

@@ -22,7 +22,7 @@ impl Doubled {
     /// # Safety
     ///
     /// As [`crate::Unit`] says.
-    pub(crate) unsafe fn new(run: &Run, place: &mut core::mem::MaybeUninit<Self>) -> Run {
+    pub(crate) unsafe fn of(run: &Run, place: &mut core::mem::MaybeUninit<Self>) -> Run {
         let weights: *mut u8 = place.as_mut_ptr().cast();
         let record = weights.wrapping_add(TAPS * VECTOR);
         let bounds = run.more_shifts as usize + 2;

@@ -14,7 +14,13 @@ unsafe extern "C" {
     fn fixpoint_max_i16(window: *const Windowed);
     fn fixpoint_mean_i8(window: *const Windowed, mean: *const Mean);
     fn fixpoint_mean_i16(window: *const Windowed, mean: *const Mean);
-    fn fixpoint_lookup_i8(x: *const i8, table: *const i8, y: *mut i8, count: u32, room: *mut Spread);
+    fn fixpoint_lookup_i8(
+        x: *const i8,
+        table: *const i8,
+        y: *mut i8,
+        count: u32,
+        room: *mut Spread,
+    );
     fn fixpoint_lookup_i16(
         x: *const i16,
         table: *const i16,
