@@ -21,6 +21,19 @@ export function trouble(what: Trouble | undefined): TemplateResult | typeof noth
   `;
 }
 
+/** What the user should know about something that went well. */
+export function remarks(lines: readonly string[]): TemplateResult | typeof nothing {
+  if (lines.length === 0) return nothing;
+  return html`
+    <div class="notice warn small">
+      <strong>Please note</strong>
+      <ul>
+        ${lines.map((line) => html`<li>${line}</li>`)}
+      </ul>
+    </div>
+  `;
+}
+
 const stages: Record<Progress["stage"], string> = {
   read: "Reading images",
   calibrate: "Calibrating: the float model on the chosen images",

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Options } from "fixpoint";
 
-import { trouble } from "../elements/notice.ts";
+import { remarks, trouble } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { firmware } from "../firmware.ts";
 import { save } from "../save.ts";
@@ -97,14 +97,7 @@ export class Downloads extends PlainElement {
           </div>
           ${stale ? html`<p class="small quiet">Quantize again for the project and the pickle.</p>` : nothing}
           ${trouble(this.problem.espdl)}
-          ${this.notes.length > 0
-            ? html`<div class="notice warn small">
-                <strong>Please note</strong>
-                <ul>
-                  ${this.notes.map((note) => html`<li>${note}</li>`)}
-                </ul>
-              </div>`
-            : nothing}
+          ${remarks(this.notes)}
           <pre class="log" tabindex="0" aria-label="Log in the style of ESP-DL's toolkit">${outcome.log}</pre>
         </div>
       </details>

@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import type { Options } from "fixpoint";
 
 import type { Chosen } from "../elements/dropzone.ts";
-import { trouble, working } from "../elements/notice.ts";
+import { remarks, trouble, working } from "../elements/notice.ts";
 import { plural } from "../format.ts";
 import { type TableState, session } from "../session.ts";
 
@@ -144,13 +144,6 @@ const tabled = ({ file, info }: TableState): TemplateResult => html`
         Calibrate instead
       </button>
     </p>
-    ${info.warnings.length > 0
-      ? html`<div class="notice warn small">
-          <strong>Please note</strong>
-          <ul>
-            ${info.warnings.map((warning) => html`<li>${warning}</li>`)}
-          </ul>
-        </div>`
-      : nothing}
+    ${remarks(info.warnings)}
   </div>
 `;

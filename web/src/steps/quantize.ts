@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from "lit";
 
 import { board } from "../board.ts";
 import { KeepsFocus } from "../elements/focus.ts";
-import { trouble, working } from "../elements/notice.ts";
+import { remarks, trouble, working } from "../elements/notice.ts";
 import { PlainElement } from "../elements/plain.ts";
 import { bytes, count, milliseconds, percent, plural } from "../format.ts";
 import { numberOf, stepAs } from "../framed.ts";
@@ -123,14 +123,7 @@ function results(outcome: Outcome, stale: boolean): TemplateResult {
               ? "Use 8 bits, which halves both, or a smaller model."
               : "Use a smaller model or a smaller input."}
           </div>`}
-      ${report.warnings.length > 0
-        ? html`<div class="notice warn small">
-            <strong>Please note</strong>
-            <ul>
-              ${report.warnings.map((warning) => html`<li>${warning}</li>`)}
-            </ul>
-          </div>`
-        : nothing}
+      ${remarks(report.warnings)}
       ${outcome.forecast && "problem" in outcome.forecast && fits
         ? html`<div class="notice warn small" id="forecast-problem">
             <strong>No latency can be told before flashing</strong>${outcome.forecast.problem}
