@@ -30,6 +30,14 @@ pub(crate) fn copies(graph: &Graph, node: &Node) -> bool {
     rule(graph, node, Arithmetic::Fixpoint) == Rule::First
 }
 
+/// The tensor whose exponent a node's output has in ESP-DL's toolkit, if it has that of another one.
+pub(crate) fn toolkit_source<'g>(graph: &Graph, node: &'g Node) -> Option<&'g str> {
+    match rule(graph, node, Arithmetic::Espdl) {
+        Rule::First => computed(graph, node).next(),
+        Rule::Own | Rule::Zero => None,
+    }
+}
+
 fn rule(graph: &Graph, node: &Node, arithmetic: Arithmetic) -> Rule {
     let toolkit = arithmetic == Arithmetic::Espdl;
     match node.op.as_str() {

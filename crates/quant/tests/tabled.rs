@@ -1,5 +1,8 @@
 //! Models with the exponents of a quantization table instead of calibrated ones.
 
+#[path = "support/onnx.rs"]
+#[allow(dead_code, reason = "other tests have more of it")]
+mod onnx;
 mod support;
 #[path = "support/toolkit.rs"]
 mod toolkit;
@@ -133,4 +136,36 @@ fn a_table_that_does_not_fit_is_refused() {
     let quantized = model("quantized/ort_int16");
     let error = quantized.with_table(&table(&exponents));
     assert_eq!(error.unwrap_err(), TableError::Quantized);
+}
+
+#[test]
+fn what_passes_made_has_the_exponent_of_what_it_was_made_of() {
+    let net = onnx::Net::new(&[1, 4])
+        .random_weights("w", &[4, 4], 0.5)
+        .random_weights("v", &[4, 4], 0.5)
+        .node("Gemm", &["x", "w"], "a", &[])
+        .node("Gemm", &["x", "v"], "b", &[])
+        .node("Max", &["a", "b", "x"], "y", &[])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    // The toolkit knows one Max, and nothing between its operands.
+    let exponents = [
+        ("x", -6),
+        ("a", -5),
+        ("b", -4),
+        ("y", -5),
+        ("w", -8),
+        ("v", -8),
+    ];
+    let saved = exponents.map(|(name, e)| (name.to_owned(), vec![e]));
+    let saved = SavedTable::Exponents(saved.into());
+    let table = Table::from_saved(saved, &model, Some(Bits::I8)).unwrap();
+    let chip = fixpoint_quant::Chip::Esp32S3;
+    assert!(fixpoint_quant::export_espdl(&model, &table, chip, "", "net").is_ok());
+    let options = Options {
+        arithmetic: Arithmetic::Espdl,
+        ..Options::default()
+    };
+    let found = by_table(&model, &table, &options).unwrap();
+    assert_eq!(found.report.tensors["y"], [-5]);
 }

@@ -12,6 +12,7 @@ use crate::linear::table_weight_exponents;
 use crate::model::FloatModel;
 use crate::options::{Arithmetic, Bits, Granularity, Method, Options};
 use crate::report::Report;
+use crate::scaling::toolkit_source;
 
 /// A quantization table, and what it is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,7 +270,8 @@ impl Table {
     }
 }
 
-/// With entries for constants that the table lists under the name of another one.
+/// With entries for what the table lists under the name of another tensor: constants, and what only this program's
+/// passes have made, as the first maximum of three tensors.
 fn with_twins(
     mut exponents: BTreeMap<String, Vec<i32>>,
     graph: &Graph,
@@ -277,6 +279,12 @@ fn with_twins(
     for (name, listed) in &graph.twins {
         if let Some(list) = exponents.get(listed).cloned() {
             exponents.entry(name.clone()).or_insert(list);
+        }
+    }
+    for node in &graph.nodes {
+        let source = toolkit_source(graph, node).and_then(|name| exponents.get(name));
+        if let Some(list) = source.cloned() {
+            exponents.entry(node.output().to_owned()).or_insert(list);
         }
     }
     exponents
