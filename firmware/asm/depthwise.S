@@ -188,7 +188,7 @@ fixpoint_sparse:
     ee.vld.h.64.ip q5, a14, 0
     ee.vst.128.ip q5, a11, -16
     // No more than there is room for, whatever the record says.
-    addi    a13, a4, -SPARSE
+    addi    a13, a4, -(SPARSE + 1)
     bltu    a13, a1, 2f
     bnez    a3, 1b
 2:  addi    a7, a7, 1

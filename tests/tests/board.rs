@@ -12,6 +12,7 @@ use fixpoint_quant::image::{
     Activation, Arithmetic, Element, ImageBuilder, Linear, Op, Shifts, Storage, TensorDef, Window,
 };
 use fixpoint_quant::{Bits, Request, Simulator, quantize};
+use fixpoint_runtime::format::checksum;
 use fixpoint_tests::models::{self, Network};
 use fixpoint_tests::random::Random;
 use fixpoint_tests::virtual_board::{Bench, Firmware};
@@ -212,6 +213,60 @@ fn a_tensor_at_the_start_of_psram() {
         let run = run.unwrap_or_else(|error| panic!("{error}\n{}", bench.console));
         let found = simulator.decode_output(0, &run.outputs[0]);
         assert_eq!(found.expect("an output"), expected[0], "{megabytes} MiB");
+    }
+}
+
+/// Nothing checks what a vector unit's records say before they are used: whatever it is, the board goes on.
+#[test]
+fn records_with_more_shifts_than_there_is_room_for() {
+    let firmware = Firmware::prebuilt().expect("firmware/prebuilt");
+    let tensor = |name: &str| TensorDef {
+        name: name.to_owned(),
+        dims: vec![1, 16, 8, 8],
+        storage: Storage::ChannelsLast,
+        element: Element::I8,
+        exponent: 0,
+    };
+    let linear = Linear {
+        weights: (0..16 * 9).map(|at| at % 11 - 5).collect(),
+        bias: vec![0; 16],
+        shifts: Shifts::PerChannel((0..16).map(|channel| 6 + channel.min(14)).collect()),
+        activation: Activation::None,
+        accumulator: None,
+    };
+    let op = Op::DepthwiseConv2d {
+        linear,
+        window: Window::new(3, 3).pads(1, 1, 1, 1),
+    };
+    let mut builder = ImageBuilder::new("records", Arithmetic::Fixpoint);
+    let x = builder.input(tensor("x"));
+    // The second layer is what lies behind the first one's record.
+    let between = builder.op("first", op.clone(), &[x], tensor("between"));
+    let y = builder.op("second", op, &[between], tensor("y"));
+    builder.output(y);
+    let image = builder.to_bytes().expect("an image");
+    let word = |image: &[u8], at: usize| {
+        u32::from_le_bytes(image[at..at + 4].try_into().expect("a word")) as usize
+    };
+    let op = word(&image, 36);
+    let record = word(&image, op + 52);
+    for steps in [13, 14, 15, 16, 20, 31] {
+        let mut image = image.clone();
+        // A record of 480 bytes, and in it a list of so many.
+        image[op + 39] = 30;
+        image[record] |= 0x80;
+        image[record + 1] = steps;
+        image[record + 8..record + 12].copy_from_slice(&((1u32 << steps) - 1).to_le_bytes());
+        let sum = checksum(&image).expect("a header");
+        image[12..16].copy_from_slice(&sum.to_le_bytes());
+        let plan = firmware.plan(&image).expect("room in flash");
+        let mut bench = Bench::flashed_on(Options::default(), plan).expect("a board");
+        (bench.connect().expect("the board").model).expect("the model");
+        for _ in 0..2 {
+            let run = bench.infer(vec![vec![3; 16 * 64]]);
+            let run = run.unwrap_or_else(|e| panic!("{steps}: {e}\n{}", bench.console));
+            assert_eq!(run.outputs[0].len(), 16 * 64);
+        }
     }
 }
 
