@@ -206,13 +206,14 @@ fn clamps_are_exact_and_fused() {
 }
 
 #[test]
-fn leaks_follow_layers_or_stand_alone() {
+fn leaks_are_layers_of_their_own() {
     let alpha = |v| [("alpha", Value::Float(v))];
     let net = image(4)
         .node("LeakyRelu", &["c"], "y", &alpha(0.1))
         .output("y");
     let [q, _] = close(&net, IMAGE);
-    assert_eq!(q.report.layers[0].activation.as_deref(), Some("LeakyRelu"));
+    let layers: Vec<&str> = q.report.layers.iter().map(|l| l.op.as_str()).collect();
+    assert_eq!(layers, ["Conv", "LeakyRelu"]);
     let net = Net::new(&[1, 40])
         .node("LeakyRelu", &["x"], "y", &alpha(0.3))
         .output("y");
