@@ -1,7 +1,6 @@
 //! Models with the exponents of a quantization table instead of calibrated ones.
 
 #[path = "support/onnx.rs"]
-#[allow(dead_code, reason = "other tests have more of it")]
 mod onnx;
 mod support;
 #[path = "support/toolkit.rs"]
