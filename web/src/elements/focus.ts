@@ -8,6 +8,8 @@ export class KeepsFocus implements ReactiveController {
   readonly #host: ReactiveElement;
   readonly #selector: string;
   #inside = false;
+  /** What had it inside, last seen. */
+  #had: Element | null = null;
   /** It was inside, and there is nothing yet that could have it. */
   #owed = false;
   /** Words on the button that was pressed last: where the focus goes back to. */
@@ -22,9 +24,17 @@ export class KeepsFocus implements ReactiveController {
 
   hostUpdate(): void {
     const active = document.activeElement;
-    const waits = this.#owed && active === document.body;
-    this.#inside = waits || (this.#row?.contains(active) ?? false);
-    if (this.#inside && !waits && active && words(active) !== "Cancel") this.#pressed = words(active);
+    if (active && this.#row?.contains(active)) {
+      this.#inside = true;
+      this.#had = active;
+      if (words(active) !== "Cancel") this.#pressed = words(active);
+      return;
+    }
+    // An element inside, such as a drop zone, may disable its button after its host has rendered; the browser then
+    // takes the focus away when it next draws, and nothing tells.
+    const lost = this.#had !== null && (!this.#had.isConnected || this.#had.matches(":disabled"));
+    this.#inside = active === document.body && (this.#owed || lost);
+    if (!this.#inside) this.#had = null;
   }
 
   hostUpdated(): void {
