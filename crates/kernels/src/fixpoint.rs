@@ -66,8 +66,7 @@ pub struct Linear<'a, T> {
 
 impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, T> {
     #[inline(always)]
-    fn start(&self, block: usize) -> [A; B] {
-        let mut sums = [A::ZERO; B];
+    fn start(&self, block: usize, sums: &mut [A; B]) {
         match self.bias {
             Bias::Narrow(all) => {
                 for (sum, bias) in sums.iter_mut().zip(&all[block * B..][..B]) {
@@ -80,16 +79,16 @@ impl<T: Element, A: Accumulator, const B: usize> Finish<T, A, B> for Linear<'_, 
                 }
             }
         }
-        sums
     }
 
     #[inline(always)]
     fn finish(&self, block: usize, sums: &[A; B], output: &mut [T]) {
         match &self.leak {
             None => {
-                let shifts = self.shifts.block::<B>(block);
+                let mut room = [0; B];
+                let shifts = self.shifts.block(block, &mut room);
                 for ((y, sum), shift) in output.iter_mut().zip(sums).zip(shifts) {
-                    *y = sum.floor_shift(shift.into()).to_element(self.limits);
+                    *y = sum.floor_shift((*shift).into()).to_element(self.limits);
                 }
             }
             Some(leak) => self.finish_leaky(leak, block, sums, output),
@@ -107,10 +106,11 @@ impl<T: Element> Linear<'_, T> {
         sums: &[A; B],
         output: &mut [T],
     ) {
-        let shifts = self.shifts.block::<B>(block);
+        let mut room = [0; B];
+        let shifts = self.shifts.block(block, &mut room);
         for (lane, ((y, sum), shift)) in output.iter_mut().zip(sums).zip(shifts).enumerate() {
             let slope = leak.slopes.of(block * B + lane);
-            let shift = shift.into();
+            let shift = (*shift).into();
             // What a damaged bias leads to is any number.
             let exact = i64::wrapping_sub((*sum).into(), rounding_constant(shift));
             *y = self.limits.clamp(leaky(exact, shift, slope, leak.exponent));

@@ -9,8 +9,8 @@ use crate::shape::{Hwc, Window};
 
 /// How an arithmetic starts a block of sums and turns it into elements.
 pub trait Finish<T: Element, A: Accumulator, const B: usize> {
-    /// Sums of channels `block * B ..` before the first product.
-    fn start(&self, block: usize) -> [A; B];
+    /// Sums of channels `block * B ..` before the first product, into what is 0.
+    fn start(&self, block: usize, sums: &mut [A; B]);
 
     /// The elements of channels `block * B ..`; `output` may be shorter than `B`.
     fn finish(&self, block: usize, sums: &[A; B], output: &mut [T]);
@@ -26,16 +26,19 @@ pub enum Shifts<'a> {
 }
 
 impl Shifts<'_> {
-    /// Shifts of channels `block * B ..`.
+    /// Shifts of channels `block * B ..`; they may be written to `room`.
     #[inline(always)]
-    pub(crate) fn block<const B: usize>(&self, block: usize) -> [i8; B] {
+    pub(crate) fn block<'a, const B: usize>(
+        &'a self,
+        block: usize,
+        room: &'a mut [i8; B],
+    ) -> &'a [i8] {
         match self {
-            Self::Uniform(shift) => [*shift; B],
-            Self::PerChannel(shifts) => {
-                let mut lanes = [0; B];
-                lanes.copy_from_slice(&shifts[block * B..][..B]);
-                lanes
+            Self::Uniform(shift) => {
+                *room = [*shift; B];
+                room
             }
+            Self::PerChannel(shifts) => &shifts[block * B..][..B],
         }
     }
 }
@@ -184,26 +187,54 @@ pub enum Direction {
     Transposed,
 }
 
-/// Calls `tap(kernel index, input position)` for each tap of the window at (`oy`, `ox`) that lies
-/// inside the input. Positions count pixels.
-#[inline(always)]
-pub(crate) fn for_each_tap(
+/// The taps of a window at one position of the output that lie inside the input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot {
+    rows: Taps,
+    columns: Taps,
+    kernel_w: usize,
+    input_w: usize,
+}
+
+impl Spot {
+    /// Calls `tap(kernel index, input position)` for each. Positions count pixels.
+    #[inline(always)]
+    pub(crate) fn each(&self, mut tap: impl FnMut(usize, usize)) {
+        for (ky, iy) in self.rows.iter() {
+            for (kx, ix) in self.columns.iter() {
+                tap(ky * self.kernel_w + kx, iy * self.input_w + ix);
+            }
+        }
+    }
+}
+
+/// Calls `spot(position, taps there)` for each position of the output in order. Once for all kernels.
+#[inline(never)]
+pub(crate) fn each_spot(
     window: &Window,
     direction: Direction,
     shape: Hwc,
-    oy: usize,
-    ox: usize,
-    mut tap: impl FnMut(usize, usize),
+    out: Hwc,
+    spot: &mut dyn FnMut(usize, &Spot),
 ) {
     let (rows, columns) = (Line::rows(window), Line::columns(window));
     let (h, w) = (shape.h as usize, shape.w as usize);
-    let (rows, columns) = match direction {
-        Direction::Forward => (rows.taps(oy, h), columns.taps(ox, w)),
-        Direction::Transposed => (rows.taps_transposed(oy, h), columns.taps_transposed(ox, w)),
+    let taps = |line: Line, at, size| match direction {
+        Direction::Forward => line.taps(at, size),
+        Direction::Transposed => line.taps_transposed(at, size),
     };
-    for (ky, iy) in rows.iter() {
-        for (kx, ix) in columns.iter() {
-            tap(ky * usize::from(window.kernel_w) + kx, iy * w + ix);
+    let mut position = 0;
+    for oy in 0..out.h as usize {
+        let rows = taps(rows, oy, h);
+        for ox in 0..out.w as usize {
+            let taps = Spot {
+                rows,
+                columns: taps(columns, ox, w),
+                kernel_w: columns.kernel,
+                input_w: w,
+            };
+            spot(position, &taps);
+            position += 1;
         }
     }
 }
@@ -241,32 +272,7 @@ pub fn conv2d<T, A, F, const B: usize>(
     F: Finish<T, A, B>,
 {
     assert!(B == T::LANES);
-    let Sweep {
-        window,
-        direction,
-        groups,
-    } = sweep;
-    let channels = shape.c as usize;
-    let (inner, outer) = (channels / groups, out.c as usize / groups);
-    let filter = usize::from(window.kernel_h) * usize::from(window.kernel_w) * inner * B;
-    let blocks = outer.div_ceil(B);
-    let pixels = output.chunks_exact_mut(out.c as usize);
-    for (at, pixel) in pixels.enumerate() {
-        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
-        for (group, members) in pixel.chunks_exact_mut(outer).enumerate() {
-            for (block, lanes) in members.chunks_mut(B).enumerate() {
-                let block = group * blocks + block;
-                let weights = &weights[block * filter..][..filter];
-                let mut sums = finish.start(block);
-                for_each_tap(window, *direction, shape, oy, ox, |tap, position| {
-                    let x = &input[position * channels + group * inner..][..inner];
-                    let w = &weights[tap * inner * B..][..inner * B];
-                    A::add_rows(&mut sums, x, w);
-                });
-                finish.finish(block, &sums, lanes);
-            }
-        }
-    }
+    convolve(input, shape, sweep, false, weights, output, out, finish);
 }
 
 /// One filter per channel. Weights `[C/B][KH][KW][B]`, the padding is zero.
@@ -287,27 +293,65 @@ pub fn depthwise_conv2d<T, A, F, const B: usize>(
     A: Accumulator,
     F: Finish<T, A, B>,
 {
-    let channels = shape.c as usize;
-    let filter = usize::from(window.kernel_h) * usize::from(window.kernel_w) * B;
-    let pixels = output.chunks_exact_mut(out.c as usize);
-    for (at, pixel) in pixels.enumerate() {
-        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
-        for (block, lanes) in pixel.chunks_mut(B).enumerate() {
-            let weights = &weights[block * filter..][..filter];
-            let mut sums = finish.start(block);
-            for_each_tap(
-                window,
-                Direction::Forward,
-                shape,
-                oy,
-                ox,
-                |tap, position| {
-                    let x = &input[position * channels + block * B..][..lanes.len()];
-                    let w = &weights[tap * B..][..B];
-                    A::add_lanes(&mut sums, x, w);
-                },
-            );
-            finish.finish(block, &sums, lanes);
+    let sweep = Sweep {
+        window: *window,
+        direction: Direction::Forward,
+        groups: 1,
+    };
+    convolve(input, shape, &sweep, true, weights, output, out, finish);
+}
+
+/// Both: they differ in which channels of the input a block needs, and in how its lanes are summed.
+#[expect(clippy::too_many_arguments, reason = "those of the two, and which")]
+#[inline(never)]
+fn convolve<T, A, F, const B: usize>(
+    input: &[T],
+    shape: Hwc,
+    sweep: &Sweep,
+    depthwise: bool,
+    weights: &[T],
+    output: &mut [T],
+    out: Hwc,
+    finish: &F,
+) where
+    T: Element,
+    A: Accumulator,
+    F: Finish<T, A, B>,
+{
+    let Sweep {
+        window,
+        direction,
+        groups,
+    } = sweep;
+    let (channels, all) = (shape.c as usize, out.c as usize);
+    let (inner, outer) = match depthwise {
+        true => (1, all),
+        false => (channels / groups, all / groups),
+    };
+    let filter = usize::from(window.kernel_h) * usize::from(window.kernel_w) * inner * B;
+    let blocks = outer.div_ceil(B);
+    each_spot(window, *direction, shape, out, &mut |position, spot| {
+        let pixel = &mut output[position * all..][..all];
+        for (group, members) in pixel.chunks_exact_mut(outer).enumerate() {
+            for (block, lanes) in members.chunks_mut(B).enumerate() {
+                let (first, count) = match depthwise {
+                    true => (block * B, lanes.len()),
+                    false => (group * inner, inner),
+                };
+                let block = group * blocks + block;
+                let weights = &weights[block * filter..][..filter];
+                let mut sums = [A::ZERO; B];
+                finish.start(block, &mut sums);
+                spot.each(|tap, position| {
+                    let x = &input[position * channels + first..][..count];
+                    let w = &weights[tap * inner * B..][..inner * B];
+                    match depthwise {
+                        true => A::add_lanes(&mut sums, x, w),
+                        false => A::add_rows(&mut sums, x, w),
+                    }
+                });
+                finish.finish(block, &sums, lanes);
+            }
         }
-    }
+    });
 }

@@ -246,15 +246,21 @@ pub fn floor_shift(value: i64, shift: i32) -> i64 {
     if shift >= 0 {
         value >> shift.min(63)
     } else {
-        let left = shift.unsigned_abs().min(63);
-        let limit = i64::MAX >> left;
-        if value > limit {
-            i64::MAX
-        } else if value < -limit - 1 {
-            i64::MIN
-        } else {
-            value << left
-        }
+        saturating_left(value, shift.unsigned_abs())
+    }
+}
+
+/// By itself: it is long where it takes two registers for a value, and rare.
+#[inline(never)]
+fn saturating_left(value: i64, left: u32) -> i64 {
+    let left = left.min(63);
+    let limit = i64::MAX >> left;
+    if value > limit {
+        i64::MAX
+    } else if value < -limit - 1 {
+        i64::MIN
+    } else {
+        value << left
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pooling over windows.
 
-use crate::linear::{Direction, for_each_tap};
+use crate::linear::{Direction, each_spot};
 use crate::number::Element;
 use crate::shape::{Hwc, Window};
 
@@ -15,16 +15,16 @@ const LANES: usize = 16;
 /// If a slice is shorter than its shape says.
 pub fn max_pool<T: Element>(input: &[T], shape: Hwc, window: &Window, output: &mut [T], out: Hwc) {
     let channels = shape.c as usize;
-    for (at, pixel) in output.chunks_exact_mut(channels).enumerate() {
+    each_spot(window, Direction::Forward, shape, out, &mut |at, spot| {
+        let pixel = &mut output[at * channels..][..channels];
         pixel.fill(T::MIN);
-        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
-        for_each_tap(window, Direction::Forward, shape, oy, ox, |_, position| {
+        spot.each(|_, position| {
             let x = &input[position * channels..][..channels];
             for (y, x) in pixel.iter_mut().zip(x) {
                 *y = (*y).max(*x);
             }
         });
-    }
+    });
 }
 
 /// Means: `mean(sum, count)` of each window, where `count` is the window's area if
@@ -46,12 +46,12 @@ pub fn average_pool<T: Element>(
 ) {
     let channels = shape.c as usize;
     let area = u32::from(window.kernel_h) * u32::from(window.kernel_w);
-    for (at, pixel) in output.chunks_exact_mut(channels).enumerate() {
-        let (oy, ox) = (at / out.w as usize, at % out.w as usize);
+    each_spot(window, Direction::Forward, shape, out, &mut |at, spot| {
+        let pixel = &mut output[at * channels..][..channels];
         for (block, lanes) in pixel.chunks_mut(LANES).enumerate() {
             let mut sums = [0i32; LANES];
             let mut inside = 0;
-            for_each_tap(window, Direction::Forward, shape, oy, ox, |_, position| {
+            spot.each(|_, position| {
                 inside += 1;
                 let x = &input[position * channels + block * LANES..][..lanes.len()];
                 for (sum, x) in sums.iter_mut().zip(x) {
@@ -67,7 +67,7 @@ pub fn average_pool<T: Element>(
                 };
             }
         }
-    }
+    });
 }
 
 /// [`average_pool`] over all rows and columns at once; `output` has `shape.c` elements.
