@@ -184,20 +184,20 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
     fs::write(&text, literals_placed(&short))?;
     let mut objects = vec![assemble(toolchain, &work, Path::new("all.s"), &features)?];
     let features = format!("{features},{ASSEMBLY_FEATURES}");
+    let sources = assembly(image)?;
     let mut constants = Constants::default();
-    for source in assembly(image)? {
+    for source in sources.iter().filter(|source| is_included(source)) {
+        constants.read(&fs::read_to_string(source)?);
+    }
+    for source in sources {
         let name = source.file_name().unwrap_or_default();
-        let included = source.extension().is_some_and(|ending| ending == "inc");
         let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
-        if included {
-            constants.read(&text);
-        }
         let text = constants.replace(&text);
         let text = vector::translate(&text).with_context(|| paths::shown(&source).to_string())?;
         let text = narrowed(&text);
         // The first line makes the assembler name the file that was written by hand.
         let text = format!("# 1 \"{}\"\n{text}", paths::shown(&source));
-        if included {
+        if is_included(&source) {
             fs::write(work.join(name), text)?;
             continue;
         }
@@ -269,6 +269,10 @@ fn assemble(toolchain: &Toolchain, work: &Path, source: &Path, features: &str) -
     Ok(object)
 }
 
+fn is_included(source: &Path) -> bool {
+    source.extension().is_some_and(|ending| ending == "inc")
+}
+
 /// The shared assembly files and the image's own, by name; what they include comes first.
 fn assembly(image: &Image) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -283,7 +287,7 @@ fn assembly(image: &Image) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    files.sort_by_key(|path| (path.extension() != Some("inc".as_ref()), path.clone()));
+    files.sort_by_key(|path| (!is_included(path), path.clone()));
     Ok(files)
 }
 
