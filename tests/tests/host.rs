@@ -123,3 +123,18 @@ fn a_misaligned_image_and_a_small_arena_are_told() {
     assert!(run(&model, &mut [], &mut ()).is_err());
     assert!(model.input_mut(&mut [], 0).is_none());
 }
+
+#[test]
+fn what_the_quantizer_lets_grow_fits_the_place_of_a_model() {
+    let slots: Vec<u32> = (fixpoint_flash::partition::default_layout().iter())
+        .filter(|partition| partition.kind == fixpoint_flash::partition::MODEL_TYPE)
+        .map(|partition| partition.size)
+        .collect();
+    let sector = fixpoint_protocol::slot::RECORD_SECTOR;
+    assert!(
+        slots
+            .iter()
+            .all(|size| *size - sector == fixpoint_quant::image::MODEL_ROOM)
+    );
+    assert_eq!(slots.len(), 2);
+}

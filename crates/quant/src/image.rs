@@ -4,6 +4,7 @@
 //! The writer blocks and pads the weights, folds rounding constants into biases, proves that sums
 //! fit their accumulators, and plans the arena.
 
+mod dense;
 mod encode;
 mod linear;
 mod plan;
@@ -173,6 +174,9 @@ pub enum Op {
 /// Bytes for tensors that every board with our firmware has on the chip.
 pub const NEAR_ROOM: u32 = 366 << 10;
 
+/// Bytes for an image on a board with our partition table, in which two of them have a place.
+pub const MODEL_ROOM: u32 = (1536 - 4) << 10;
+
 /// How the arena was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
@@ -238,6 +242,7 @@ pub struct ImageBuilder {
     name: String,
     arithmetic: Arithmetic,
     keep_inputs: bool,
+    dense_groups: bool,
     tensors: Vec<(TensorDef, Source)>,
     nodes: Vec<Node>,
     outputs: Vec<TensorId>,
@@ -250,6 +255,7 @@ impl ImageBuilder {
             name: name.to_owned(),
             arithmetic,
             keep_inputs: true,
+            dense_groups: true,
             tensors: Vec::new(),
             nodes: Vec::new(),
             outputs: Vec::new(),
@@ -260,6 +266,13 @@ impl ImageBuilder {
     /// without writing them again. `false` lets their memory be reused.
     pub fn keep_inputs(&mut self, keep: bool) -> &mut Self {
         self.keep_inputs = keep;
+        self
+    }
+
+    /// Whether convolutions in groups may become dense ones, with zeros, where the vector unit is faster with those
+    /// (the default). Results are the same.
+    pub fn dense_groups(&mut self, dense: bool) -> &mut Self {
+        self.dense_groups = dense;
         self
     }
 
@@ -293,12 +306,13 @@ impl ImageBuilder {
     /// Plans the arena and writes the image.
     pub fn finish(&self) -> Result<Image, BuildError> {
         self.check()?;
-        let lowered = self
+        let mut lowered = self
             .nodes
             .iter()
             .map(|node| linear::lower(self, node))
             .collect::<Result<Vec<_>, _>>()?;
         let plan = plan::plan(self);
+        dense::spread(self, &mut lowered, &plan)?;
         let bytes = encode::encode(self, &lowered, &plan)?;
         // What the runtime would say on the chip is better heard here.
         fixpoint_runtime::Model::parse(AlignedBytes::new(&bytes).as_ref())?;

@@ -156,6 +156,8 @@ fn grouped(random: &mut Random, setting: Setting, round: usize, transposed: bool
     let x = builder.input(setting.image("x", &input, -3));
     let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
     builder.output(y);
+    // The portable kernel's groups, too.
+    builder.dense_groups(round % 4 < 2);
     let name = format!(
         "{kind} {round} {groups} x {inner} to {outputs}, {:?}/{:?}",
         g.kernel, g.stride

@@ -1,9 +1,10 @@
 //! Linear ops on their way into an image: blocked weights, biases with rounding constants, and the
 //! proof that sums fit.
 
+use super::records::Records;
 use super::{
     Accumulator, Activation, Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Linear,
-    Node, Op, Shifts, proof,
+    Node, Op, Shifts, proof, records,
 };
 use fixpoint_kernels::fixpoint::rounding_constant;
 use fixpoint_runtime::format::{SHIFT_RANGE, Sums};
@@ -17,6 +18,8 @@ pub(super) struct Lowered {
     pub(super) accumulator: Accumulator,
     pub(super) groups: u16,
     pub(super) sums: Sums,
+    /// For the vector unit, in the fixpoint arithmetic.
+    pub(super) records: Records,
 }
 
 /// Lowers the linear part of `node`; `None` if it has none.
@@ -165,7 +168,7 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
     if let Activation::PRelu { slopes, .. } = &mut activation {
         *slopes = pad(slopes, padded, place);
     }
-    Ok(Some(Lowered {
+    let mut lowered = Lowered {
         weights,
         bias: pad(&bias, padded, place),
         shifts: match &linear.shifts {
@@ -176,7 +179,12 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
         accumulator,
         groups: header_groups,
         sums,
-    }))
+        records: Records::default(),
+    };
+    if builder.arithmetic == Arithmetic::Fixpoint {
+        lowered.records = records::of(node, (input, output), &lowered);
+    }
+    Ok(Some(lowered))
 }
 
 /// Values of channels at their places among the padded ones.

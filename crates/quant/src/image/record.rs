@@ -2,7 +2,6 @@
 
 use super::encode::Writer;
 use super::linear::Lowered;
-use super::records;
 use super::{
     Accumulator, Activation, Arithmetic, BuildError, Element, ImageBuilder, Node, Offsets, Op,
     Rearrange, Shifts, TensorDef, Window,
@@ -28,8 +27,7 @@ pub(super) fn op_record(
     let element = input.element;
     if let Some(linear) = linear {
         let fixpoint = builder.arithmetic == Arithmetic::Fixpoint;
-        let limits = bounds(&linear.activation, element).filter(|_| fixpoint);
-        let records = records::of(node, (input, output), linear, limits);
+        let records = &linear.records;
         linear_part(writer, &mut body, linear, element, fixpoint);
         // Beside the number of groups.
         body[19] = records.each;
@@ -169,7 +167,7 @@ fn stored_axis(def: &TensorDef, axis: usize) -> Option<u8> {
 }
 
 /// Smallest and largest result; `None` with a leak.
-fn bounds(activation: &Activation, element: Element) -> Option<[i16; 2]> {
+pub(super) fn bounds(activation: &Activation, element: Element) -> Option<[i16; 2]> {
     let (low, high) = element.range();
     let (low, high) = (low as i16, high as i16);
     match activation {

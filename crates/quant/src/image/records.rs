@@ -1,6 +1,7 @@
 //! What is prepared of a linear layer for the chip's vector unit (see [`fixpoint_vector::prepare`]).
 
 use super::linear::Lowered;
+use super::record::bounds;
 use super::{Node, Op, Shifts, TensorDef, Window};
 use fixpoint_kernels::fixpoint::{self, Bias};
 use fixpoint_kernels::{Element as Number, Hwc, Limits, Shifts as Right};
@@ -16,14 +17,10 @@ pub(super) struct Records {
     pub(super) each: u8,
 }
 
-/// The records of a node with these tensors and limits, if it is one for the unit: without groups, forwards
-/// and without a leak, which is where there are no limits.
-pub(super) fn of(
-    node: &Node,
-    tensors: (&TensorDef, &TensorDef),
-    linear: &Lowered,
-    limits: Option<[i16; 2]>,
-) -> Records {
+/// The records of a node with these tensors, if it is one for the unit: without groups, forwards and without
+/// a leak, which is where there are no limits.
+pub(super) fn of(node: &Node, tensors: (&TensorDef, &TensorDef), linear: &Lowered) -> Records {
+    let limits = bounds(&linear.activation, tensors.0.element);
     let found = match tensors.0.element {
         Element::I8 => records::<i8>(node, tensors, linear, limits),
         Element::I16 => records::<i16>(node, tensors, linear, limits),
