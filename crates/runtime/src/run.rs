@@ -152,6 +152,9 @@ fn execute_op(
     op: &Op<'_>,
     arena: &mut Arena<'_>,
 ) -> Option<()> {
+    if let Body::Reshape | Body::Rearrange { .. } = &op.body {
+        return moved(model, op, arena);
+    }
     match op.first.element {
         Element::I8 => execute::<i8, 16>(accelerator, model, op, arena),
         Element::I16 => execute::<i16, 8>(accelerator, model, op, arena),
@@ -166,12 +169,41 @@ struct Split<'m> {
 
 impl<'m> Split<'m> {
     /// `None` if the tensor is the output's own memory.
-    fn view<T: Integer>(&self, tensor: &Tensor<'_>) -> Option<&'m [T]> {
-        integers(match tensor.constant {
-            true => self.model.slice(tensor.offset, tensor.bytes)?,
-            false => self.others.tensor(tensor.place())?,
-        })
+    fn bytes(&self, tensor: &Tensor<'_>) -> Option<&'m [u8]> {
+        match tensor.constant {
+            true => self.model.slice(tensor.offset, tensor.bytes),
+            false => self.others.tensor(tensor.place()),
+        }
     }
+
+    /// Likewise.
+    fn view<T: Integer>(&self, tensor: &Tensor<'_>) -> Option<&'m [T]> {
+        integers(self.bytes(tensor)?)
+    }
+}
+
+/// Ops that move bytes, of whichever elements.
+fn moved(model: &Model<'_>, op: &Op<'_>, arena: &mut Arena<'_>) -> Option<()> {
+    let (others, output) = arena.split(op.output.place())?;
+    let input = Split { others, model }.bytes(&op.first);
+    match &op.body {
+        Body::Rearrange {
+            start,
+            fill,
+            sizes,
+            axes,
+        } => {
+            let width = op.first.element.bytes() as usize;
+            let fill = fill.to_le_bytes();
+            rearrange::rearrange(input?, width, *start, *sizes, axes, fill, output);
+        }
+        _ => {
+            if let Some(input) = input {
+                output.copy_from_slice(input);
+            }
+        }
+    }
+    Some(())
 }
 
 /// `None` if a tensor or array isn't where it must be, which a parsed model rules out.
@@ -188,8 +220,14 @@ where
     let split = Split { others, model };
     let first = &op.first;
     let a = split.view::<T>(first);
-    if let Body::ArgMax(along, last) = &op.body {
-        return arg_max(a?, along, *last, op.output.element, output);
+    match &op.body {
+        Body::ArgMax(along, last) => {
+            return arg_max(a?, along, *last, op.output.element, output);
+        }
+        Body::Concat { inner, axis } => {
+            return concat::<T>(accelerator, &split, op, (*inner, *axis), output);
+        }
+        _ => {}
     }
     let y = integers_mut::<T>(output)?;
     let out = &op.output;
@@ -264,14 +302,16 @@ where
         }
         Body::Requantize(activation) => {
             let channels = first.stored()[RANK - 1] as usize;
-            if activation.leak.is_none() && arithmetic == Arithmetic::Fixpoint {
-                let (from, to) = (first.exponent, out.exponent);
-                let limits = activation.bounds.limits();
-                if rescaled(accelerator, a, y, (from, to), limits) {
-                    return Some(());
-                }
-            }
-            requantize(accelerator, arithmetic, activation, a, up, channels, y)?;
+            let exponents = (first.exponent, out.exponent);
+            requantize(
+                accelerator,
+                arithmetic,
+                activation,
+                a,
+                exponents,
+                channels,
+                y,
+            )?;
         }
         Body::Lookup(table, step_bits) => {
             let table = integers::<T>(table)?;
@@ -282,46 +322,6 @@ where
         Body::Softmax(Along { length, inner }) => {
             let (from, to) = (first.exponent, out.exponent);
             softmax::softmax(a?, *length, *inner, from, y, to);
-        }
-        Body::Reshape => {
-            if let Some(a) = a {
-                y.copy_from_slice(a);
-            }
-        }
-        Body::Rearrange {
-            start,
-            fill,
-            sizes,
-            axes,
-        } => {
-            let fill = T::saturate((*fill).into());
-            rearrange::rearrange(a?, *start, *sizes, axes, fill, y);
-        }
-        Body::Concat { inner, axis } => {
-            let row = out.stored()[*axis] as usize * inner;
-            let mut at = 0;
-            for input in 0..op.inputs.len() {
-                let input = op.inputs.get(model, input)?;
-                let part = input.stored()[*axis] as usize * inner;
-                let shift = i32::from(out.exponent) - i32::from(input.exponent);
-                // The espdl arithmetic has them all at one exponent.
-                let values = split.view::<T>(&input)?;
-                let exponents = (input.exponent, out.exponent);
-                // Once a row is refused, as one that isn't aligned, the others are not asked for.
-                let mut takes = true;
-                rearrange::insert(values, part, y, row, at, |x, y| {
-                    if shift == 0 {
-                        y.copy_from_slice(x);
-                        return;
-                    }
-                    takes = takes && rescaled(accelerator, Some(x), y, exponents, Limits::ALL);
-                    if !takes {
-                        let requantize = |x| fixpoint::requantize(x, shift, Limits::ALL);
-                        elementwise::unary(x, y, requantize);
-                    }
-                });
-                at += part;
-            }
         }
         Body::Reduce(reduction, axes) => {
             let (a, dims) = (a?, first.stored());
@@ -344,7 +344,9 @@ where
             let finish = |sum| T::saturate(round_half_up_shift(sum, shift));
             resize::resize_linear(a?, *shape, rows, columns, y, &finish);
         }
-        Body::ArgMax(..) => return None,
+        Body::ArgMax(..) | Body::Concat { .. } | Body::Reshape | Body::Rearrange { .. } => {
+            return None;
+        }
     }
     Some(())
 }
@@ -398,6 +400,43 @@ fn global_average_pool<T: Accelerated>(
     });
 }
 
+/// The inputs side by side along an axis that has `inner` elements behind it. The espdl arithmetic has
+/// them all at one exponent.
+fn concat<T: Accelerated + Integer>(
+    accelerator: &mut dyn Accelerator,
+    split: &Split<'_>,
+    op: &Op<'_>,
+    (inner, axis): (usize, usize),
+    output: &mut [u8],
+) -> Option<()> {
+    let along = |tensor: &Tensor<'_>| tensor.stored()[axis] as usize * inner;
+    let (out, width) = (&op.output, size_of::<T>());
+    let row = along(out);
+    let mut at = 0;
+    for input in 0..op.inputs.len() {
+        let input = op.inputs.get(split.model, input)?;
+        let part = along(&input);
+        let x = split.bytes(&input)?;
+        if input.exponent == out.exponent {
+            rearrange::insert(x, part * width, output, row * width, at * width);
+        } else {
+            let exponents = (input.exponent, out.exponent);
+            // Once a row is refused, as one that isn't aligned, the others are not asked for.
+            let mut takes = true;
+            let y = integers_mut::<T>(output)?.chunks_exact_mut(row);
+            for (x, y) in integers::<T>(x)?.chunks_exact(part).zip(y) {
+                let (x, y) = (Some(x), y.get_mut(at..at + part)?);
+                takes = takes && rescaled(accelerator, x, y, exponents, Limits::ALL);
+                if !takes {
+                    rescale(x, y, exponents, Limits::ALL);
+                }
+            }
+        }
+        at += part;
+    }
+    Some(())
+}
+
 /// Whether the accelerator brought elements from one exponent to another, in the fixpoint arithmetic: as half
 /// of their sum with themselves. `None` is the output's own memory.
 fn rescaled<T: Accelerated>(
@@ -419,6 +458,18 @@ fn rescaled<T: Accelerated>(
     T::combine(accelerator, &task, output)
 }
 
+/// [`rescaled`] without it.
+#[inline(never)]
+fn rescale<T: number::Element>(
+    input: Option<&[T]>,
+    output: &mut [T],
+    (from, to): (i8, i8),
+    limits: Limits<T>,
+) {
+    let shift = i32::from(to) - i32::from(from);
+    unary(input, output, |x| fixpoint::requantize(x, shift, limits));
+}
+
 fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
     match input {
         Some(input) => elementwise::unary(input, output, f),
@@ -431,15 +482,18 @@ fn requantize<T: Accelerated>(
     arithmetic: Arithmetic,
     activation: &Activation<'_>,
     input: Option<&[T]>,
-    shift: i32,
+    exponents: (i8, i8),
     channels: usize,
     output: &mut [T],
 ) -> Option<()> {
     let limits = activation.bounds.limits::<T>();
+    let shift = i32::from(exponents.1) - i32::from(exponents.0);
     let Some(leak) = activation.leak else {
         match arithmetic {
             Arithmetic::Fixpoint => {
-                unary(input, output, |x| fixpoint::requantize(x, shift, limits))
+                if !rescaled(accelerator, input, output, exponents, limits) {
+                    rescale(input, output, exponents, limits);
+                }
             }
             #[cfg(feature = "espdl")]
             Arithmetic::Espdl(_) => unary(input, output, |x| {
