@@ -62,6 +62,16 @@ export interface Quantization {
   fate: "taken" | "requantized" | "refused";
 }
 
+/** A size of an input that the file leaves open, besides the batch. */
+export interface OpenSize {
+  /** The file's own word for it, or the input's name and the dimension, as `x[2]`. */
+  name: string;
+  /** The first dimension that has it, in words. */
+  place: string;
+  /** What `Model.fromOnnx` was told that it is. */
+  size: number | null;
+}
+
 export interface Inspection {
   name: string;
   producer: string;
@@ -78,6 +88,7 @@ export interface Inspection {
   passes: PassInfo[];
   /** null for a float model. */
   quantization: Quantization | null;
+  open: OpenSize[];
   /** What stands in the way of quantizing; empty when nothing does. */
   problems: string[];
 }
@@ -103,8 +114,11 @@ export interface TableInfo {
 /** An ONNX model. */
 export class Model {
   private constructor();
-  /** `anew`: of a model that is quantized already only the values of its weights are kept. */
-  static fromOnnx(bytes: Uint8Array, anew?: boolean): Model;
+  /**
+   * `anew`: of a model that is quantized already only the values of its weights are kept. `sizes`: what the sizes are
+   * that the file leaves open, by name; an open batch is 1.
+   */
+  static fromOnnx(bytes: Uint8Array, anew?: boolean, sizes?: Record<string, number>): Model;
   inspect(): Inspection;
   /**
    * The model with a table's exponents, width and granularity instead of calibrated ones: `quantize` needs no

@@ -22,7 +22,7 @@ import type {
 
 import { module } from "./module.ts";
 import { CodedError, connect, type Remote } from "./rpc.ts";
-import type { EngineService, Progress, Result, TestCase, Which } from "./workers/engine.worker.ts";
+import type { EngineService, Progress, Reading, Result, TestCase, Which } from "./workers/engine.worker.ts";
 
 type Listener = (progress: Progress) => void;
 
@@ -39,15 +39,14 @@ interface Running {
 
 export class Engine {
   #running: Promise<Running> | undefined;
-  #model: { bytes: Uint8Array; anew: boolean } | undefined;
+  #model: { bytes: Uint8Array; reading: Reading } | undefined;
   #table: Uint8Array | undefined;
   #image: Uint8Array | undefined;
   readonly #samples = new Map<Which, Loaded>();
 
-  /** `anew`: what a quantized model says of its integers is forgotten but for the weights' values. */
-  async openModel(bytes: Uint8Array, anew: boolean): Promise<Inspection> {
-    const inspection = await this.#call((remote) => remote.openModel(bytes, anew));
-    this.#model = { bytes, anew };
+  async openModel(bytes: Uint8Array, reading: Reading): Promise<Inspection> {
+    const inspection = await this.#call((remote) => remote.openModel(bytes, reading));
+    this.#model = { bytes, reading };
     this.#table = undefined;
     return inspection;
   }
@@ -189,7 +188,7 @@ export class Engine {
       );
     });
     await remote.start(compiled);
-    if (this.#model) await remote.openModel(this.#model.bytes, this.#model.anew);
+    if (this.#model) await remote.openModel(this.#model.bytes, this.#model.reading);
     if (this.#table) await remote.openTable(this.#table);
     for (const [which, { files, inputs }] of this.#samples) {
       await remote.loadSamples(which, files, inputs, () => {});

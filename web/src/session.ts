@@ -6,7 +6,7 @@ import { Engine } from "./engine.ts";
 import { count, plural } from "./format.ts";
 import { type Forecast, forecast } from "./predict.ts";
 import { plainError } from "./rpc.ts";
-import type { Progress, Result, Which } from "./workers/engine.worker.ts";
+import type { Progress, Reading, Result, Which } from "./workers/engine.worker.ts";
 
 /** What went wrong, in words; further lines are the next steps. */
 export interface Trouble {
@@ -18,6 +18,7 @@ export interface ModelState {
   fileName: string;
   fileBytes: number;
   file: NamedFile;
+  reading: Reading;
   inspection: Inspection;
   /** Dimensions of the first input. */
   dims: number[];
@@ -103,13 +104,12 @@ export class Session extends EventTarget {
     return this.samples.calibration ? "calibration" : undefined;
   }
 
-  /** `anew`: a model that is quantized already is quantized again, from the values of its weights. */
-  async openModel(file: NamedFile, anew = false): Promise<void> {
+  async openModel(file: NamedFile, reading: Reading = {}): Promise<void> {
     await this.#doing("model", `${file.path} can't be used`, async () => {
-      const inspection = await this.engine.openModel(file.bytes, anew);
+      const inspection = await this.engine.openModel(file.bytes, reading);
       const dims = inspection.inputs[0]?.dims ?? [];
       const before = this.model?.inspection.inputs;
-      this.model = { fileName: file.path, fileBytes: file.bytes.length, file, inspection, dims };
+      this.model = { fileName: file.path, fileBytes: file.bytes.length, file, reading, inspection, dims };
       this.#touch();
       await this.#refitTable();
       if (JSON.stringify(inspection.inputs) !== JSON.stringify(before)) {

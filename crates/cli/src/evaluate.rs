@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use fixpoint_quant::{FloatModel, evaluate, evaluate_float};
+use fixpoint_quant::{evaluate, evaluate_float};
 use serde::Serialize;
 
 use crate::data::{self, PreprocessArgs};
 use crate::failure::Failure;
+use crate::model::SizeArgs;
+use crate::simulate;
 use crate::terminal::{Bar, note};
-use crate::{files, simulate};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     /// A float model to compare the image's answers with
     #[arg(long, value_name = "MODEL.onnx")]
     reference: Option<PathBuf>,
+    #[command(flatten)]
+    sizes: SizeArgs,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
@@ -63,9 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         Some(&args.model)
     };
-    let float = float_path.map(|path| {
-        FloatModel::from_onnx(&files::read(path)?).map_err(|e| Failure::from(e).about(path))
-    });
+    let float = float_path.map(|path| args.sizes.read(path, false));
     let float = float.transpose()?;
     if !is_image && float.as_ref().is_some_and(|f| f.quantization().is_some()) {
         note(

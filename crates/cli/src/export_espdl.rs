@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fixpoint_quant::{FloatModel, export_espdl};
+use fixpoint_quant::export_espdl;
 
 use crate::failure::Failure;
 use crate::files;
+use crate::model::SizeArgs;
 use crate::quantize::{BitsArg, ChipArg};
 use crate::table;
 use crate::terminal::note;
@@ -25,6 +26,8 @@ pub(crate) struct Args {
     /// Width of weights and activations [default: the table's]
     #[arg(long, value_name = "8|16")]
     bits: Option<BitsArg>,
+    #[command(flatten)]
+    sizes: SizeArgs,
     /// Folder for the C++ files
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -34,8 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let bytes = files::read(&args.model)?;
-    let model = FloatModel::from_onnx(&bytes).map_err(|e| Failure::from(e).about(&args.model))?;
+    let model = args.sizes.read(&args.model, false)?;
     let table = table::read(&args.table, &model, args.bits)?;
     let folder = args.out.to_string_lossy();
     let export = export_espdl(&model, &table, args.chip.into(), &folder, &args.name)

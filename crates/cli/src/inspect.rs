@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use fixpoint_quant::{Fate, FloatModel, Inspection, NodeInfo, ValueInfo};
+use fixpoint_quant::{Fate, Inspection, NodeInfo, ValueInfo};
 
 use crate::failure::Failure;
-use crate::files;
+use crate::model::SizeArgs;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -15,19 +15,15 @@ pub(crate) struct Args {
     /// Show what 'quantize --requantize' would do with a model that is quantized already
     #[arg(long)]
     requantize: bool,
+    #[command(flatten)]
+    sizes: SizeArgs,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let bytes = files::read(&args.model)?;
-    let model = match args.requantize {
-        true => FloatModel::from_onnx_anew(&bytes),
-        false => FloatModel::from_onnx(&bytes),
-    };
-    let model = model.map_err(|e| Failure::from(e).about(&args.model))?;
-    let inspection = model.inspect();
+    let inspection = args.sizes.read(&args.model, args.requantize)?.inspect();
     if args.json {
         let json = serde_json::to_string_pretty(&inspection);
         let json = json.map_err(|e| Failure::new(format!("can't print the model: {e}")))?;

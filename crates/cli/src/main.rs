@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod flash;
 mod inspect;
+mod model;
 mod port;
 mod predict;
 mod quantize;

@@ -14,6 +14,7 @@ use crate::data::{self, PreprocessArgs};
 use crate::failure::Failure;
 use crate::files;
 use crate::flash::Firmware;
+use crate::model::SizeArgs;
 use crate::predict;
 use crate::table;
 use crate::terminal::{Bar, note};
@@ -61,6 +62,8 @@ pub(crate) struct Args {
     /// Quantize a model anew that is quantized already, from the values of its weights
     #[arg(long)]
     requantize: bool,
+    #[command(flatten)]
+    sizes: SizeArgs,
     /// Folder for model.fxp and report.json
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -188,11 +191,7 @@ impl Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let bytes = files::read(&args.model)?;
-    let model = match args.requantize {
-        true => FloatModel::from_onnx_anew(&bytes),
-        false => FloatModel::from_onnx(&bytes),
-    };
-    let model = model.map_err(|e| Failure::from(e).about(&args.model))?;
+    let model = args.sizes.parse(&bytes, &args.model, args.requantize)?;
     args.check(&model)?;
     let model = match &args.table {
         Some(path) => {

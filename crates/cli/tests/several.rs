@@ -1,4 +1,5 @@
-//! Models with several inputs, and models that are quantized already, as scripts use them.
+//! Models with several inputs, models that are quantized already, and models that leave sizes open, as scripts use
+//! them.
 
 mod pack;
 mod place;
@@ -299,4 +300,43 @@ fn another_scheme_is_quantized_anew_when_asked() {
     args.push("--requantize");
     done(&fixpoint("quantize", &model, &args));
     assert!(made.join("model.fxp").exists());
+}
+
+/// The fixture, but of its input `x`, N x 3 x 12 x 12, the third size is called H and the fourth nothing, is the same
+/// model once both are said.
+#[test]
+fn open_sizes_are_said() {
+    let out = folder("sizes");
+    let fixed = fixture("conv_relu_dw_prelu_fc/model.onnx");
+    let mut bytes = fs::read(&fixed).unwrap();
+    let dims = b"\x0a\x03\x12\x01N\x0a\x02\x08\x03\x0a\x02\x08\x0c\x0a\x02\x08\x0c";
+    let at = bytes.windows(dims.len()).position(|w| w == dims).unwrap();
+    let open = b"\x0a\x02\x12\x00\x0a\x02\x08\x03\x0a\x03\x12\x01H\x0a\x02\x12\x00";
+    bytes[at..at + dims.len()].copy_from_slice(open);
+    let model = out.join("open.onnx");
+    fs::write(&model, bytes).unwrap();
+
+    let calib = fixture("conv_relu_dw_prelu_fc/input.npy");
+    let image = |model: &Path, name: &str, sizes: &[&str]| {
+        let made = out.join(name);
+        let mut args = vec!["--calib", text(&calib), "--out", text(&made)];
+        args.extend(sizes);
+        let output = fixpoint("quantize", model, &args);
+        fs::read(made.join("model.fxp")).map_err(|_| output)
+    };
+    let sizes = ["--size", "H=12", "--size", "x[3]=12"];
+    assert_eq!(
+        image(&model, "said", &sizes).unwrap(),
+        image(&fixed, "fixed", &[]).unwrap()
+    );
+    let seen = done(&fixpoint("inspect", &model, &sizes));
+    assert!(
+        seen.contains("1x3x12x12") && seen.contains("can be quantized"),
+        "{seen}"
+    );
+    let said = failed(&image(&model, "unsaid", &sizes[..2]).unwrap_err(), 1);
+    assert!(said.contains("--size x[3]=N"), "{said}");
+    let output = image(&model, "wrong", &["--size", "H"]).unwrap_err();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("as in height=96"), "{said}");
 }

@@ -25,6 +25,7 @@ use crate::ops::{Binary, Op, resolve};
 use crate::options::{Bits, Granularity};
 use crate::report::Report;
 use crate::simulate::{Output, TensorInfo};
+use crate::sizes::Reading;
 use compute::{Linear, Place, Shifts, Step};
 
 /// What a file of [`Imitation::to_bytes`] begins with.
@@ -47,8 +48,8 @@ pub struct Imitation {
 struct Header {
     bits: Bits,
     granularity: Granularity,
-    /// Whether a quantized model was read anew.
-    anew: bool,
+    /// How the ONNX file was read.
+    reading: Reading,
     tensors: BTreeMap<String, Vec<i32>>,
 }
 
@@ -117,7 +118,7 @@ impl Imitation {
         let header = Header {
             bits: report.options.bits,
             granularity: report.options.granularity,
-            anew: model.anew,
+            reading: model.reading.clone(),
             tensors: report.tensors.clone(),
         };
         Self::made(model, header)
@@ -199,11 +200,7 @@ impl Imitation {
                 "the exponent {e} of '{name}' is not between -100 and 100."
             )));
         }
-        let model = match header.anew {
-            true => FloatModel::from_onnx_anew(onnx),
-            false => FloatModel::from_onnx(onnx),
-        };
-        let model = model.map_err(|_| damaged())?;
+        let model = FloatModel::from_onnx_as(onnx, &header.reading).map_err(|_| damaged())?;
         match model.problems() {
             [] => Self::made(&model, header).map_err(|e| match e {
                 QuantError::NoExponent(name) => {

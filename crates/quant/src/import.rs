@@ -10,12 +10,22 @@ use tract_onnx::prelude::Framework;
 use crate::error::ImportError;
 use crate::graph::{Attr, Constant, Data, Graph, Node};
 use crate::quantized::Types;
+use crate::sizes::{OpenSize, Sizes};
 
 /// The largest constant that is accepted, in elements; nothing bigger fits the chip's flash.
 const MAX_ELEMENTS: usize = 1 << 26;
 
 /// The most nodes; the graph is searched in quadratic time, and such a model would never fit.
 const MAX_NODES: usize = 4096;
+
+/// What a file holds.
+pub(crate) struct Imported {
+    pub(crate) graph: Graph,
+    /// Of tensors that are not float32.
+    pub(crate) types: Types,
+    pub(crate) open: Vec<OpenSize>,
+    pub(crate) problems: Vec<String>,
+}
 
 /// Decodes the file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
@@ -27,9 +37,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
         .map_err(|e| ImportError::NotOnnx(e.root_cause().to_string()))
 }
 
-/// Builds the graph. The problems are sentences about things that make the model unusable as a
+/// Builds the graph, with the sizes `given` where the file leaves them open. The problems are sentences about things that make the model unusable as a
 /// whole (weights elsewhere, missing tensors); unsupported operators are found later.
-pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String>), ImportError> {
+pub(crate) fn import(
+    model: &pb::ModelProto,
+    given: &BTreeMap<String, usize>,
+) -> Result<Imported, ImportError> {
     let proto = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
     if proto.node.is_empty() {
         return Err(ImportError::NoGraph);
@@ -72,15 +85,16 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String
     if !proto.sparse_initializer.is_empty() {
         problems.push("The model has sparse weights. Export it with dense ones.".to_owned());
     }
+    let mut sizes = Sizes::new(given);
     for input in &proto.input {
         // Old exporters list the weights among the inputs.
         if graph.constants.contains_key(&input.name) {
             continue;
         }
         graph.inputs.push(input.name.clone());
-        match input_shape(input) {
+        match input_shape(input, &mut sizes) {
             Ok((dims, kind)) => {
-                graph.shapes.insert(input.name.clone(), dims);
+                (graph.shapes).extend(dims.map(|dims| (input.name.clone(), dims)));
                 if kind != DataType::Float {
                     types.insert(input.name.clone(), kind);
                 }
@@ -88,6 +102,8 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String
             Err(why) => problems.push(why),
         }
     }
+    let (open, unsaid) = sizes.into_found();
+    problems.extend(unsaid);
     graph.outputs = proto.output.iter().map(|o| o.name.clone()).collect();
     graph.numbered = graph.inputs.len() + proto.initializer.len() + 1;
     for (i, proto) in proto.node.iter().enumerate() {
@@ -121,7 +137,12 @@ pub(crate) fn import(model: &pb::ModelProto) -> Result<(Graph, Types, Vec<String
         .map(|(i, name)| (name.to_owned(), i))
         .collect();
     check_interface(&graph, &mut problems);
-    Ok((graph, types, problems))
+    Ok(Imported {
+        graph,
+        types,
+        open,
+        problems,
+    })
 }
 
 fn opset(model: &pb::ModelProto) -> i64 {
@@ -140,9 +161,12 @@ fn check_interface(graph: &Graph, problems: &mut Vec<String>) {
     }
 }
 
-/// Batch and unknown dims: the first is taken as batch 1, any other must be a number. The type is
-/// float32, or integers that a quantized model may have a scale for.
-fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), String> {
+/// Its dimensions, None while one of them is open, and its type: float32, which wider and narrower
+/// floats are read as, or integers that a quantized model may have a scale for.
+fn input_shape(
+    input: &pb::ValueInfoProto,
+    sizes: &mut Sizes<'_>,
+) -> Result<(Option<Vec<usize>>, DataType), String> {
     use pb::tensor_shape_proto::dimension::Value as Dim;
     let name = &input.name;
     let Some(pb::type_proto::Value::TensorType(tensor)) =
@@ -150,9 +174,10 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), Str
     else {
         return Err(format!("The input '{name}' is not a tensor."));
     };
-    use DataType::{Float, Int8, Int16, Uint8, Uint16};
+    use DataType::{Double, Float, Float16, Int8, Int16, Uint8, Uint16};
     let kind = match DataType::try_from(tensor.elem_type) {
-        Ok(kind @ (Float | Int8 | Int16 | Uint8 | Uint16)) => kind,
+        Ok(Float | Float16 | Double) => Float,
+        Ok(kind @ (Int8 | Int16 | Uint8 | Uint16)) => kind,
         _ => return Err(not_float(name)),
     };
     let Some(shape) = &tensor.shape else {
@@ -162,22 +187,21 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), Str
     };
     let mut dims = Vec::new();
     for (i, dim) in shape.dim.iter().enumerate() {
-        match &dim.value {
-            Some(Dim::DimValue(v)) if (1..=1 << 20).contains(v) => dims.push(*v as usize),
-            _ if i == 0 => dims.push(1),
-            Some(Dim::DimValue(v)) if *v >= 0 => {
+        dims.push(match &dim.value {
+            Some(Dim::DimValue(v)) if (1..=1 << 20).contains(v) => Some(*v as usize),
+            Some(Dim::DimValue(v)) if i > 0 && *v >= 0 => {
                 return Err(format!(
                     "Dimension {i} of the input '{name}' is {v}. Export the model with the size that its input has."
                 ));
             }
-            _ => {
-                return Err(format!(
-                    "Dimension {i} of the input '{name}' is not fixed. Export the model with a \
-                     fixed input size (only the batch may stay open)."
-                ));
-            }
-        }
+            Some(Dim::DimParam(word)) => sizes.size(name, i, word),
+            _ => sizes.size(name, i, ""),
+        });
     }
+    // All are asked for before one that is open ends this.
+    let Some(dims) = dims.into_iter().collect::<Option<Vec<usize>>>() else {
+        return Ok((None, kind));
+    };
     if dims
         .iter()
         .try_fold(1usize, |n, d| n.checked_mul(*d))
@@ -185,7 +209,7 @@ fn input_shape(input: &pb::ValueInfoProto) -> Result<(Vec<usize>, DataType), Str
     {
         return Err(format!("The input '{name}' is too large."));
     }
-    Ok((dims, kind))
+    Ok((Some(dims), kind))
 }
 
 /// The sentence for an input that is not float32, nor quantized with a scale.
@@ -305,9 +329,10 @@ pub(crate) fn constant(t: &pb::TensorProto) -> Constant {
         Ok(DataType::Int8) => ints(t, 1, |b| i64::from(b[0] as i8)),
         Ok(DataType::Uint8 | DataType::Bool) => ints(t, 1, |b| i64::from(b[0])),
         Ok(DataType::Uint16) => ints(t, 2, |b| i64::from(u16::from_le_bytes([b[0], b[1]]))),
-        Ok(DataType::Float16) => {
-            Data::Unreadable("they are float16. Export the model in float32.".to_owned())
+        Ok(DataType::Float16) if t.raw_data.is_empty() => {
+            Data::Float(t.int32_data.iter().map(|v| half(*v as u16)).collect())
         }
+        Ok(DataType::Float16) => floats(t, 2, |b| half(u16::from_le_bytes([b[0], b[1]]))),
         Ok(other) => Data::Unreadable(format!(
             "their type {} is not known here. Export the model in float32.",
             other.as_str_name()
@@ -325,6 +350,21 @@ pub(crate) fn constant(t: &pb::TensorProto) -> Constant {
         ));
     }
     Constant { dims, data: values }
+}
+
+/// A float16 by its bits (IEEE 754 binary16); every one is a float32.
+fn half(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let fraction = f32::from(bits & 0x3ff);
+    sign * match bits >> 10 & 0x1f {
+        // Steps of 2^-24.
+        0 => fraction / 16_777_216.0,
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        exponent => {
+            f32::from_bits((u32::from(exponent) + 112) << 23 | u32::from(bits & 0x3ff) << 13)
+        }
+    }
 }
 
 fn floats(t: &pb::TensorProto, width: usize, read: impl Fn(&[u8]) -> f32) -> Data {

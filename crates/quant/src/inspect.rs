@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sizes::OpenSize;
+
 /// The graph as it is in the file, what the passes did, and the graph that will be quantized.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
@@ -21,6 +23,8 @@ pub struct Inspection {
     pub passes: Vec<PassInfo>,
     /// How the file is quantized already; None for a float model.
     pub quantization: Option<Quantization>,
+    /// Sizes that the file leaves open, besides the batch.
+    pub open: Vec<OpenSize>,
     /// What stands in the way of quantizing, one explained sentence each; empty when nothing does.
     pub problems: Vec<String>,
 }

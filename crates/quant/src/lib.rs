@@ -37,6 +37,7 @@ mod report;
 mod samples;
 mod scaling;
 mod simulate;
+mod sizes;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -54,4 +55,5 @@ pub use quantize::{Progress, Quantized, Stage, quantization_table, quantize};
 pub use report::{LayerReport, Report, TensorReport};
 pub use samples::Samples;
 pub use simulate::{Output, Port, RawOutput, Simulator, TensorInfo};
+pub use sizes::{OpenSize, Reading};
 pub use table::{SavedOptions, SavedTable, Table, TableError};

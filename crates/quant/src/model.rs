@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use crate::error::{ImportError, QuantError, Unsupported};
 use crate::float::Reference;
 use crate::graph::{Data, Graph, Node};
+use crate::import::Imported;
 use crate::inspect::{Fate, Inspection, NodeInfo, PassInfo, Quantization, ValueInfo};
 use crate::ops::{self, Refusal};
 use crate::options::{Arithmetic, Granularity, Options};
 use crate::plan::{self, Plan};
 use crate::quantized::{self, Found};
 use crate::simulate::Output;
+use crate::sizes::{OpenSize, Reading};
 use crate::table::{self, Table, TableError, weight_rows};
 use crate::{import, passes};
 
@@ -20,13 +22,14 @@ pub struct FloatModel {
     pub(crate) graph: Graph,
     /// None when there are problems.
     pub(crate) plan: Option<Plan>,
-    /// A quantized file's own exponents were left aside.
-    pub(crate) anew: bool,
+    /// How its file was read.
+    pub(crate) reading: Reading,
     original: Vec<NodeInfo>,
     parameters: u64,
     passes: Vec<PassInfo>,
     quantization: Option<Quantization>,
     problems: Vec<String>,
+    open: Vec<OpenSize>,
     /// Of the table whose exponents the graph has.
     tabled_granularity: Option<Granularity>,
     inputs: Vec<ValueInfo>,
@@ -40,19 +43,19 @@ impl FloatModel {
     /// A model that is quantized already is taken with its own exponents and integers where its
     /// scheme is ours; otherwise that is a problem, which says why.
     pub fn from_onnx(bytes: &[u8]) -> Result<FloatModel, ImportError> {
-        Self::read(bytes, false)
+        Self::from_onnx_as(bytes, &Reading::default())
     }
 
-    /// As [`FloatModel::from_onnx`], but of a model that is quantized already only the values of
-    /// its weights are kept, so that it is quantized anew, like a float model. That is what any
-    /// scheme allows.
-    pub fn from_onnx_anew(bytes: &[u8]) -> Result<FloatModel, ImportError> {
-        Self::read(bytes, true)
-    }
-
-    fn read(bytes: &[u8], anew: bool) -> Result<FloatModel, ImportError> {
+    /// As [`FloatModel::from_onnx`], with what `reading` says.
+    pub fn from_onnx_as(bytes: &[u8], reading: &Reading) -> Result<FloatModel, ImportError> {
+        let anew = reading.anew;
         let proto = import::decode(bytes)?;
-        let (mut graph, types, mut problems) = import::import(&proto)?;
+        let Imported {
+            mut graph,
+            types,
+            open,
+            mut problems,
+        } = import::import(&proto, &reading.sizes)?;
         let file = graph.nodes.clone();
         let nodes = file.len();
         let found = quantized::read(&mut graph, &types, anew);
@@ -129,12 +132,13 @@ impl FloatModel {
             outputs: values(&graph.outputs),
             graph,
             plan,
-            anew,
+            reading: reading.clone(),
             original,
             parameters,
             passes,
             quantization,
             problems,
+            open,
             tabled_granularity: None,
         })
     }
@@ -276,6 +280,7 @@ impl FloatModel {
             nodes,
             passes: self.passes.clone(),
             quantization: self.quantization.clone(),
+            open: self.open.clone(),
             problems: self.problems.clone(),
         }
     }

@@ -4,9 +4,11 @@
 mod onnx;
 mod support;
 
-use fixpoint_quant::{FloatModel, ImportError};
+use fixpoint_quant::{FloatModel, ImportError, Reading};
 use onnx::{Net, Random, Value};
 use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
 fn small() -> Net {
     Net::new(&[-1, 2, 6, 6])
@@ -83,16 +85,157 @@ fn damaged_and_missing_weights_are_explained() {
     net.graph().initializer.remove(0);
     one_problem(&net, &["'n_c' (Conv)", "reads 'w'"]);
     let mut net = small();
-    net.graph().initializer[0].data_type = 10;
-    assert!(problems(&net)[0].contains("float16"));
+    net.graph().initializer[0].data_type = DataType::Bfloat16 as i32;
+    assert!(problems(&net)[0].contains("Export the model in float32"));
+}
+
+/// Two inputs with sizes of one name, and one without a name.
+fn open() -> Net {
+    let mut net = Net::new(&[-1, 2, -1, 6])
+        .input("z", &[1, 2, -1, -1])
+        .node("Shape", &["x"], "s", &[])
+        .node("Expand", &["x", "s"], "e", &[])
+        .node("Relu", &["e"], "y", &[])
+        .node("Relu", &["z"], "u", &[])
+        .output("y")
+        .output("u");
+    for (input, words) in [["batch", "", "rows", ""], ["", "", "rows", ""]]
+        .iter()
+        .enumerate()
+    {
+        for (axis, word) in words.iter().enumerate() {
+            let Some(pb::type_proto::Value::TensorType(tensor)) =
+                &mut net.graph().input[input].r#type.as_mut().unwrap().value
+            else {
+                unreachable!()
+            };
+            let dim = &mut tensor.shape.as_mut().unwrap().dim[axis];
+            if let Some(Dim::DimParam(old)) = &mut dim.value {
+                *old = (*word).to_owned();
+            }
+        }
+    }
+    net
+}
+
+fn with_sizes(net: &Net, sizes: &[(&str, usize)]) -> FloatModel {
+    let reading = Reading {
+        sizes: sizes
+            .iter()
+            .map(|(n, size)| ((*n).to_owned(), *size))
+            .collect(),
+        ..Reading::default()
+    };
+    FloatModel::from_onnx_as(&net.encode(), &reading).unwrap()
 }
 
 #[test]
-fn open_sizes_are_explained() {
-    let net = Net::new(&[-1, 2, -1, 6])
+fn open_sizes_are_asked_for() {
+    one_problem(
+        &open(),
+        &[
+            "'rows' (dimension 2 of the input 'x'), 'z[3]' (dimension 3 of the input 'z')",
+            "--size rows=N --size z[3]=N",
+        ],
+    );
+    let seen = with_sizes(&open(), &[("rows", 5)]);
+    assert_eq!(seen.problems().len(), 1);
+    let open: Vec<_> = (seen.inspect().open.into_iter())
+        .map(|o| (o.name, o.size))
+        .collect();
+    assert_eq!(
+        open,
+        [("rows".to_owned(), Some(5)), ("z[3]".to_owned(), None)]
+    );
+}
+
+#[test]
+fn sizes_that_are_given_are_used() {
+    let model = with_sizes(&open(), &[("rows", 5), ("z[3]", 3)]);
+    assert_eq!(model.problems(), [] as [String; 0]);
+    let dims = |values: &[fixpoint_quant::ValueInfo]| -> Vec<_> {
+        values
+            .iter()
+            .map(|value| value.dims.clone().unwrap())
+            .collect()
+    };
+    let seen = model.inspect();
+    assert_eq!(dims(&seen.inputs), [[1, 2, 5, 6], [1, 2, 5, 3]]);
+    assert_eq!(dims(&seen.outputs), [[1, 2, 5, 6], [1, 2, 5, 3]]);
+    // A batch is 1 wherever it is.
+    let state = Net::new(&[1, -1, 3])
         .node("Relu", &["x"], "y", &[])
         .output("y");
-    assert!(problems(&net)[0].contains("Dimension 2 of the input 'x'"));
+    assert_eq!(problems(&state), [] as [String; 0]);
+    // It may be said too.
+    let model = with_sizes(&open(), &[("rows", 5), ("z[3]", 3), ("batch", 1)]);
+    assert_eq!(model.problems(), [] as [String; 0]);
+}
+
+#[test]
+fn sizes_that_do_not_fit_the_file_are_explained() {
+    let found = |sizes: &[(&str, usize)]| with_sizes(&open(), sizes).problems().join("\n");
+    let said = found(&[("rows", 5), ("z[3]", 3), ("columns", 3)]);
+    assert!(
+        said.contains("'columns'") && said.contains("'rows', 'z[3]', 'batch'"),
+        "{said}"
+    );
+    let said = found(&[("rows", 0), ("z[3]", 3)]);
+    assert!(
+        said.contains("'rows' was given as 0; it must be 1 to 1048576"),
+        "{said}"
+    );
+    let said = with_sizes(&small(), &[("rows", 2)]).problems().join("\n");
+    assert!(said.contains("the file leaves open 'N'"), "{said}");
+}
+
+/// IEEE 754 binary16: https://en.wikipedia.org/wiki/Half-precision_floating-point_format, examples.
+#[test]
+fn narrow_and_wide_floats_are_read_as_float32() {
+    let halves: [(u16, f32); 8] = [
+        (0x0001, 5.960_464_5e-8),
+        (0x03ff, 6.097_555e-5),
+        (0x0400, 6.103_515_6e-5),
+        (0x3555, 0.333_251_95),
+        (0x3bff, 0.999_511_7),
+        (0x3c01, 1.000_976_6),
+        (0x7bff, 65504.0),
+        (0xc000, -2.0),
+    ];
+    let bits: Vec<i64> = halves.iter().map(|(bits, _)| i64::from(*bits)).collect();
+    for raw in [false, true] {
+        let mut net = Net::new(&[1, 8])
+            .typed("b", &[8], DataType::Float16, &bits)
+            .node("Cast", &["x"], "narrow", &[("to", Value::Int(10))])
+            .node("Add", &["narrow", "b"], "sum", &[])
+            .node("Cast", &["sum"], "wide", &[("to", Value::Int(11))])
+            .weights("two", &[1], vec![2.0])
+            .node("Mul", &["wide", "two"], "y", &[])
+            .output("y");
+        let stored = &mut net.graph().initializer;
+        if raw {
+            stored[0].raw_data = bits
+                .iter()
+                .flat_map(|b| (*b as u16).to_le_bytes())
+                .collect();
+            stored[0].int32_data.clear();
+        }
+        stored[1].data_type = DataType::Double as i32;
+        stored[1].raw_data = 2f64.to_le_bytes().to_vec();
+        for kind in [DataType::Float, DataType::Float16, DataType::Double] {
+            let Some(pb::type_proto::Value::TensorType(tensor)) =
+                &mut net.graph().input[0].r#type.as_mut().unwrap().value
+            else {
+                unreachable!()
+            };
+            tensor.elem_type = kind as i32;
+            let model = FloatModel::from_onnx(&net.encode()).unwrap();
+            assert_eq!(model.problems(), [] as [String; 0]);
+            let outputs = model.runner().unwrap().run(&[&[0.0; 8]]).unwrap();
+            let want: Vec<f32> = halves.iter().map(|(_, value)| 2.0 * value).collect();
+            assert_eq!(outputs[0].data, want);
+        }
+    }
 }
 
 #[test]

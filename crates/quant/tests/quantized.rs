@@ -6,8 +6,8 @@ mod onnx;
 mod support;
 
 use fixpoint_quant::{
-    Arithmetic, Bits, Fate, FloatModel, Granularity, Method, Options, Quantized, Report, Samples,
-    Simulator, quantize,
+    Arithmetic, Bits, Fate, FloatModel, Granularity, ImportError, Method, Options, Quantized,
+    Reading, Report, Samples, Simulator, quantize,
 };
 use onnx::{Net, Random, Value};
 use support::{fixture, npy};
@@ -113,9 +113,17 @@ fn inspection_tells_the_kind() {
     assert!(seen.passes.iter().all(|p| p.name != "read_quantization"));
 }
 
+fn again(bytes: &[u8]) -> Result<FloatModel, ImportError> {
+    let reading = Reading {
+        anew: true,
+        ..Reading::default()
+    };
+    FloatModel::from_onnx_as(bytes, &reading)
+}
+
 /// What the file computes in floats, against onnxruntime's run of its integers.
 fn anew(name: &str, tolerance: f32) -> FloatModel {
-    let model = FloatModel::from_onnx_anew(&file(name)).unwrap();
+    let model = again(&file(name)).unwrap();
     assert_eq!(model.problems(), [] as [String; 0], "{name}");
     assert_eq!(model.quantization().unwrap().fate, Fate::Requantized);
     let (input, theirs) = (array(name, "x.npy"), array(name, "onnxruntime.npy"));
@@ -203,10 +211,7 @@ fn any_damage_is_answered() {
             for _ in 0..2 {
                 damaged[pick(bytes.len())] ^= 1 << pick(8);
             }
-            for model in [
-                FloatModel::from_onnx(&damaged),
-                FloatModel::from_onnx_anew(&damaged),
-            ] {
+            for model in [FloatModel::from_onnx(&damaged), again(&damaged)] {
                 let Ok(model) = model else {
                     continue;
                 };
@@ -355,8 +360,8 @@ fn floats_in_between_need_samples() {
 fn problem(net: Net) -> String {
     let model = FloatModel::from_onnx(&net.encode()).unwrap();
     assert_eq!(model.quantization().unwrap().fate, Fate::Refused);
-    let again = FloatModel::from_onnx_anew(&net.encode()).unwrap();
-    assert_eq!(again.problems(), [] as [String; 0]);
+    let anew = again(&net.encode()).unwrap();
+    assert_eq!(anew.problems(), [] as [String; 0]);
     model.problems().join("\n")
 }
 

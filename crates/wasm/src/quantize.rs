@@ -1,9 +1,13 @@
 //! ONNX in, model image out.
 
+use std::collections::BTreeMap;
+
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-use fixpoint_quant::{self as quant, FloatModel, Options, Progress, QuantError, Request, Stage};
+use fixpoint_quant::{
+    self as quant, FloatModel, Options, Progress, QuantError, Reading, Request, Stage,
+};
 
 use crate::error::{Code, coded};
 use crate::plain::{from_js, to_js};
@@ -20,14 +24,19 @@ pub struct Model {
 #[wasm_bindgen]
 impl Model {
     /// Reads an ONNX file. `anew`: of a model that is quantized already only the values of its
-    /// weights are kept.
+    /// weights are kept. `sizes`: an object of numbers, what sizes are that the file leaves open.
     #[wasm_bindgen(js_name = fromOnnx)]
-    pub fn from_onnx(bytes: &[u8], anew: Option<bool>) -> Result<Model, JsValue> {
-        let inner = match anew {
-            Some(true) => FloatModel::from_onnx_anew(bytes),
-            _ => FloatModel::from_onnx(bytes),
+    pub fn from_onnx(bytes: &[u8], anew: Option<bool>, sizes: JsValue) -> Result<Model, JsValue> {
+        let sizes = match sizes.is_undefined() || sizes.is_null() {
+            true => BTreeMap::new(),
+            false => from_js(sizes, "sizes")?,
         };
-        let inner = inner.map_err(|e| coded(Code::Import, e))?;
+        let reading = Reading {
+            anew: anew == Some(true),
+            sizes,
+        };
+        let inner =
+            FloatModel::from_onnx_as(bytes, &reading).map_err(|e| coded(Code::Import, e))?;
         Ok(Model { inner, table: None })
     }
 

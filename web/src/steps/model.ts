@@ -9,6 +9,7 @@ import { bytes, count, plural, shape } from "../format.ts";
 import { numberOf } from "../framed.ts";
 import { Watch, session } from "../session.ts";
 import { passTable, problemNotice } from "./passes.ts";
+import { sizesForm } from "./sizes.ts";
 
 export class ModelStep extends PlainElement {
   constructor() {
@@ -48,6 +49,7 @@ export class ModelStep extends PlainElement {
                 <span class="quiet">a small network that reads handwritten digits, with its images.</span>
               </p>`}
           ${busy === "model" ? working(undefined, "Reading the model") : nothing} ${trouble(session.trouble.model)}
+          ${sizesForm()}
           ${model ? summary(model.fileName, model.fileBytes, model.inspection) : nothing}
           ${model?.inspection.quantization?.fate === "refused"
             ? html`<p>
@@ -55,7 +57,7 @@ export class ModelStep extends PlainElement {
                   type="button"
                   id="requantize"
                   ?disabled=${busy !== undefined}
-                  @click=${() => session.openModel(model.file, true)}
+                  @click=${() => session.openModel(model.file, { ...model.reading, anew: true })}
                 >
                   Quantize it again
                 </button>

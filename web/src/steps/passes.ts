@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import type { Inspection, NodeInfo, PassInfo } from "fixpoint";
 
 import { count, plural } from "../format.ts";
+import { onlySizesMissing } from "./sizes.ts";
 
 /** The passes as a table of those that did something; the others by name. */
 export function passTable(passes: readonly PassInfo[]): TemplateResult | typeof nothing {
@@ -66,8 +67,10 @@ const passRow = ({ name, description, changes, nodes_before, nodes_after }: Pass
 const words = (name: string): string => name.replaceAll("_", " ");
 
 /** What can't be quantized: which node, which operation, where it is, what to do. */
-export function problemNotice({ nodes, problems }: Inspection): TemplateResult | typeof nothing {
-  if (problems.length === 0) return nothing;
+export function problemNotice(inspection: Inspection): TemplateResult | typeof nothing {
+  const { nodes, problems } = inspection;
+  // The form asks for sizes.
+  if (problems.length === 0 || onlySizesMissing(inspection)) return nothing;
   const refused = nodes.map((node, at) => ({ node, at })).filter(({ node }) => !node.supported);
   // The list of problems names the refused nodes as well; what it says about anything else comes after them.
   const others = problems.filter((problem) => !refused.some(({ node }) => problem.startsWith(`Node '${node.name}' (`)));

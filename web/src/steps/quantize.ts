@@ -12,6 +12,7 @@ import { type Accuracy, type Outcome, Watch, session } from "../session.ts";
 import "./downloads.ts";
 import { layerView } from "./layers.ts";
 import { optionsForm } from "./options.ts";
+import { onlySizesMissing } from "./sizes.ts";
 
 /**
  * What the firmware leaves for activations at least (a test asks a board), what it can use of PSRAM, and the size of
@@ -78,6 +79,7 @@ export class QuantizeStep extends PlainElement {
   #need(): string {
     const { model, samples, outcome, stale } = session;
     if (!model) return "Needs a model, and images or a table.";
+    if (onlySizesMissing(model.inspection)) return `The size of the input is open, see ${stepAs("model")}.`;
     if (model.inspection.problems.length > 0) return `This model has operations that can't be quantized, see ${stepAs("model")}.`;
     if (!samples.calibration && !session.settled) return "Needs calibration images, or a table.";
     return outcome && stale ? "Something has changed since the results below." : "";

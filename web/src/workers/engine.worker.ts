@@ -17,6 +17,14 @@ import type {
 
 import { CodedError, serve } from "../rpc.ts";
 
+/** How a model's file is read where that is a choice. */
+export interface Reading {
+  /** A model that is quantized already is quantized again, from the values of its weights. */
+  anew?: boolean;
+  /** What sizes are that the file leaves open. */
+  sizes?: Record<string, number>;
+}
+
 export interface Progress {
   stage: "read" | "calibrate" | "convert" | "measure" | "float" | "quantized";
   done: number;
@@ -67,8 +75,8 @@ const service = {
     await init(module);
   },
 
-  openModel(bytes: Uint8Array, anew: boolean): Inspection {
-    const opened = Model.fromOnnx(bytes, anew);
+  openModel(bytes: Uint8Array, { anew, sizes }: Reading): Inspection {
+    const opened = Model.fromOnnx(bytes, anew, sizes);
     model?.free();
     model = opened;
     service.dropTable();

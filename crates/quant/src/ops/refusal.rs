@@ -22,6 +22,7 @@ pub(super) fn unsupported_op(graph: &Graph, node: &Node) -> Refusal {
     let op = node.op.as_str();
     let dims = node.input(0).and_then(|name| graph.shape(name));
     let advice = match (op, dims) {
+        ("Shape" | "Cast", None) => return Refusal::UnknownInput,
         (op, None) if WRITTEN_OUT.contains(&op) => return Refusal::UnknownInput,
         ("LayerNormalization" | "InstanceNormalization", Some(dims)) => normalization(node, dims),
         ("Split", Some(dims)) => split(graph, node, dims),

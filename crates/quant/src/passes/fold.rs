@@ -142,8 +142,8 @@ fn expand(value: &Constant, shape: &Constant) -> Option<Constant> {
 
 fn cast(value: &Constant, to: i64) -> Option<Constant> {
     let data = match (&value.data, to) {
-        (Data::Float(v), 1 | 11) => Data::Float(v.clone()),
-        (Data::Int(v), 1 | 11) => Data::Float(v.iter().map(|v| *v as f32).collect()),
+        (Data::Float(v), 1 | 10 | 11) => Data::Float(v.clone()),
+        (Data::Int(v), 1 | 10 | 11) => Data::Float(v.iter().map(|v| *v as f32).collect()),
         (Data::Float(v), 6 | 7) => Data::Int(v.iter().map(|v| *v as i64).collect()),
         (Data::Int(v), 6 | 7) => Data::Int(v.clone()),
         _ => return None,
