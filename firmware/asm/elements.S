@@ -1,6 +1,6 @@
 // Element-wise operations on the vector unit. What a stretch is, and why the bits are those of the
 // portable kernels, is in crates/vector/src/elements.rs; offsets from a2 are those of `Stretch`.
-// `\bits` is 8 or 16. call0 ABI; a2 to a8 and q0 to q7 are changed.
+// `\bits` is 8 or 16. call0 ABI; a2 to a9 and q0 to q7 are changed.
 
     // Factors to q2 and q3, what makes the rounding constant to q4 and q5, limits to q6 and q7; operands
     // at a3 and a4, the result at a5, vectors in a7, shift in a8.
@@ -42,10 +42,17 @@
     .macro result bits
     .if \bits == 8
     ee.srcmb.s8.qacc q0, a8, 0
+    .else
+    ee.srcmb.s16.qacc q0, a8, 0
+    .endif
+    limited \bits
+    .endm
+
+    .macro limited bits
+    .if \bits == 8
     ee.vmax.s8 q0, q0, q6
     ee.vmin.s8 q0, q0, q7
     .else
-    ee.srcmb.s16.qacc q0, a8, 0
     ee.vmax.s16 q0, q0, q6
     ee.vmin.s16 q0, q0, q7
     .endif
@@ -66,6 +73,14 @@ fixpoint_\name:
 1:  ret
     .endm
 
+    .macro largest bits, so_far, x
+    .if \bits == 8
+    ee.vmax.s8 q\so_far, q\so_far, q\x
+    .else
+    ee.vmax.s16 q\so_far, q\so_far, q\x
+    .endif
+    .endm
+
     sum_kernel sum_i8, 8
     sum_kernel sum_i16, 16
 
@@ -84,6 +99,48 @@ fixpoint_\name:
 
     product_kernel product_i8, 8
     product_kernel product_i16, 16
+
+    // The larger of the two, or the smaller if a3 isn't zero.
+    .macro extreme_kernel name, bits
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
+    .p2align 2
+fixpoint_\name:
+    mov     a9, a3
+    stretch \bits
+    loopnez a7, 1f
+    scaled  \bits, 0, 3, 2
+    scaled  \bits, 1, 4, 3
+    bnez    a9, 2f
+    largest \bits, 0, 1
+    j       3f
+2:  .if \bits == 8
+    ee.vmin.s8 q0, q0, q1
+    .else
+    ee.vmin.s16 q0, q0, q1
+    .endif
+3:  limited \bits
+1:  ret
+    .endm
+
+    // An operand to q\x, times its factor, rounded and shifted.
+    .macro scaled bits, x, from, w
+    ee.zero.qacc
+    .if \bits == 8
+    ee.vmulas.s8.qacc.ld.ip q\x, a\from, 16, q4, q5
+    .else
+    ee.vmulas.s16.qacc.ld.ip q\x, a\from, 16, q4, q5
+    .endif
+    times   \bits, \x, \w
+    .if \bits == 8
+    ee.srcmb.s8.qacc q\x, a8, 0
+    .else
+    ee.srcmb.s16.qacc q\x, a8, 0
+    .endif
+    .endm
+
+    extreme_kernel extreme_i8, 8
+    extreme_kernel extreme_i16, 16
 
     // The elements of a vector's channels, pixel after pixel: offsets from a2 are those of `Column`
     // (crates/vector/src/pixels.rs).
@@ -154,7 +211,7 @@ fixpoint_\name:
     ee.vld.128.ip q3, a11, -16
     add     a11, a11, a7
     ee.src.q q1, q2, q3
-    largest \bits
+    largest \bits, 5, 1
 4:  addi    a9, a9, -1
     add     a10, a10, a8
     bnez    a9, 3b
@@ -174,7 +231,7 @@ fixpoint_\name:
 6:  mov     a11, a10
     loopnez a6, 7f
     ee.vld.128.xp q1, a11, a7
-    largest \bits
+    largest \bits, 5, 1
 7:  addi    a9, a9, -1
     add     a10, a10, a8
     bnez    a9, 6b
@@ -192,14 +249,6 @@ fixpoint_\name:
     l32i    a14, a1, 12
     addi    a1, a1, 16
     ret
-    .endm
-
-    .macro largest bits
-    .if \bits == 8
-    ee.vmax.s8 q5, q5, q1
-    .else
-    ee.vmax.s16 q5, q5, q1
-    .endif
     .endm
 
     max_kernel max_i8, 8

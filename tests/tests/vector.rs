@@ -166,7 +166,9 @@ fn the_units_model_has_the_oracles_bits() {
             .iter()
             .map(|kernel| format!("I8 {kernel} long, with a rest")),
     );
-    for kernel in ["Sum", "Product", "Pixels", "Max", "Mean", "Lookup"] {
+    for kernel in [
+        "Sum", "Product", "Largest", "Smallest", "Pixels", "Max", "Mean", "Lookup",
+    ] {
         keys.extend([format!("I8 {kernel}"), format!("I16 {kernel}")]);
     }
     keys.extend(

@@ -106,17 +106,23 @@ unsafe fn combine<T: Element>(kernel: Combine, stretch: &Stretch, lane_bits: u32
             let element = |from: *const u8| slice::from_raw_parts(from.cast::<T>(), count)[at];
             (element(stretch.a).into(), element(stretch.b).into())
         };
-        let mut lane = 0i64;
-        let mut add = |x: i64, w: i16| lane = (lane + x * i64::from(w)).clamp(-most, most);
-        add(stretch.rounding[0].into(), stretch.rounding[1]);
-        match kernel {
-            Combine::Sum => {
-                add(a, stretch.factors[0]);
-                add(b, stretch.factors[1]);
-            }
-            Combine::Product => add(a, b as i16),
-        }
-        let shifted: i16 = T::saturate(lane >> stretch.shift).into();
+        let lane = |products: [(i64, i16); 2]| {
+            let (x, w) = (stretch.rounding[0].into(), stretch.rounding[1]);
+            let first = [(x, w)].into_iter();
+            let lane = first.chain(products).fold(0i64, |lane, (x, w)| {
+                (lane + x * i64::from(w)).clamp(-most, most)
+            });
+            let shifted: i16 = T::saturate(lane >> stretch.shift).into();
+            shifted
+        };
+        let [of_a, of_b] = stretch.factors;
+        let alone = [(a, of_a), (b, of_b)].map(|product| lane([product, (0, 0)]));
+        let shifted = match kernel {
+            Combine::Sum => lane([(a, of_a), (b, of_b)]),
+            Combine::Product => lane([(a, b as i16), (0, 0)]),
+            Combine::Largest => alone[0].max(alone[1]),
+            Combine::Smallest => alone[0].min(alone[1]),
+        };
         let y = T::wrap(shifted.max(low).min(high).into());
         // SAFETY: the result is there.
         unsafe { stretch.y.cast::<T>().add(at).write(y) };

@@ -5,6 +5,9 @@
 //! `fixpoint_kernels::fixpoint::Binary` defines it. Powers are at most 2^6 for bytes and 2^14 for
 //! halfwords, so that no lane gets near saturation: `2 * 2^7 * 2^6 + 2^12 < 2^19`, and likewise
 //! `2 * 2^15 * 2^14 + 2^28 < 2^39`; a product has `2^14` or `2^30` instead.
+//!
+//! Of extremes each operand is shifted by itself: what shifts, rounds and saturates never turns two values
+//! round, so that the larger one of the results is the result for the larger one.
 
 use core::mem::MaybeUninit;
 
@@ -51,6 +54,10 @@ pub enum Combine {
     Sum,
     /// `a * b`
     Product,
+    /// The larger of what [`Self::Sum`] gives for either operand alone.
+    Largest,
+    /// The smaller.
+    Smallest,
 }
 
 /// The kernels of a target for elements.
@@ -169,7 +176,9 @@ impl Scales {
             Operation::Add => (Combine::Sum, [factor(a)?, factor(b)?]),
             Operation::Sub => (Combine::Sum, [factor(a)?, -factor(b)?]),
             Operation::Mul if up == 0 => (Combine::Product, [1, 1]),
-            Operation::Mul | Operation::Max | Operation::Min => return None,
+            Operation::Mul => return None,
+            Operation::Max => (Combine::Largest, [factor(a)?, factor(b)?]),
+            Operation::Min => (Combine::Smallest, [factor(a)?, factor(b)?]),
         };
         Some(Self {
             kernel,

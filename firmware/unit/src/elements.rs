@@ -10,6 +10,8 @@ unsafe extern "C" {
     fn fixpoint_sum_i16(stretch: *const Stretch);
     fn fixpoint_product_i8(stretch: *const Stretch);
     fn fixpoint_product_i16(stretch: *const Stretch);
+    fn fixpoint_extreme_i8(stretch: *const Stretch, smallest: bool);
+    fn fixpoint_extreme_i16(stretch: *const Stretch, smallest: bool);
     fn fixpoint_max_i8(window: *const Windowed);
     fn fixpoint_max_i16(window: *const Windowed);
     fn fixpoint_mean_i8(window: *const Windowed, mean: *const Mean);
@@ -39,6 +41,8 @@ impl ElementUnit for Pie {
             match kernel {
                 Combine::Sum => fixpoint_sum_i8(stretch),
                 Combine::Product => fixpoint_product_i8(stretch),
+                Combine::Largest => fixpoint_extreme_i8(stretch, false),
+                Combine::Smallest => fixpoint_extreme_i8(stretch, true),
             }
         }
     }
@@ -49,6 +53,8 @@ impl ElementUnit for Pie {
             match kernel {
                 Combine::Sum => fixpoint_sum_i16(stretch),
                 Combine::Product => fixpoint_product_i16(stretch),
+                Combine::Largest => fixpoint_extreme_i16(stretch, false),
+                Combine::Smallest => fixpoint_extreme_i16(stretch, true),
             }
         }
     }
