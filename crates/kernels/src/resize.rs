@@ -1,5 +1,6 @@
 //! Rows and columns interpolated linearly.
 
+use crate::number::{Element, Limits, round_half_up_shift, rounding_constant};
 use crate::shape::Hwc;
 
 /// Fraction bits of a weight.
@@ -9,38 +10,81 @@ pub const WEIGHT_BITS: u32 = 14;
 /// weight of the second in units of 2^-14.
 pub type Between = [u16; 3];
 
-/// `finish` makes an element of four times two weights times an element: the exact sum in units of
-/// 2^-28. There are as many entries in `rows` and `columns` as the output has.
+/// Each element of the output is that of four of the input's times two weights each, exactly, and one shift
+/// from units of 2^-28 that rounds half up: `shift`, 28 for outputs at the input's exponent. There are as many
+/// entries in `rows` and `columns` as the output has.
 ///
 /// # Panics
 ///
 /// If a slice is shorter than its shape says.
-pub fn resize_linear<T: Copy + Into<i64>>(
+pub fn resize_linear<T: Element>(
     input: &[T],
     shape: Hwc,
     rows: &[Between],
     columns: &[Between],
     output: &mut [T],
-    finish: &dyn Fn(i64) -> T,
+    shift: i32,
 ) {
+    // What is above has the weight of both rows, and its difference to what is below that of the lower row: the
+    // first is a multiple of 2^14, so that the second can lose its bits below that first, and 32 are enough.
+    let later = shift - WEIGHT_BITS as i32;
+    let half = rounding_constant(later) as i32;
+    let is_narrow = (1..=31).contains(&later);
+    let c = shape.c as usize;
+    each_pixel(shape, rows, columns, &mut |at, corners, [down, across]| {
+        // Not through references, behind which they could change with every element.
+        let (later, half, is_narrow) = (later, half, is_narrow);
+        let [above_left, above_right, below_left, below_right] = *corners;
+        let above_left = &input[above_left..][..c];
+        let above_right = &input[above_right..][..c];
+        let below_left = &input[below_left..][..c];
+        let below_right = &input[below_right..][..c];
+        for (channel, y) in output[at..][..c].iter_mut().enumerate() {
+            // Of 16 and 14 bits, and so less than 30.
+            let between = |left: &[T], right: &[T]| {
+                let (left, right): (i32, i32) = (left[channel].into(), right[channel].into());
+                (left << WEIGHT_BITS) + (right - left) * across
+            };
+            let above = between(above_left, above_right);
+            let further = between(below_left, below_right) - above;
+            let further = i64::from(further) * i64::from(down);
+            let value = match is_narrow {
+                true => (above + (further >> WEIGHT_BITS) as i32 + half) >> later,
+                false => any_shift((i64::from(above) << WEIGHT_BITS) + further, shift),
+            };
+            *y = Limits::ALL.clamp_narrow(value);
+        }
+    });
+}
+
+/// Elements have no more than 16 bits.
+#[inline(never)]
+fn any_shift(sum: i64, shift: i32) -> i32 {
+    round_half_up_shift(sum, shift).clamp(-0x8000, 0x7fff) as i32
+}
+
+/// What is done with a pixel.
+type PixelOf<'f> = dyn FnMut(usize, &[usize; 4], [i32; 2]) + 'f;
+
+/// `pixel(place, corners, weights)` for each pixel of the output: its place in the output, those of the four
+/// pixels of the input, and the weights of the lower two and of the right two.
+#[inline(never)]
+fn each_pixel(shape: Hwc, rows: &[Between], columns: &[Between], pixel: &mut PixelOf<'_>) {
     let (w, c) = (shape.w as usize, shape.c as usize);
-    let one = 1i64 << WEIGHT_BITS;
-    let pixel = |y: u16, x: u16| &input[(usize::from(y) * w + usize::from(x)) * c..][..c];
-    let mut pixels = output.chunks_exact_mut(c);
+    let mut at = 0;
     for &[top, bottom, down] in rows {
-        let down = i64::from(down);
-        for (&[left, right, across], output) in columns.iter().zip(&mut pixels) {
-            let across = i64::from(across);
+        let (top, bottom) = (usize::from(top) * w, usize::from(bottom) * w);
+        let down = i32::from(down);
+        for &[left, right, across] in columns {
+            let (left, right) = (usize::from(left), usize::from(right));
             let corners = [
-                (pixel(top, left), (one - down) * (one - across)),
-                (pixel(top, right), (one - down) * across),
-                (pixel(bottom, left), down * (one - across)),
-                (pixel(bottom, right), down * across),
+                (top + left) * c,
+                (top + right) * c,
+                (bottom + left) * c,
+                (bottom + right) * c,
             ];
-            for (channel, y) in output.iter_mut().enumerate() {
-                let weighted = corners.map(|(pixel, weight)| pixel[channel].into() * weight);
-                *y = finish(weighted.iter().sum());
-            }
+            pixel(at, &corners, [down, across.into()]);
+            at += c;
         }
     }
 }
@@ -48,7 +92,6 @@ pub fn resize_linear<T: Copy + Into<i64>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::number::round_half_up_shift;
 
     #[test]
     fn a_quarter_of_the_way() {
@@ -57,12 +100,42 @@ mod tests {
         let shape = Hwc { h: 2, w: 2, c: 1 };
         let quarter = [0, 1, 1 << 12];
         let mut y = [0; 2];
-        let put = |sum| round_half_up_shift(sum, 28) as i16;
-        resize_linear(&x, shape, &[[0, 0, 0]], &[quarter, [1, 1, 9]], &mut y, &put);
+        resize_linear(&x, shape, &[[0, 0, 0]], &[quarter, [1, 1, 9]], &mut y, 28);
         assert_eq!(y, [2, 8]);
         let mut y = [0];
-        resize_linear(&x, shape, &[quarter], &[quarter], &mut y, &put);
+        resize_linear(&x, shape, &[quarter], &[quarter], &mut y, 28);
         // (9*0 + 3*8 + 3*16 + 1000) / 16 = 67.
         assert_eq!(y, [67]);
+    }
+
+    #[test]
+    fn any_shift_of_the_largest_sums_rounds_half_up() {
+        let shape = Hwc { h: 1, w: 2, c: 1 };
+        let rows = [[0, 0, 0x3333]];
+        for x in [
+            [i16::MIN; 2],
+            [i16::MAX; 2],
+            [i16::MIN, i16::MAX],
+            [-1, -1],
+            [-1, 0],
+            [3, -2],
+        ] {
+            for across in [0, 1, 1 << 13, 1 << 14] {
+                let [left, right] = x.map(i64::from);
+                let sum = (left * ((1 << 14) - across) + right * across) << 14;
+                for shift in -16..=62 {
+                    let mut y = [0];
+                    let columns = [[0, 1, across as u16]];
+                    resize_linear(&x, shape, &rows, &columns, &mut y, shift);
+                    // In 128 bits, in which nothing saturates.
+                    let twice = match shift {
+                        ..0 => i128::from(sum) << (1 - shift),
+                        _ => (i128::from(sum) * 2) >> shift,
+                    };
+                    let expected = ((twice + 1) >> 1).clamp(-32768, 32767) as i16;
+                    assert_eq!(y, [expected], "{x:?} {across} >> {shift}");
+                }
+            }
+        }
     }
 }
