@@ -7,6 +7,7 @@
 mod dense;
 mod encode;
 mod linear;
+mod phases;
 mod plan;
 mod proof;
 mod rearrange;
@@ -20,6 +21,7 @@ use fixpoint_runtime::format::MAX_RANK;
 pub use fixpoint_runtime::format::{
     Accumulator, Arithmetic, Element, EspdlChip, Operation, Reduction, Storage,
 };
+pub use phases::{Phases, Spread};
 pub use rearrange::{Axis, Offsets, Rearrange};
 
 /// A tensor of an [`ImageBuilder`].

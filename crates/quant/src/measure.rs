@@ -91,12 +91,13 @@ pub(crate) fn measure(
     let mut layers: Vec<Tracked> = (plan.layers.iter().zip(formats))
         .map(|(layer, (bits, exponent))| {
             let tensor = &plan.tensors[layer.output];
+            let apart = tensor.apart(&layer.kind);
             Tracked {
                 bits,
                 scale: pow2(exponent),
-                index: tensor.onnx_index(),
                 source: (reference.outputs().iter())
-                    .position(|n| tensor.in_order && *n == tensor.source),
+                    .position(|n| (tensor.in_order || apart.is_some()) && *n == tensor.source),
+                index: apart.unwrap_or_else(|| tensor.onnx_index()),
                 exact: Vec::new(),
                 quality: Quality::default(),
             }

@@ -8,6 +8,7 @@ use crate::calibrate::{self, Exponents, Observed};
 use crate::error::QuantError;
 use crate::float::Reference;
 use crate::graph::Graph;
+use crate::image::{MODEL_ROOM, NEAR_ROOM};
 use crate::imitation::{self, Imitation};
 use crate::lower::{self, Lowered};
 use crate::model::FloatModel;
@@ -133,7 +134,23 @@ pub fn quantize(
     let espdl = espdl.map(|p| p.for_espdl(graph, &exponents.by_name, options.mimic_evaluator));
     let plan = espdl.as_ref().map_or(plan, |(plan, _)| plan);
     let equalized = (observed.scales).applied(graph);
-    let lowered = lower::lower(&equalized, plan, &exponents.by_name, options)?;
+    let mut lowered = lower::lower(&equalized, plan, &exponents.by_name, options)?;
+    // Where the image or its tensors have room only then, transposed convolutions stay what they are.
+    let lacks = |lowered: &Lowered| {
+        let image = lowered.image.bytes.len() > MODEL_ROOM as usize;
+        [image, lowered.image.plan.arena_bytes > NEAR_ROOM]
+    };
+    let undivided = match lacks(&lowered) {
+        [false, false] => None,
+        _ => plan.undivided(),
+    };
+    let mut plan = plan;
+    if let Some(whole) = &undivided {
+        let other = lower::lower(&equalized, whole, &exponents.by_name, options)?;
+        if lacks(&other) < lacks(&lowered) {
+            (plan, lowered) = (whole, other);
+        }
+    }
     let mut report = report(model, plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
     (report.warnings).extend(not_as_tabled(graph, &exponents));

@@ -221,3 +221,62 @@ fn one_dimensional_convolutions() {
         .output("y");
     close(&net, &[1, 4, 12], 0);
 }
+
+/// A transposed convolution with a ReLU, `stride` 2, of `size` x `size` pixels; quantized in int8.
+fn transposed(channels: [i64; 2], size: usize) -> Quantized {
+    let [from, to] = channels;
+    let net = Net::new(&[1, from, size as i64, size as i64])
+        .random_weights("w", &[from, to, 3, 3], 0.3)
+        .random_weights("b", &[to], 0.3)
+        .node(
+            "ConvTranspose",
+            &["x", "w", "b"],
+            "t",
+            &[
+                ("strides", Value::Ints(vec![2, 2])),
+                ("pads", Value::Ints(vec![1; 4])),
+                ("output_padding", Value::Ints(vec![1, 1])),
+            ],
+        )
+        .node("Relu", &["t"], "y", &[])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let elements = from as usize * size * size;
+    let data = Random(5).many(elements);
+    let samples = Samples::single(&data, elements).unwrap();
+    quantize(&model, &samples, &Options::default(), &mut |_| ()).unwrap()
+}
+
+#[test]
+fn a_transposed_convolution_is_an_ordinary_one_whose_pixels_take_their_places() {
+    let q = transposed([5, 3], 7);
+    let [phases, pixels] = &q.report.layers[..] else {
+        panic!("{:?}", q.report.layers);
+    };
+    assert_eq!((&phases.op[..], phases.inserted), ("ConvTranspose", false));
+    assert_eq!(phases.activation.as_deref(), Some("Relu"));
+    assert_eq!((&phases.output_dims[..]), [1, 12, 7, 7]);
+    // Without the zeros of phases that have fewer taps.
+    assert_eq!(phases.weight_exponents.len(), 3);
+    assert_eq!(phases.weight_bytes, 5 * 3 * 9 + 3 * 4);
+    assert_eq!((&pixels.op[..], pixels.inserted), ("DepthToSpace", true));
+    assert_eq!((&pixels.output_dims[..]), [1, 3, 14, 14]);
+    assert_eq!(pixels.macs, 0);
+    // Each element of the one is an element of the other.
+    assert!(phases.sqnr_db.is_some_and(|db| db > 20.0));
+    assert_eq!(phases.sqnr_db, pixels.sqnr_db);
+    assert_eq!(phases.saturation, pixels.saturation);
+    let image = Simulator::new(&q.image).unwrap().layers().unwrap();
+    let operators: Vec<&str> = image.iter().map(|l| l.operator.as_str()).collect();
+    assert_eq!(operators, ["Conv2D", "Rearrange"]);
+}
+
+/// The output and what it is made of are 640 KB, the output and the input 360.
+#[test]
+fn a_transposed_convolution_that_needs_the_memory_stays_one() {
+    let q = transposed([4, 8], 100);
+    let layers: Vec<&str> = q.report.layers.iter().map(|l| l.op.as_str()).collect();
+    assert_eq!(layers, ["ConvTranspose"]);
+    assert_eq!(q.report.arena_bytes, 360_000);
+    assert!(q.report.layers[0].sqnr_db.is_some_and(|db| db > 20.0));
+}

@@ -3,7 +3,7 @@
 use super::{CHANNELS, Case, SETTINGS, Setting, geometry, window};
 use crate::oracle::{Chw, Geometry, Rules, Tail, convolve, convolve_transposed};
 use crate::random::Random;
-use fixpoint_quant::image::{Accumulator, Activation, Linear, Op, Shifts};
+use fixpoint_quant::image::{Accumulator, Activation, Linear, Op, Phases, Shifts, Spread};
 use std::format;
 use std::vec::Vec;
 
@@ -30,6 +30,9 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
         for round in 0..if espdl { 4 } else { 10 } {
             cases.push(grouped(&mut random, setting, round, false));
             cases.push(grouped(&mut random, setting, round, true));
+        }
+        for round in 0..if espdl { 0 } else { 24 } {
+            cases.push(phased(&mut random, setting, round));
         }
     }
 }
@@ -163,6 +166,76 @@ fn grouped(random: &mut Random, setting: Setting, round: usize, transposed: bool
         g.kernel, g.stride
     );
     setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
+}
+
+/// Transposed convolutions as ordinary ones, whose elements then take their places: of every round a kernel, and of
+/// strides of up to three, pads that are larger than the kernel or nothing, outputs that no input reaches.
+fn phased(random: &mut Random, setting: Setting, round: usize) -> Case {
+    let groups = random.pick(&[1, 1, 2, 3]);
+    let inner = random.pick(&[1, 5, 8, 16]);
+    let outputs = groups * random.pick(&[1, 3, 8, 16]);
+    let mut pick = |low, high| random.between(low, high) as usize;
+    let (input, stride) = ([pick(1, 4), pick(1, 6)], [pick(1, 3), pick(1, 3)]);
+    let g = Geometry {
+        kernel: [1 + round % 4, 1 + round / 4 % 5],
+        stride,
+        dilation: [pick(1, 2), pick(1, 3)],
+        pads: [pick(0, 2), pick(0, 3), 0, 0],
+    };
+    // What is left of the whole, and what an output padding adds.
+    let size = [0, 1].map(|axis| {
+        let whole = (input[axis] - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis];
+        let cut = g.pads[axis] + pick(0, 2);
+        (whole + 1 + pick(0, g.stride[axis] as i64 - 1))
+            .saturating_sub(cut)
+            .max(1)
+    });
+    let weights = setting.values(random, outputs * inner * g.kernel[0] * g.kernel[1]);
+    let tail = tail(random, setting, outputs, round);
+    let [h, w] = input;
+    let x = setting.chw(random, [groups * inner, h, w]);
+    let expected = convolve_transposed(&x, &weights, &g, size, groups, &tail);
+    let linear = lower(
+        random,
+        &weights,
+        inner,
+        g.kernel[0] * g.kernel[1],
+        false,
+        &tail,
+    );
+    let spread = |axis: usize| Spread {
+        kernel: g.kernel[axis],
+        stride: g.stride[axis],
+        dilation: g.dilation[axis],
+        pad: g.pads[axis],
+        input: input[axis],
+        output: size[axis],
+    };
+    let phases = Phases::new(&spread(0), &spread(1), groups).expect("a kernel that stays small");
+    let mut builder = setting.builder("phases");
+    let from = builder.input(setting.image("x", &x, -3));
+    let op = Op::Conv2d {
+        linear: phases.linear(&linear),
+        window: phases.window(),
+        groups,
+    };
+    let [c, h, w] = phases.shape(outputs);
+    let mut y = builder.op(
+        "op",
+        op,
+        &[from],
+        setting.tensor("p", &[1, c, h, w], true, -2),
+    );
+    if let Some(rearrange) = phases.rearrange(outputs) {
+        let op = Op::Rearrange(rearrange);
+        y = builder.op("join", op, &[y], setting.image("y", &expected, -2));
+    }
+    builder.output(y);
+    let name = format!(
+        "phases {round} {groups} x {inner} to {outputs}, {input:?} to {size:?}, {:?}/{:?} by {:?} cut {:?}",
+        g.kernel, g.stride, g.dilation, g.pads
+    );
+    setting.case(&builder, name, &[&x.hwc()], &[&expected.hwc()])
 }
 
 /// Biases, shifts and activation that exercise every part of the rules.

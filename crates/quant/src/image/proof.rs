@@ -75,6 +75,7 @@ fn not_negative(builder: &ImageBuilder, id: TensorId) -> bool {
         Op::AveragePool { .. } | Op::GlobalAveragePool | Op::Reshape | Op::Concat { .. } => {
             inputs()
         }
+        Op::Rearrange(rearrange) => rearrange.fill >= 0 && inputs(),
         // A window with nothing but padding gives the smallest value.
         Op::MaxPool { window } => {
             let reached = window.dilation_h == 1

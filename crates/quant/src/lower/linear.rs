@@ -109,7 +109,7 @@ impl Context<'_> {
     fn stored_rows(&self, layer: &Layer, node: &Node, rows: Vec<f32>, outputs: usize) -> Vec<f32> {
         let row = rows.len() / outputs;
         let order: Vec<usize> = match &layer.kind {
-            Kind::Compute(Op::Conv { .. } | Op::ConvTranspose(_)) => {
+            Kind::Compute(Op::Conv { .. } | Op::ConvTranspose(_)) | Kind::Phases(..) => {
                 // [I][KH][KW] to [KH][KW][I]: the same reordering as an image's.
                 let dims = node.input(1).and_then(|n| self.graph.shape(n));
                 let taps: usize = dims.map_or(1, |d| d[2..].iter().product());

@@ -108,7 +108,7 @@ fn elements(plan: &Plan, bits: Bits) -> Vec<Element> {
             Kind::Compute(Op::ArgMax { axis }) => {
                 plan.tensors[layer.inputs[0]].dims[*axis] > bits.max() as usize + 1
             }
-            Kind::Alias | Kind::Permute(_) | Kind::Compute(Op::Identity) => {
+            Kind::Alias | Kind::Permute(_) | Kind::Join(_) | Kind::Compute(Op::Identity) => {
                 elements[layer.inputs[0]] == Element::I16
             }
             _ => false,
@@ -171,6 +171,7 @@ impl Context<'_> {
                 (_, Kind::Table(program)) if program.ops.len() > 1 => "Lookup".to_owned(),
                 (Some(i), _) => self.graph.nodes[i].op.clone(),
                 (None, Kind::Permute(_)) => "Transpose".to_owned(),
+                (None, Kind::Join(_)) => "DepthToSpace".to_owned(),
                 (None, Kind::Compute(_)) => "Mul".to_owned(),
                 (None, _) => "Reshape".to_owned(),
             },
@@ -184,6 +185,18 @@ impl Context<'_> {
                 window: ImageWindow::new(1, 1),
                 groups: 1,
             },
+            Kind::Phases(transposed, phases) => image::Op::Conv2d {
+                linear: phases.linear(&self.linear(layer, &mut facts)?),
+                window: phases.window(),
+                groups: transposed.groups,
+            },
+            Kind::Join(phases) => {
+                let channels = self.plan.tensors[layer.output].dims[1];
+                match phases.rearrange(channels) {
+                    Some(rearrange) => image::Op::Rearrange(rearrange),
+                    None => image::Op::Reshape,
+                }
+            }
             Kind::Table(program) => self.table(layer, program, &mut facts)?,
             Kind::Compute(op) => self.compute(layer, op, &mut facts)?,
         };

@@ -9,7 +9,7 @@ use crate::ops::{Binary, Op};
 /// Whether ESP-DL's layer has no exponent of its own.
 fn takes_integers(kind: &Kind) -> bool {
     match kind {
-        Kind::Alias | Kind::Permute(_) => true,
+        Kind::Alias | Kind::Permute(_) | Kind::Join(_) => true,
         Kind::Compute(op) => matches!(
             op,
             Op::Concat { .. }
@@ -25,7 +25,7 @@ fn takes_integers(kind: &Kind) -> bool {
                 | Op::DepthToSpace { .. }
                 | Op::SpaceToDepth { .. }
         ),
-        Kind::Rows | Kind::Table(_) => false,
+        Kind::Rows | Kind::Table(_) | Kind::Phases(..) => false,
     }
 }
 

@@ -8,13 +8,15 @@ mod espdl;
 mod layout;
 mod moves;
 mod nodes;
+mod phases;
 mod reorder;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fusion::{Program, Role, roles};
 use crate::graph::Graph;
-use crate::ops::Op;
+use crate::image::Phases;
+use crate::ops::{Op, Transposed};
 use crate::options::Arithmetic;
 
 pub(crate) use layout::{Layout, Permutation, onnx_index};
@@ -47,6 +49,10 @@ pub(crate) enum Kind {
     Alias,
     /// A transposition as stored.
     Permute(Permutation),
+    /// A transposed convolution as an ordinary one, whose channels are those of all its phases.
+    Phases(Transposed, Phases),
+    /// What brings the elements of such a one to their places.
+    Join(Phases),
 }
 
 /// One layer: a node, perhaps with the activation behind it.
@@ -83,14 +89,54 @@ impl PlanTensor {
     pub(crate) fn onnx_index(&self) -> Vec<usize> {
         onnx_index(self.layout, &self.dims)
     }
+
+    /// For every stored element of what such a layer gives, its index in the source's ONNX order, past its end
+    /// where it has none; if the elements are those of phases.
+    pub(crate) fn apart(&self, kind: &Kind) -> Option<Vec<usize>> {
+        match kind {
+            Kind::Phases(_, phases) => Some(
+                (phases.outputs(self.dims[1]).into_iter())
+                    .map(|at| at.unwrap_or(usize::MAX))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan with transposed convolutions as they are, if some have become ordinary ones: what these give
+    /// needs memory beside what is made of it.
+    pub(crate) fn undivided(&self) -> Option<Self> {
+        let mut plan = Self {
+            layers: Vec::new(),
+            ..self.clone()
+        };
+        let mut divided = false;
+        for layer in &self.layers {
+            match (&layer.kind, plan.layers.last_mut()) {
+                (Kind::Join(_), Some(convolution)) => convolution.output = layer.output,
+                (Kind::Phases(transposed, _), _) => {
+                    divided = true;
+                    plan.layers.push(Layer {
+                        kind: Kind::Compute(Op::ConvTranspose(*transposed)),
+                        ..layer.clone()
+                    });
+                }
+                _ => plan.layers.push(layer.clone()),
+            }
+        }
+        divided.then_some(plan)
+    }
 }
 
 /// Plans a graph all of whose nodes resolve. Tries both orders for the model's input and takes the
 /// one that moves less.
 pub(crate) fn plan(graph: &Graph, arithmetic: Arithmetic) -> Result<Plan, String> {
     let roles = roles(graph, arithmetic);
-    let as_onnx = Builder::new(graph, &roles).build(Layout::AsOnnx)?;
-    let channels_last = Builder::new(graph, &roles).build(Layout::ChannelsLast)?;
+    let builder = || Builder::new(graph, &roles, arithmetic);
+    let as_onnx = builder().build(Layout::AsOnnx)?;
+    let channels_last = builder().build(Layout::ChannelsLast)?;
     let moved = |plan: &Plan| -> usize {
         (plan.layers.iter())
             .filter(|l| matches!(l.kind, Kind::Permute { .. }))
@@ -107,6 +153,7 @@ pub(crate) fn plan(graph: &Graph, arithmetic: Arithmetic) -> Result<Plan, String
 struct Builder<'g> {
     graph: &'g Graph,
     roles: &'g [Role],
+    arithmetic: Arithmetic,
     plan: Plan,
     by_name: BTreeMap<String, usize>,
     /// Nodes that an earlier one took in.
@@ -116,10 +163,11 @@ struct Builder<'g> {
 }
 
 impl<'g> Builder<'g> {
-    fn new(graph: &'g Graph, roles: &'g [Role]) -> Self {
+    fn new(graph: &'g Graph, roles: &'g [Role], arithmetic: Arithmetic) -> Self {
         Builder {
             graph,
             roles,
+            arithmetic,
             plan: Plan::default(),
             by_name: BTreeMap::new(),
             done: BTreeSet::new(),

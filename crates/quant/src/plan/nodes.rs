@@ -29,6 +29,11 @@ impl Builder<'_> {
             | Op::ResizeLinear { .. } => {
                 let input = self.input(node, 0)?;
                 let input = self.reorder(input, Layout::ChannelsLast);
+                if let Op::ConvTranspose(transposed) = &op
+                    && self.phases(i, activation, transposed, input, &dims)
+                {
+                    return Ok(());
+                }
                 let kind = Kind::Compute(op);
                 self.layer(
                     i,

@@ -47,7 +47,7 @@ impl Writer<'_> {
                     comment: format!("{class} '{}'", layer.name),
                 })
             }
-            Kind::Rows | Kind::Table(_) => {
+            Kind::Rows | Kind::Table(_) | Kind::Phases(..) | Kind::Join(_) => {
                 let op = node.map_or("it", |n| &n.op);
                 return Ok(Err(format!("ESP-DL v1 has no layer for {op} here.")));
             }
