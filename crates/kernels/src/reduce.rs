@@ -1,7 +1,7 @@
 //! Along some dimensions many elements become one.
 
 use crate::number::Element;
-use crate::shape::{RANK, Walk, dense_strides};
+use crate::shape::{RANK, dense_strides};
 
 /// What becomes of the elements that are taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,16 +10,6 @@ pub enum Reduction {
     Sum,
     Max,
     Min,
-}
-
-impl Reduction {
-    fn step(self) -> fn(i32, i32) -> i32 {
-        match self {
-            Self::Mean | Self::Sum => i32::wrapping_add,
-            Self::Max => i32::max,
-            Self::Min => i32::min,
-        }
-    }
 }
 
 /// Takes the elements along the dimensions named in `reduced` together; `finish(sum or extreme,
@@ -36,42 +26,120 @@ pub fn reduce<T: Element>(
     output: &mut [T],
     finish: &dyn Fn(i32, u32) -> T,
 ) {
-    let mut output = output.iter_mut();
-    let get = |at: usize| input[at].into();
-    values(reduction, dims, reduced, &get, &mut |value, count| {
-        if let Some(y) = output.next() {
-            *y = finish(value, count);
-        }
-    });
-}
-
-/// The same code for every element type.
-fn values(
-    reduction: Reduction,
-    dims: [u32; RANK],
-    reduced: [bool; RANK],
-    get: &dyn Fn(usize) -> i32,
-    put: &mut dyn FnMut(i32, u32),
-) {
-    let only = |wanted: bool| {
-        let mut part = [1; RANK];
-        for axis in 0..RANK {
-            if reduced[axis] == wanted {
-                part[axis] = dims[axis];
+    // The smallest is what is left of the largest when all bits are turned over.
+    let (first, turn) = match reduction {
+        Reduction::Mean | Reduction::Sum => (0, 0),
+        Reduction::Max => (i32::MIN, 0),
+        Reduction::Min => (i32::MIN, -1),
+    };
+    let is_sum = matches!(reduction, Reduction::Mean | Reduction::Sum);
+    let line = |mut value: i32, start: usize, count: usize, step: usize| {
+        // Not through a reference, behind which it could change with every element.
+        let (turn, mut at) = (turn, start);
+        let mut next = || -> i32 {
+            let x = input[at];
+            at += step;
+            x.into()
+        };
+        if is_sum {
+            for _ in 0..count {
+                value = value.wrapping_add(next());
+            }
+        } else {
+            for _ in 0..count {
+                value = value.max(next() ^ turn);
             }
         }
-        part
+        value
     };
-    let strides = dense_strides(dims);
-    let (kept, taken) = (
-        Walk::new(only(false), strides),
-        Walk::new(only(true), strides),
-    );
-    let count = only(true).iter().product();
-    let step = reduction.step();
-    for start in kept {
-        let all = taken.clone().map(|offset| get((start + offset) as usize));
-        put(all.reduce(step).unwrap_or_default(), count);
+    let mut output = output.iter_mut();
+    let mut put = |value, count| {
+        if let Some(y) = output.next() {
+            *y = finish(value ^ turn, count);
+        }
+    };
+    let mut work = Reducer {
+        first,
+        taken: &[],
+        count: 1,
+        line: &line,
+        put: &mut put,
+    };
+    work.all(dims, reduced);
+}
+
+/// A dimension: how many elements, and how far apart they lie.
+type Level = (u32, i32);
+
+/// The same code for every element type.
+struct Reducer<'a> {
+    /// What a result begins with.
+    first: i32,
+    /// The dimensions that are taken together, from the outside in.
+    taken: &'a [Level],
+    /// Elements that become one.
+    count: u32,
+    /// So far, from which element on, how many, and how far apart they lie.
+    line: &'a dyn Fn(i32, usize, usize, usize) -> i32,
+    put: &'a mut dyn FnMut(i32, u32),
+}
+
+impl<'a> Reducer<'a> {
+    #[inline(never)]
+    fn all(&mut self, dims: [u32; RANK], reduced: [bool; RANK]) {
+        let strides = dense_strides(dims);
+        let mut levels = [[(1, 0); RANK]; 2];
+        let mut counts = [0; 2];
+        let mut before = None;
+        for ((dim, stride), reduced) in dims.into_iter().zip(strides).zip(reduced) {
+            if dim == 1 {
+                continue;
+            }
+            let kind = usize::from(reduced);
+            // Neighbours of one kind are one dimension.
+            if before != Some(kind) {
+                counts[kind] += 1;
+            }
+            let level = &mut levels[kind][counts[kind] - 1];
+            *level = (level.0 * dim, stride);
+            before = Some(kind);
+        }
+        let [kept, taken] = &levels;
+        let taken = &taken[..counts[1]];
+        let mut work = Reducer {
+            taken,
+            count: taken.iter().map(|(dim, _)| dim).product(),
+            first: self.first,
+            line: self.line,
+            put: self.put,
+        };
+        work.results(&kept[..counts[0]], 0);
+    }
+
+    /// The results along some dimensions, from an element on.
+    fn results(&mut self, kept: &[Level], mut start: i32) {
+        let Some(((dim, stride), inner)) = kept.split_first() else {
+            let value = self.value(self.taken, start, self.first);
+            return (self.put)(value, self.count);
+        };
+        for _ in 0..*dim {
+            self.results(inner, start);
+            start = start.wrapping_add(*stride);
+        }
+    }
+
+    fn value(&self, taken: &[Level], mut start: i32, mut value: i32) -> i32 {
+        let Some(((dim, stride), inner)) = taken.split_first() else {
+            return (self.line)(value, start as usize, 1, 1);
+        };
+        if inner.is_empty() {
+            return (self.line)(value, start as usize, *dim as usize, *stride as usize);
+        }
+        for _ in 0..*dim {
+            value = self.value(inner, start, value);
+            start = start.wrapping_add(*stride);
+        }
+        value
     }
 }
 

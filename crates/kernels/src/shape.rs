@@ -59,6 +59,8 @@ impl Walk {
 impl Iterator for Walk {
     type Item = i32;
 
+    // Once, rather than in every kernel.
+    #[inline(never)]
     fn next(&mut self) -> Option<i32> {
         self.left = self.left.checked_sub(1)?;
         let offset = self.offset;
