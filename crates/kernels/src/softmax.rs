@@ -1,7 +1,7 @@
 //! Softmax in integers.
 
 use crate::exp2_table::EXP2;
-use crate::number::Element;
+use crate::number::{Element, Limits};
 
 /// round(log2(e) * 2^30).
 const LOG2_E: u64 = 1_549_082_005;
@@ -61,31 +61,36 @@ pub fn softmax<T: Element>(
     let mut powers = Powers {
         exponent,
         known: 0,
-        table: [0; DIFFERENCES],
+        table: [0; PLACES],
     };
-    if size_of::<T>() == 1 && input.len() > DIFFERENCES {
+    if size_of::<T>() == 1 && input.len() > PLACES {
         powers.know_all();
     }
     let scale = u32::from(out_exponent.unsigned_abs()).min(30);
     let groups = input.chunks_exact(length * inner);
     for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
         for lane in 0..inner {
-            let get = |i: usize| x[lane + i * inner].into();
-            group(length, &powers, scale, &get, &mut |i, probability| {
-                y[lane + i * inner] = T::saturate(probability);
-            });
+            group(
+                &x[lane..],
+                length,
+                inner,
+                &mut powers,
+                scale,
+                &mut y[lane..],
+            );
         }
     }
 }
 
-/// Differences of 8-bit elements.
-const DIFFERENCES: usize = 256;
+/// As many as there are differences of 8-bit elements.
+const PLACES: usize = 256;
 
-/// What `exp_minus` gives for one exponent; of the least differences it may be known before.
+/// What `exp_minus` gives for one exponent: of each difference of 8-bit elements, if all are known, or else of the
+/// first elements of a group.
 struct Powers {
     exponent: i8,
     known: usize,
-    table: [u32; DIFFERENCES],
+    table: [u32; PLACES],
 }
 
 impl Powers {
@@ -94,58 +99,110 @@ impl Powers {
         for (difference, power) in (0..).zip(&mut self.table) {
             *power = exp_minus(difference, self.exponent);
         }
-        self.known = DIFFERENCES;
+        self.known = PLACES;
     }
 
-    fn of(&self, difference: u32) -> u32 {
-        let known = self.table[..self.known].get(difference as usize);
-        known.map_or_else(|| exp_minus(difference, self.exponent), |power| *power)
-    }
-}
-
-/// One group. The same code for every element type.
-fn group(
-    length: usize,
-    powers: &Powers,
-    scale: u32,
-    get: &dyn Fn(usize) -> i32,
-    put: &mut dyn FnMut(usize, i64),
-) {
-    let largest = (0..length).map(get).max().unwrap_or_default();
-    let power = |i: usize| powers.of(largest.abs_diff(get(i)));
-    let sum: u64 = (0..length).map(|i| u64::from(power(i))).sum();
-    for i in 0..length {
-        put(i, ratio(power(i), scale, sum).into());
-    }
-}
-
-/// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
-fn ratio(part: u32, scale: u32, sum: u64) -> u32 {
-    let Ok(sum @ 1..0x8000_0000) = u32::try_from(sum) else {
-        return (((u64::from(part) << scale) + sum / 2) / sum) as u32;
-    };
-    // A few bits at a time: a chip without division of 64 bits is slower the other way. Both are brought
-    // to where the sum is at least 2^30, so that what is left out of it, less than one in 2^15, makes a quotient
-    // of 8 bits too small by one at most, and never too large.
-    let (mut rest, mut sum) = (part, sum);
-    while sum < 1 << 30 {
-        (rest, sum) = (rest << 1, sum << 1);
-    }
-    let mut quotient = u32::from(rest >= sum);
-    rest -= quotient * sum;
-    let mut left = scale;
-    while left > 0 {
-        let bits = left.min(8);
-        let mut few = (rest >> (15 - bits)) / ((sum >> 15) + 1);
-        rest = (rest << bits).wrapping_sub(few.wrapping_mul(sum));
-        if rest >= sum {
-            rest -= sum;
-            few += 1;
+    /// Of element `at` of a group, for the first time.
+    #[inline(always)]
+    fn first(&mut self, at: usize, difference: u32) -> u32 {
+        if self.known > 0 {
+            return self.table[difference as usize % PLACES];
         }
-        quotient = quotient << bits | few;
-        left -= bits;
+        let power = exp_minus(difference, self.exponent);
+        if let Some(place) = self.table.get_mut(at) {
+            *place = power;
+        }
+        power
     }
-    quotient + u32::from(rest >= sum - sum / 2)
+
+    /// And once more.
+    #[inline(always)]
+    fn again(&self, at: usize, difference: u32) -> u32 {
+        let at = if self.known > 0 {
+            difference as usize
+        } else {
+            at
+        };
+        match self.table.get(at) {
+            Some(power) => *power,
+            None => exp_minus(difference, self.exponent),
+        }
+    }
+}
+
+/// One group: `length` elements that lie `step` apart.
+#[inline(never)]
+fn group<T: Element>(
+    input: &[T],
+    length: usize,
+    step: usize,
+    powers: &mut Powers,
+    scale: u32,
+    output: &mut [T],
+) {
+    let mut largest = i32::MIN;
+    for at in 0..length {
+        largest = largest.max(input[at * step].into());
+    }
+    let difference = |at: usize| -> u32 {
+        let x: i32 = input[at * step].into();
+        largest.wrapping_sub(x) as u32
+    };
+    let mut sum = 0u64;
+    for at in 0..length {
+        sum += u64::from(powers.first(at, difference(at)));
+    }
+    let divisor = Divisor::new(sum, scale);
+    for at in 0..length {
+        let quotient = divisor.ratio(powers.again(at, difference(at)));
+        output[at * step] = Limits::ALL.clamp_narrow(quotient as i32);
+    }
+}
+
+/// What many are divided by, after they were multiplied by `2^scale`.
+struct Divisor {
+    sum: u64,
+    half: u64,
+    /// `2^scale`.
+    times: u32,
+    /// Bits of `sum` below its first 16.
+    below: u32,
+    /// The first 16 and one more.
+    above: u32,
+}
+
+impl Divisor {
+    #[inline(never)]
+    fn new(sum: u64, scale: u32) -> Self {
+        let below = (48 - sum.leading_zeros().min(48)) * u32::from(scale <= 15);
+        Self {
+            sum,
+            half: sum / 2,
+            times: 1 << scale,
+            below,
+            above: (sum >> below) as u32 + 1,
+        }
+    }
+
+    /// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
+    ///
+    /// Where there is no division of 64 bits it takes hundreds of steps. The first 16 bits of the sum, rounded
+    /// up, give a quotient of up to 15 bits that is never too large, and too small by three at most.
+    #[inline(never)]
+    fn ratio(&self, part: u32) -> u32 {
+        // By a product, as shifts of 64 bits are longer.
+        let mut rest = u64::from(part) * u64::from(self.times) + self.half;
+        if self.below == 0 {
+            return (rest / self.sum) as u32;
+        }
+        let mut quotient = (rest >> self.below) as u32 / self.above;
+        rest -= u64::from(quotient) * self.sum;
+        while rest >= self.sum {
+            rest -= self.sum;
+            quotient += 1;
+        }
+        quotient
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +238,10 @@ mod tests {
         assert_eq!(exp_minus(65_535, -128), 1 << 30);
     }
 
+    fn ratio(part: u32, scale: u32, sum: u64) -> u32 {
+        Divisor::new(sum, scale).ratio(part)
+    }
+
     #[test]
     fn ratios_round_half_up_with_any_sum() {
         for (part, scale, sum, expected) in [
@@ -199,7 +260,7 @@ mod tests {
         ] {
             assert_eq!(ratio(part, scale, sum), expected, "{part} / {sum}");
         }
-        // The two ways agree: a few bits at a time, and by division of 64 bits.
+        // The two ways agree: by the first bits, and by division of 64 bits.
         for part in [0u64, 1, 77, 123_456, 1 << 29, (1 << 30) - 1, 1 << 30] {
             for sum in [1 << 30, (1 << 30) + 1, 1_500_000_001, (1 << 31) - 1] {
                 let exact = |scale: u32| ((part << scale) + sum / 2) / sum;
@@ -217,9 +278,10 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let sum = (state >> 33).max(1) >> (state & 15);
+            // Of 1 to 62 bits.
+            let sum = (state >> 2).max(1) >> (state % 62);
             let sum = sum.max(1);
-            let part = (state >> 20) % (sum + 1);
+            let part = (state >> 20) % (sum.min(1 << 30) + 1);
             for scale in [7, 8, 15] {
                 let exact = ((part << scale) + sum / 2) / sum;
                 let got = ratio(part as u32, scale, sum);
