@@ -271,7 +271,7 @@ pub(crate) fn not_as_given<'g>(
     })
 }
 
-/// The toolkit's rules: the input rounds to nearest, what only moves or selects values copies its
+/// The toolkit's rules: the input rounds to nearest (in the fixpoint arithmetic it isn't clipped), what only moves or selects values copies its
 /// input, everything else takes the ceiling or what the method chose, and a fused activation decides
 /// for its producer. The input's exponent is the method's only under mse. What the file of a quantized
 /// model or a table says comes before all that.
@@ -315,7 +315,11 @@ pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -
         (Some(e), ..) => e,
         (None, true, Some(e), _) => i32::from(e),
         (None, true, None, Method::MinMax | Method::Entropy | Method::Percentile) => {
-            exponent::round(magnitude(name), bits).unwrap_or_else(|| zero(name, &mut warnings))
+            let rule = match arithmetic {
+                Arithmetic::Espdl => exponent::round,
+                Arithmetic::Fixpoint => exponent::within_a_step,
+            };
+            rule(magnitude(name), bits).unwrap_or_else(|| zero(name, &mut warnings))
         }
         _ => own(name, &mut warnings),
     });

@@ -1,8 +1,8 @@
 //! From a range to an exponent: the ESP-DL toolkit's rules, exactly.
 //!
 //! With M the largest integer (127 or 32767) and a the largest magnitude of a tensor:
-//! everything but the model's input gets ceil(log2(a / M)), the input round(log2(a / M)), unless
-//! the calibration method chooses another.
+//! everything but the model's input gets ceil(log2(a / M)), the input round(log2(a / M)), or in
+//! the fixpoint arithmetic ceil(log2(a / (M + 1))), unless the calibration method chooses another.
 //! Nothing here takes a logarithm: a is compared with M * 2^e, and both are exact in f64 (a has 24
 //! significant bits, M has 15, and the exponents stay far from the ends of f64's range). So the
 //! same range gives the same exponent on every machine.
@@ -70,6 +70,21 @@ pub(crate) fn round(a: f32, bits: Bits) -> Option<i32> {
     Some(e.max(MIN_EXPONENT))
 }
 
+/// For the model's input in the fixpoint arithmetic: the smallest exponent at which `a` loses at most
+/// one step. So 1 keeps every bit of images between 0 and 1, and nothing else is clipped, of which
+/// [`round`] clips up to 29 %.
+pub(crate) fn within_a_step(a: f32, bits: Bits) -> Option<i32> {
+    let (a, most) = (f64::from(a.abs()), f64::from(bits.max()) + 1.0);
+    if a == 0.0 || !a.is_finite() {
+        return None;
+    }
+    let mut e = start(a, most);
+    while a > most * pow2(e) {
+        e += 1;
+    }
+    Some(e.max(MIN_EXPONENT))
+}
+
 /// 127 * 2^(1/4): the largest integer an entropy threshold may have.
 const THRESHOLD_MAX: f64 = 151.029_303_605_345_57;
 
@@ -111,6 +126,25 @@ mod tests {
         assert_eq!(ceil(15.937968, Bits::I8), Some(-2));
         assert_eq!(ceil(11.830135, Bits::I16), Some(-11));
         assert_eq!(ceil(40.502132, Bits::I16), Some(-9));
+    }
+
+    #[test]
+    fn input_loses_a_step_at_most() {
+        assert_eq!(within_a_step(1.0, Bits::I8), Some(-7));
+        assert_eq!(within_a_step(-1.0, Bits::I16), Some(-15));
+        assert_eq!(within_a_step(1.000_1, Bits::I8), Some(-6));
+        assert_eq!(within_a_step(0.6, Bits::I16), Some(-15));
+        // Standardized pixels, of which `round` would clip those above 2.
+        assert_eq!(within_a_step(2.64, Bits::I16), Some(-13));
+        assert_eq!(round(2.64, Bits::I16), Some(-14));
+        assert_eq!(within_a_step(255.0, Bits::I8), Some(1));
+        assert_eq!(within_a_step(256.5, Bits::I8), Some(2));
+        assert_eq!(within_a_step(0.0, Bits::I8), None);
+        assert_eq!(within_a_step(f32::INFINITY, Bits::I8), None);
+        assert_eq!(
+            within_a_step(f32::from_bits(1), Bits::I16),
+            Some(MIN_EXPONENT)
+        );
     }
 
     #[test]
