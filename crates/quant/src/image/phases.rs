@@ -367,6 +367,25 @@ mod tests {
         assert_eq!(line(&spread(1, 3, 0, 13)), (1, 1, [0, 0], 5, 2, false));
     }
 
+    /// Taps 0, 101 and 202 of outputs two apart are inputs 0, 50 and 101 away: 102 taps for each phase.
+    #[test]
+    fn kernels_that_become_many_times_as_large_stay_what_they_are() {
+        let far = |dilation| Spread {
+            dilation,
+            ..spread(3, 2, 0, 9)
+        };
+        let phases = |dilation| Phases::new(&far(dilation), &spread(1, 1, 0, 5), 1);
+        assert!(phases(101).is_none());
+        // 0, 1 and 3 away: four taps for each of two phases.
+        let near = phases(3).expect("eight weights for three");
+        assert_eq!((near.shape(2), near.window().kernel_h), ([4, 5, 5], 4));
+        // In both directions 64 for nine, and one for a kernel of one tap becomes four.
+        assert!(Phases::new(&far(3), &far(3), 1).is_some());
+        let one = spread(1, 2, 0, 10);
+        let one = Phases::new(&one, &one, 1).expect("four weights for one");
+        assert_eq!(one.shape(3), [12, 5, 5]);
+    }
+
     /// Outputs that are cut off further than the kernel reaches read inputs behind the first.
     #[test]
     fn a_pad_may_be_larger_than_the_kernel() {
