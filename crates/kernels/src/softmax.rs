@@ -60,24 +60,19 @@ pub fn softmax<T: Element>(
 ) {
     let mut powers = Powers {
         exponent,
-        known: 0,
-        table: [0; PLACES],
+        known: None,
     };
+    let mut table = [0; PLACES];
     if size_of::<T>() == 1 && input.len() > PLACES {
-        powers.know_all();
+        powers.know_all(&mut table);
     }
+    let mut room = [0; PLACES];
     let scale = u32::from(out_exponent.unsigned_abs()).min(30);
     let groups = input.chunks_exact(length * inner);
     for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
         for lane in 0..inner {
-            group(
-                &x[lane..],
-                length,
-                inner,
-                &mut powers,
-                scale,
-                &mut y[lane..],
-            );
+            let (x, y) = (&x[lane..], &mut y[lane..]);
+            group(x, length, inner, &powers, &mut room, scale, y);
         }
     }
 }
@@ -85,123 +80,155 @@ pub fn softmax<T: Element>(
 /// As many as there are differences of 8-bit elements.
 const PLACES: usize = 256;
 
-/// What `exp_minus` gives for one exponent: of each difference of 8-bit elements, if all are known, or else of the
-/// first elements of a group.
-struct Powers {
+/// What `exp_minus` gives for one exponent; of differences of 8-bit elements it may be known before.
+struct Powers<'a> {
     exponent: i8,
-    known: usize,
-    table: [u32; PLACES],
+    known: Option<&'a [i32; PLACES]>,
 }
 
-impl Powers {
+impl<'a> Powers<'a> {
     #[inline(never)]
-    fn know_all(&mut self) {
-        for (difference, power) in (0..).zip(&mut self.table) {
-            *power = exp_minus(difference, self.exponent);
+    fn know_all(&mut self, table: &'a mut [i32; PLACES]) {
+        for (difference, power) in (0..).zip(table.iter_mut()) {
+            *power = exp_minus(difference, self.exponent) as i32;
         }
-        self.known = PLACES;
+        self.known = Some(table);
     }
 
-    /// Of element `at` of a group, for the first time.
-    #[inline(always)]
-    fn first(&mut self, at: usize, difference: u32) -> u32 {
-        if self.known > 0 {
-            return self.table[difference as usize % PLACES];
+    /// Makes elements their powers; the sum of them.
+    #[inline(never)]
+    fn take(&self, elements: &mut [i32], largest: i32) -> u64 {
+        let mut sum = 0u64;
+        for x in elements {
+            let difference = largest.wrapping_sub(*x) as u32;
+            // At most 2^30.
+            *x = match self.known {
+                Some(table) => table[difference as usize % PLACES],
+                None => exp_minus(difference, self.exponent) as i32,
+            };
+            sum += u64::from(*x as u32);
         }
-        let power = exp_minus(difference, self.exponent);
-        if let Some(place) = self.table.get_mut(at) {
-            *place = power;
-        }
-        power
-    }
-
-    /// And once more.
-    #[inline(always)]
-    fn again(&self, at: usize, difference: u32) -> u32 {
-        let at = if self.known > 0 {
-            difference as usize
-        } else {
-            at
-        };
-        match self.table.get(at) {
-            Some(power) => *power,
-            None => exp_minus(difference, self.exponent),
-        }
+        sum
     }
 }
 
-/// One group: `length` elements that lie `step` apart.
+/// One group: `length` elements that lie `step` apart. As many as there is room for at a time, and if that isn't
+/// all of them they are read three times.
 #[inline(never)]
 fn group<T: Element>(
     input: &[T],
     length: usize,
     step: usize,
-    powers: &mut Powers,
+    powers: &Powers<'_>,
+    room: &mut [i32; PLACES],
     scale: u32,
     output: &mut [T],
 ) {
-    let mut largest = i32::MIN;
-    for at in 0..length {
-        largest = largest.max(input[at * step].into());
-    }
-    let difference = |at: usize| -> u32 {
-        let x: i32 = input[at * step].into();
-        largest.wrapping_sub(x) as u32
+    let read = |first: usize, part: &mut [i32]| {
+        let mut at = first * step;
+        for x in part {
+            *x = input[at].into();
+            at += step;
+        }
     };
-    let mut sum = 0u64;
-    for at in 0..length {
-        sum += u64::from(powers.first(at, difference(at)));
+    let parts = length.div_ceil(PLACES);
+    let end = |part: usize| (length - part * PLACES).min(PLACES);
+    let (mut largest, mut sum) = (i32::MIN, 0);
+    for part in 0..parts {
+        let elements = &mut room[..end(part)];
+        read(part * PLACES, elements);
+        for x in elements {
+            largest = largest.max(*x);
+        }
+    }
+    for part in 0..parts {
+        let elements = &mut room[..end(part)];
+        if parts > 1 {
+            read(part * PLACES, elements);
+        }
+        sum += powers.take(elements, largest);
     }
     let divisor = Divisor::new(sum, scale);
-    for at in 0..length {
-        let quotient = divisor.ratio(powers.again(at, difference(at)));
-        output[at * step] = Limits::ALL.clamp_narrow(quotient as i32);
+    for part in 0..parts {
+        let elements = &mut room[..end(part)];
+        if parts > 1 {
+            read(part * PLACES, elements);
+            powers.take(elements, largest);
+        }
+        divisor.divide(elements);
+        let mut at = part * PLACES * step;
+        for quotient in elements {
+            output[at] = Limits::ALL.clamp_narrow(*quotient);
+            at += step;
+        }
     }
 }
 
 /// What many are divided by, after they were multiplied by `2^scale`.
 struct Divisor {
     sum: u64,
-    half: u64,
-    /// `2^scale`.
-    times: u32,
-    /// Bits of `sum` below its first 16.
-    below: u32,
-    /// The first 16 and one more.
-    above: u32,
+    scale: u32,
+    /// `2^61` by the first 31 bits of `sum`: never too large, and too small by less than eight.
+    inverse: u32,
+    /// Bits that are left out behind the point of a product with it, and those that are kept.
+    left_out: u32,
+    fraction: u32,
 }
 
 impl Divisor {
+    /// `sum` is at least 2^30.
     #[inline(never)]
     fn new(sum: u64, scale: u32) -> Self {
-        let below = (48 - sum.leading_zeros().min(48)) * u32::from(scale <= 15);
+        let below = 33 - sum.leading_zeros().min(33);
+        // One more if that leaves anything out.
+        let first = (sum >> below) + u64::from(below > 0);
+        // Each quotient by 17 bits, rounded up, leaves less than 2^-14 of the rest.
+        let high = (first >> 15) as u32 + 1;
+        let mut inverse = ((1 << 31) / high) << 15;
+        for _ in 0..2 {
+            let rest = (1u64 << 61).wrapping_sub(u64::from(inverse) * first);
+            inverse = inverse.wrapping_add((rest >> 15) as u32 / high);
+        }
+        let fraction = (30 + below).saturating_sub(scale);
         Self {
             sum,
-            half: sum / 2,
-            times: 1 << scale,
-            below,
-            above: (sum >> below) as u32 + 1,
+            scale,
+            inverse,
+            left_out: fraction.saturating_sub(31),
+            fraction: fraction.min(31),
         }
     }
 
-    /// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`.
-    ///
-    /// Where there is no division of 64 bits it takes hundreds of steps. The first 16 bits of the sum, rounded
-    /// up, give a quotient of up to 15 bits that is never too large, and too small by three at most.
+    /// Makes parts their [`Self::ratio`].
     #[inline(never)]
+    fn divide(&self, parts: &mut [i32]) {
+        for part in parts {
+            *part = self.ratio(*part as u32) as i32;
+        }
+    }
+
+    /// `part * 2^scale / sum`, rounded half up; `part` is not above `sum`, nor above 2^30.
+    ///
+    /// Where there is no division of 64 bits it takes hundreds of steps. The product with the inverse is never
+    /// too large, and too small by less than eight in its last place: if those don't change the result, it is
+    /// exact.
+    #[inline(always)]
     fn ratio(&self, part: u32) -> u32 {
-        // By a product, as shifts of 64 bits are longer.
-        let mut rest = u64::from(part) * u64::from(self.times) + self.half;
-        if self.below == 0 {
-            return (rest / self.sum) as u32;
+        if self.fraction > 0 {
+            let product = ((u64::from(part << 1) * u64::from(self.inverse)) >> 32) as u32;
+            let least = (product >> self.left_out) + (1 << (self.fraction - 1));
+            let quotient = least >> self.fraction;
+            if (least + 8) >> self.fraction == quotient {
+                return quotient;
+            }
         }
-        let mut quotient = (rest >> self.below) as u32 / self.above;
-        rest -= u64::from(quotient) * self.sum;
-        while rest >= self.sum {
-            rest -= self.sum;
-            quotient += 1;
-        }
-        quotient
+        self.exact(part)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn exact(&self, part: u32) -> u32 {
+        (((u64::from(part) << self.scale) + self.sum / 2) / self.sum) as u32
     }
 }
 
@@ -245,22 +272,23 @@ mod tests {
     #[test]
     fn ratios_round_half_up_with_any_sum() {
         for (part, scale, sum, expected) in [
-            (1, 0, 2, 1),
-            (1, 0, 3, 0),
-            (1, 7, 3, 43),
             (1 << 30, 30, 1 << 30, 1 << 30),
-            (3, 1, 4, 2),
-            (1, 1, 4, 1),
-            (0x7fff_ffff, 15, 0x7fff_ffff, 1 << 15),
+            (1 << 30, 15, 1 << 30, 1 << 15),
+            // A third, and ties.
+            (1 << 30, 7, 3 << 30, 43),
+            (1 << 29, 0, 1 << 30, 1),
+            ((1 << 29) - 1, 0, 1 << 30, 0),
+            (3 << 22, 7, 1 << 30, 2),
+            ((3 << 22) - 1, 7, 1 << 30, 1),
             // 2^45 / 2^31 and what is just below: 16384 and 16383.99.
             (1 << 30, 15, 1 << 31, 16384),
             ((1 << 30) - 1, 15, 1 << 31, 16384),
             (1 << 30, 7, 1000 << 30, 0),
             (1 << 30, 10, 1000 << 30, 1),
+            (1 << 30, 30, 1 << 62, 0),
         ] {
             assert_eq!(ratio(part, scale, sum), expected, "{part} / {sum}");
         }
-        // The two ways agree: by the first bits, and by division of 64 bits.
         for part in [0u64, 1, 77, 123_456, 1 << 29, (1 << 30) - 1, 1 << 30] {
             for sum in [1 << 30, (1 << 30) + 1, 1_500_000_001, (1 << 31) - 1] {
                 let exact = |scale: u32| ((part << scale) + sum / 2) / sum;
@@ -272,17 +300,35 @@ mod tests {
     }
 
     #[test]
+    fn the_inverse_is_as_near_as_it_says() {
+        for above in [0, 1, 0x7fff, 0x8000, 0x8001, 0x2aaa_aaaa, 0x3fff_ffff] {
+            for sum in [(1u64 << 30) + above, ((1 << 30) + above) << 9] {
+                let inverse = Divisor::new(sum, 0).inverse.into();
+                let exact = (1u128 << (61 + if sum >> 31 > 0 { 9 } else { 0 })) / u128::from(sum);
+                assert!((exact - 7..=exact).contains(&inverse), "{sum}");
+            }
+        }
+    }
+
+    #[test]
     fn any_ratio_is_the_quotient() {
         let mut state = 7u64;
-        for _ in 0..200_000 {
+        for round in 0..400_000 {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            // Of 1 to 62 bits.
-            let sum = (state >> 2).max(1) >> (state % 62);
-            let sum = sum.max(1);
-            let part = (state >> 20) % (sum.min(1 << 30) + 1);
+            // Of 31 to 62 bits.
+            let bits = (state >> 40) % 32;
+            let sum = ((state >> 2) >> bits) | (1 << 30);
             for scale in [7, 8, 15] {
+                // Any part, and those around a tie.
+                let odd = u128::from(2 * (state % 200) + 1);
+                let tie = ((u128::from(sum) * odd) >> (scale + 1)).min(1 << 30) as u64;
+                let part = match round % 2 {
+                    0 => (state >> 20) % ((1 << 30) + 1),
+                    _ => (tie + state % 5).saturating_sub(2),
+                };
+                let part = part.min(sum).min(1 << 30);
                 let exact = ((part << scale) + sum / 2) / sum;
                 let got = ratio(part as u32, scale, sum);
                 assert_eq!(u64::from(got), exact, "{part} * 2^{scale} / {sum}");
