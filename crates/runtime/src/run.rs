@@ -9,7 +9,7 @@ use crate::accelerator::{
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
-use crate::memory::{Arena, Block16, Integer, Others, integers, integers_mut};
+use crate::memory::{Arena, Block16, Integer, Others, bytes_mut, integers, integers_mut};
 use crate::op::{Activation, Along, Body, Bounds, Depth, Op};
 use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
@@ -399,6 +399,9 @@ fn global_average_pool<T: Accelerated>(
     });
 }
 
+/// Blocks of memory for the rows of Concat.
+const ROOM: usize = 64;
+
 /// The inputs side by side along an axis that has `inner` elements behind it. The espdl arithmetic has
 /// them all at one exponent.
 fn concat<T: Accelerated + Integer>(
@@ -420,14 +423,32 @@ fn concat<T: Accelerated + Integer>(
             rearrange::insert(x, part * width, output, row * width, at * width);
         } else {
             let exponents = (input.exponent, out.exponent);
-            // Once a row is refused, as one that isn't aligned, the others are not asked for.
-            let mut takes = true;
-            let y = integers_mut::<T>(output)?.chunks_exact_mut(row);
-            for (x, y) in integers::<T>(x)?.chunks_exact(part).zip(y) {
-                let (x, y) = (Some(x), y.get_mut(at..at + part)?);
-                takes = takes && rescaled(accelerator, x, y, exponents, Limits::ALL);
-                if !takes {
-                    rescale(x, y, exponents, Limits::ALL);
+            let x = integers::<T>(x)?;
+            // Several rows at once, so many that the next ones begin at a multiple of 16 bytes again.
+            let bytes = part * width;
+            let mut rows = ROOM * 16 / bytes;
+            if !bytes.is_multiple_of(16) {
+                rows -= rows % 16;
+            }
+            if rows > 1 {
+                let mut room = [Block16::ZERO; ROOM];
+                let lines = output.chunks_mut(rows * row * width);
+                for (x, y) in x.chunks(rows * part).zip(lines) {
+                    let room = bytes_mut(&mut room).get_mut(..size_of_val(x))?;
+                    rescale(
+                        accelerator,
+                        Some(x),
+                        integers_mut(room)?,
+                        exponents,
+                        Limits::ALL,
+                    );
+                    rearrange::insert(room, bytes, y, row * width, at * width);
+                }
+            } else {
+                let y = integers_mut::<T>(output)?.chunks_exact_mut(row);
+                for (x, y) in x.chunks_exact(part).zip(y) {
+                    let y = y.get_mut(at..at + part)?;
+                    rescale(accelerator, Some(x), y, exponents, Limits::ALL);
                 }
             }
         }
@@ -457,16 +478,19 @@ fn rescaled<T: Accelerated>(
     T::combine(accelerator, &task, output)
 }
 
-/// [`rescaled`] without it.
+/// [`rescaled`], or without it.
 #[inline(never)]
-fn rescale<T: number::Element>(
+fn rescale<T: Accelerated>(
+    accelerator: &mut dyn Accelerator,
     input: Option<&[T]>,
     output: &mut [T],
-    (from, to): (i8, i8),
+    exponents: (i8, i8),
     limits: Limits<T>,
 ) {
-    let shift = i32::from(to) - i32::from(from);
-    unary(input, output, |x| fixpoint::requantize(x, shift, limits));
+    if !rescaled(accelerator, input, output, exponents, limits) {
+        let shift = i32::from(exponents.1) - i32::from(exponents.0);
+        unary(input, output, |x| fixpoint::requantize(x, shift, limits));
+    }
 }
 
 fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
@@ -490,9 +514,7 @@ fn requantize<T: Accelerated>(
     let Some(leak) = activation.leak else {
         match arithmetic {
             Arithmetic::Fixpoint => {
-                if !rescaled(accelerator, input, output, exponents, limits) {
-                    rescale(input, output, exponents, limits);
-                }
+                rescale(accelerator, input, output, exponents, limits);
             }
             #[cfg(feature = "espdl")]
             Arithmetic::Espdl(_) => unary(input, output, |x| {
