@@ -101,12 +101,7 @@ fixpoint_begin_3x3:
     ee.zero.q q\n
 1:
     .endr
-    // More than all bounds.
-    addmi   a11, a11, 256
-    .rept 3
-    ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, 16
-    .endr
+    copy_lanes
     .irp n, 5, 6, 7, 8
     ee.vld.128.ip q5, a6, 16
     bbsi    a4, \n, 1f
@@ -168,15 +163,7 @@ fixpoint_\name:
     lanes_load \bits, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
-    // From here on it is bounds that are loaded, and among them the lower limit.
-    lanes_load_by \bits, 6, 6, 14, 5, 7
-    shifted \bits, 5, 8
-    least_load \bits, 7, 5, 5, 6
-    greatest_load \bits, 6, 7
-    jx      a13
-    .rept 8
-    drain_step \bits, 9, 6, 7
-    .endr
+    drain_3x3 \bits
 \name\()_drained:
     ee.vst.128.xp q5, a5, a15
 2:  l32i    a4, a2, RUN_X_GAP
@@ -224,11 +211,7 @@ fixpoint_depthwise_3x3_staged:
     .irp n, 0, 1, 2, 3, 4
     ee.vld.128.ip q\n, a6, 16
     .endr
-    addmi   a11, a11, 256
-    .rept 3
-    ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, 16
-    .endr
+    copy_lanes
     .rept 4
     ee.vld.128.ip q5, a6, 16
     ee.vst.128.ip q5, a11, 16
@@ -256,14 +239,7 @@ fixpoint_depthwise_3x3_staged:
     lanes_load 8, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load 8, 7, 6, 6, 7
-    lanes_load_by 8, 6, 6, 14, 5, 7
-    shifted 8, 5, 8
-    least_load 8, 7, 5, 5, 6
-    greatest_load 8, 6, 7
-    jx      a13
-    .rept 8
-    drain_step 8, 9, 6, 7
-    .endr
+    drain_3x3 8
 depthwise_3x3_staged_drained:
     ee.vst.128.xp q5, a5, a15
 2:  addi    a10, a10, -1

@@ -21,11 +21,7 @@ fixpoint_begin_ring:
     .irp n, 0, 1, 2, 3, 4
     load_halves 1, \n, 6
     .endr
-    addmi   a11, a11, 256
-    .rept 3
-    ee.vld.128.ip q5, a10, 16
-    ee.vst.128.ip q5, a11, 16
-    .endr
+    copy_lanes
     bnez    a12, 1f
     // The lanes' halves as well.
     addi    a7, a11, -48
@@ -168,14 +164,7 @@ fixpoint_\name:
     lanes_load \bits, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
-    lanes_load_by \bits, 6, 6, 14, 5, 7
-    shifted \bits, 5, 8
-    least_load \bits, 7, 5, 5, 6
-    greatest_load \bits, 6, 7
-    jx      a13
-    .rept 8
-    drain_step \bits, 9, 6, 7
-    .endr
+    drain_3x3 \bits
 \name\()_drained:
     .if \halves
     ee.vst.h.64.xp q5, a5, a15

@@ -41,18 +41,23 @@ fn start(a: f64, max: f64) -> i32 {
     exponent(a) - exponent(max) - 2
 }
 
-/// ceil(log2(a / M)): the smallest exponent at which `a` is not clipped.
+/// The smallest exponent at which `a` is at most `most`.
 /// None for zero (there is no such exponent) and for what is not finite.
-pub(crate) fn ceil(a: f32, bits: Bits) -> Option<i32> {
-    let (a, max) = (f64::from(a.abs()), f64::from(bits.max()));
+fn at_most(a: f32, most: f64) -> Option<i32> {
+    let a = f64::from(a.abs());
     if a == 0.0 || !a.is_finite() {
         return None;
     }
-    let mut e = start(a, max);
-    while a > max * pow2(e) {
+    let mut e = start(a, most);
+    while a > most * pow2(e) {
         e += 1;
     }
     Some(e.max(MIN_EXPONENT))
+}
+
+/// ceil(log2(a / M)): the smallest exponent at which `a` is not clipped.
+pub(crate) fn ceil(a: f32, bits: Bits) -> Option<i32> {
+    at_most(a, f64::from(bits.max()))
 }
 
 /// round(log2(a / M)), for the model's input. a / M = 2^(e + 1/2) never happens: the square root
@@ -74,15 +79,7 @@ pub(crate) fn round(a: f32, bits: Bits) -> Option<i32> {
 /// one step. So 1 keeps every bit of images between 0 and 1, and nothing else is clipped, of which
 /// [`round`] clips up to 29 %.
 pub(crate) fn within_a_step(a: f32, bits: Bits) -> Option<i32> {
-    let (a, most) = (f64::from(a.abs()), f64::from(bits.max()) + 1.0);
-    if a == 0.0 || !a.is_finite() {
-        return None;
-    }
-    let mut e = start(a, most);
-    while a > most * pow2(e) {
-        e += 1;
-    }
-    Some(e.max(MIN_EXPONENT))
+    at_most(a, f64::from(bits.max()) + 1.0)
 }
 
 /// 127 * 2^(1/4): the largest integer an entropy threshold may have.
