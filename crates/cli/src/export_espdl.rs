@@ -8,7 +8,7 @@ use fixpoint_quant::export_espdl;
 use crate::failure::Failure;
 use crate::files;
 use crate::model::SizeArgs;
-use crate::quantize::{BitsArg, ChipArg};
+use crate::quantize::{BitsArg, ChipArg, GranularityArg};
 use crate::table;
 use crate::terminal::note;
 
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Width of weights and activations [default: the table's]
     #[arg(long, value_name = "8|16")]
     bits: Option<BitsArg>,
+    /// Where the table doesn't tell it: whether it has one weight exponent for each tensor, or for each output channel
+    #[arg(long)]
+    granularity: Option<GranularityArg>,
     #[command(flatten)]
     sizes: SizeArgs,
     /// Folder for the C++ files
@@ -38,7 +41,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let model = args.sizes.read(&args.model, false)?;
-    let table = table::read(&args.table, &model, args.bits)?;
+    let mut table = table::read(&args.table, &model, args.bits)?;
+    if let Some(granularity) = args.granularity {
+        table = (table.of_granularity(granularity.into(), &model))
+            .map_err(|e| Failure::usage(e.to_string()).about(&args.table))?;
+    }
     let folder = args.out.to_string_lossy();
     let export = export_espdl(&model, &table, args.chip.into(), &folder, &args.name)
         .map_err(|e| Failure::new(e.to_string()))?;

@@ -83,7 +83,7 @@ pub(crate) enum BitsArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum GranularityArg {
+pub(crate) enum GranularityArg {
     PerTensor,
     PerChannel,
 }
@@ -121,6 +121,15 @@ impl From<BitsArg> for Bits {
     }
 }
 
+impl From<GranularityArg> for Granularity {
+    fn from(arg: GranularityArg) -> Self {
+        match arg {
+            GranularityArg::PerTensor => Granularity::PerTensor,
+            GranularityArg::PerChannel => Granularity::PerChannel,
+        }
+    }
+}
+
 impl From<ChipArg> for Chip {
     fn from(arg: ChipArg) -> Self {
         match arg {
@@ -137,10 +146,7 @@ impl Args {
     fn options(&self) -> Options {
         let request = Request {
             bits: self.bits.map(Bits::from),
-            granularity: self.granularity.map(|granularity| match granularity {
-                GranularityArg::PerTensor => Granularity::PerTensor,
-                GranularityArg::PerChannel => Granularity::PerChannel,
-            }),
+            granularity: self.granularity.map(Granularity::from),
             method: self.method.map(|method| match method {
                 MethodArg::Minmax => Method::MinMax,
                 MethodArg::Entropy => Method::Entropy,

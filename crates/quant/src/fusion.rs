@@ -54,6 +54,11 @@ impl Program {
         values[values.len() - 1]
     }
 
+    /// Whether lines between some of its values are no good.
+    pub(crate) fn jumps(&self) -> bool {
+        (self.steps.iter()).any(|step| matches!(step, Step::Function(f, _) if f.jumps()))
+    }
+
     /// Its only step, if that is a function.
     pub(crate) fn function(&self) -> Option<Function> {
         match *self.steps {

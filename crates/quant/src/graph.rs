@@ -174,6 +174,13 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// Whether a pass has made this node as a part of one that the ESP-DL toolkit takes whole: of a maximum
+    /// or minimum of three and more, or of a mean that counts its padding.
+    pub(crate) fn is_part(&self, node: &Node) -> bool {
+        matches!(node.op.as_str(), "Max" | "Min" | "Pad")
+            && !self.places.contains_key(node.output())
+    }
+
     /// The name that the file and the ESP-DL toolkit have for a node.
     pub(crate) fn name_in_file<'a>(&'a self, name: &'a str) -> &'a str {
         self.renamed.get(name).map_or(name, String::as_str)

@@ -165,8 +165,7 @@ pub enum Op {
     /// output's exponent (and has it already in the espdl arithmetic).
     Concat { axis: usize },
     /// Channels-last. For each output row (column): the two input rows it lies between, and the
-    /// weight of the second in units of 2^-14. The sum of four is exact and rounded once. Fixpoint
-    /// arithmetic only.
+    /// weight of the second in units of 2^-14. The sum of four is exact and rounded once.
     ResizeLinear {
         rows: Vec<Between>,
         columns: Vec<Between>,

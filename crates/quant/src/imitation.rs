@@ -4,7 +4,7 @@
 //!
 //! Layers with weights are the evaluator's QACC pipeline (accumulator clipped, shifted down with floor,
 //! bias added, clipped), slopes are cut off at 2^-7 or 2^-15, only Add aligns its operands, everything
-//! else is the ONNX operator. Weights that several layers share are scaled once for each of them, and all of
+//! else is the ONNX operator; Max and Min compare with stored operands that nothing has scaled. Weights that several layers share are scaled once for each of them, and all of
 //! them then read what comes of it.
 //!
 //! int8 sums are rounded to float32, as a chain of exact float32 additions gives them; int16 sums are exact,
@@ -41,6 +41,8 @@ pub struct Imitation {
     output_places: Vec<Place>,
     steps: Vec<(Step, Vec<Place>, Place)>,
     places: usize,
+    /// Operands that are stored.
+    stored: Vec<(Place, Vec<f32>)>,
 }
 
 /// What the file tells beside the ONNX model.
@@ -56,7 +58,24 @@ struct Header {
 /// True where the evaluator's values leave what an image's integers can be.
 pub(crate) fn is_needed(graph: &Graph) -> bool {
     let unscaled = |op: &str| matches!(op, "Sub" | "Mul" | "AveragePool" | "GlobalAveragePool");
-    graph.nodes.iter().any(|n| unscaled(&n.op)) || shares_constants(graph)
+    (graph.nodes.iter()).any(|n| unscaled(&n.op) || keeps_floats(graph, n) || is_steep(graph, n))
+        || shares_constants(graph)
+}
+
+/// Whether a maximum or minimum has a stored operand, which the evaluator leaves as it is.
+fn keeps_floats(graph: &Graph, node: &Node) -> bool {
+    matches!(node.op.as_str(), "Max" | "Min")
+        && (node.inputs.iter()).any(|name| graph.constants.contains_key(name))
+}
+
+/// Whether a slope is too large for the evaluator's exponent. It then takes it all the same.
+fn is_steep(graph: &Graph, node: &Node) -> bool {
+    match node.op.as_str() {
+        "LeakyRelu" => node.float("alpha", 0.01).abs() >= 1.0,
+        "PRelu" => (node.input(1).and_then(|slopes| graph.floats(slopes)))
+            .is_some_and(|slopes| slopes.iter().any(|s| s.abs() >= 1.0)),
+        _ => false,
+    }
 }
 
 /// Whether two layers have the same weights or biases.
@@ -71,10 +90,10 @@ fn shares_constants(graph: &Graph) -> bool {
 }
 
 /// What the evaluator takes, of what the toolkit takes.
-fn is_taken(node: &Node, op: &Op) -> bool {
-    // Of what selects elements, Pad, Expand and Resize are refused.
+fn is_taken(graph: &Graph, node: &Node, op: &Op) -> bool {
+    // Of what selects elements, Pad, Expand and Resize are refused; a pool's own padding isn't.
     if let Op::Select { .. } = op {
-        return node.op == "Slice";
+        return node.op == "Slice" || graph.is_part(node);
     }
     matches!(
         op,
@@ -141,11 +160,17 @@ impl Imitation {
             *places.entry(name.to_owned()).or_insert(next)
         };
         let input_places = graph.inputs.iter().map(|n| place(n)).collect();
-        let mut steps = Vec::new();
+        let (mut steps, mut stored) = (Vec::new(), Vec::new());
         for (node, layer) in graph.nodes.iter().zip(layers) {
             let layer = layer.map(|l| maker.with_weights(node, l));
             let step = maker.step(node, layer)?;
             let inputs = maker.read(node).map(&mut place).collect();
+            for name in maker
+                .read(node)
+                .filter(|n| graph.constants.contains_key(*n))
+            {
+                stored.push((place(name), maker.values(node, name)?));
+            }
             steps.push((step, inputs, place(node.output())));
         }
         let output_places = graph.outputs.iter().map(|n| place(n)).collect();
@@ -170,6 +195,7 @@ impl Imitation {
             output_places,
             steps,
             places: places.len(),
+            stored,
             header: header.clone(),
         })
     }
@@ -252,6 +278,9 @@ impl Imitation {
         }
         let bits = self.header.bits;
         let mut values = vec![Vec::new(); self.places];
+        for (at, operand) in &self.stored {
+            values[*at].clone_from(operand);
+        }
         for ((given, info), at) in inputs.iter().zip(&self.inputs).zip(&self.input_places) {
             let want = info.dims.iter().product();
             if given.len() != want {
@@ -292,12 +321,13 @@ impl<'a> Maker<'a> {
         Ok(self.exponents(name)?[0])
     }
 
-    /// The inputs of a node that are computed.
+    /// The inputs of a node that are computed, and what those are compared with.
     fn read(&self, node: &'a Node) -> impl Iterator<Item = &'a str> {
         let constants = &self.graph.constants;
+        let all = keeps_floats(self.graph, node);
         (node.inputs.iter())
             .map(String::as_str)
-            .filter(|n| !n.is_empty() && !constants.contains_key(*n))
+            .filter(move |n| !n.is_empty() && (all || !constants.contains_key(*n)))
     }
 
     /// Scales the weights and biases of a layer once more, as the evaluator does when it comes to it. The
@@ -373,16 +403,24 @@ impl<'a> Maker<'a> {
     }
 
     fn step(&self, node: &'a Node, linear: Option<Linear>) -> Result<Step, QuantError> {
-        let Ok((op, dims)) = resolve(self.graph, node) else {
+        let Ok((mut op, dims)) = resolve(self.graph, node) else {
             return fail(node, "it can't be taken.");
         };
+        // Its onnxruntime divides by the whole window, also where that is over the padding's end.
+        if let Op::AveragePool { count_pads, .. } = &mut op {
+            let before = node.input(0).and_then(|n| self.graph.producer_of(n));
+            *count_pads |= before.is_some_and(|i| {
+                let before = &self.graph.nodes[i];
+                before.op == "Pad" && self.graph.is_part(before)
+            });
+        }
         let operands = self.read(node).count();
         let wanted = match op {
             Op::Binary(_) => 2,
             Op::Concat { .. } => node.inputs.len(),
             _ => 1,
         };
-        if !is_taken(node, &op) || operands != wanted {
+        if !is_taken(self.graph, node, &op) || operands != wanted {
             return fail(
                 node,
                 format!(

@@ -12,7 +12,8 @@ pub(crate) type Line<'g> = (&'g Node, &'g str);
 
 /// The lines for the layers of a model, by rules found from the toolkit's logs: nodes come in the file's
 /// order. An activation prints the line of what is before it, with its own exponent; what has an
-/// activation for its only reader prints none. So what an activation and others read has two lines.
+/// activation for its only reader prints none. So what an activation and others read has two lines. A part of
+/// an operator that the toolkit takes whole has none.
 pub(crate) fn lines(graph: &Graph, arithmetic: Arithmetic) -> Vec<Line<'_>> {
     let roles = roles(graph, arithmetic);
     let activation =
@@ -28,7 +29,7 @@ pub(crate) fn lines(graph: &Graph, arithmetic: Arithmetic) -> Vec<Line<'_>> {
         while let Some(taken) = absorbed.next_if(|a| place(&a.node) < place(node)) {
             lines.push((&taken.node, taken.node.output()));
         }
-        if bent(node) {
+        if bent(node) || graph.is_part(node) {
             continue;
         }
         let before = (node.input(0).filter(|_| activation(i))).and_then(|n| graph.producer_of(n));

@@ -14,7 +14,7 @@ use crate::quantized::{self, Found};
 use crate::simulate::Output;
 use crate::sizes::{OpenSize, Reading};
 use crate::table::{self, Table, TableError, weight_rows};
-use crate::{import, passes};
+use crate::{batch, import, passes};
 
 /// A parsed ONNX model, before and after the graph passes.
 #[derive(Clone, Debug)]
@@ -48,14 +48,31 @@ impl FloatModel {
 
     /// As [`FloatModel::from_onnx`], with what `reading` says.
     pub fn from_onnx_as(bytes: &[u8], reading: &Reading) -> Result<FloatModel, ImportError> {
-        let anew = reading.anew;
         let proto = import::decode(bytes)?;
+        let read = || import::import(&proto, &reading.sizes);
+        let model = Self::of(read()?, reading)?;
+        let fixed = (!model.problems.is_empty()).then(|| batch::fixed(&proto));
+        let Some(batch) = fixed.flatten() else {
+            return Ok(model);
+        };
+        let mut imported = read()?;
+        batch.taken_singly(&mut imported.graph);
+        let mut single = Self::of(imported, reading)?;
+        if !single.problems.is_empty() || !batch.is_as_declared(&single.graph) {
+            return Ok(model);
+        }
+        single.passes.insert(0, batch.pass(single.original.len()));
+        Ok(single)
+    }
+
+    fn of(imported: Imported, reading: &Reading) -> Result<FloatModel, ImportError> {
+        let anew = reading.anew;
         let Imported {
             mut graph,
             types,
             open,
             mut problems,
-        } = import::import(&proto, &reading.sizes)?;
+        } = imported;
         let file = graph.nodes.clone();
         let nodes = file.len();
         let found = quantized::read(&mut graph, &types, anew);

@@ -290,7 +290,14 @@ fn toolkit_table(
         ..options.clone()
     };
     let exponents = calibrate::exponents(&model.graph, observed, &of_the_table);
-    table::table(&model.graph, &exponents.by_name, options)
+    let mut table = table::table(&model.graph, &exponents.by_name, options);
+    // What is read for such has the exponent of what it is made of.
+    if !model.is_given() {
+        for node in model.graph.nodes.iter().filter(|n| model.graph.is_part(n)) {
+            table.remove(node.output());
+        }
+    }
+    table
 }
 
 fn report(

@@ -137,7 +137,7 @@ fn imitated(
 /// them; through the file that is made of them.
 #[test]
 fn what_no_image_holds_equals_the_evaluator() {
-    for name in ["unscaled", "shared_weights"] {
+    for name in ["unscaled", "shared_weights", "kept_as_they_are"] {
         let folder = support::fixture("evaluator").join(name);
         let net = Net::load(&folder);
         for mode in MODES {
@@ -384,6 +384,23 @@ fn the_evaluator_saturates_before_a_slope() {
         ..options(MODES[0])
     };
     assert_eq!(net.integers(&mimic), Ok(vec![-1]));
+}
+
+/// ESP-DL has no layer for it. 65 / 4 - 128 * 3 / 4 = -79.75, and 65 * 3 / 4 - 128 / 4 = 16.75.
+#[test]
+fn what_lies_between_pixels_is_rounded_to_the_nearest() {
+    let scales = vec![1.0, 1.0, 1.0, 2.0];
+    let mode = onnx::Value::Str("linear");
+    let net = onnx::Net::new(&[1, 1, 1, 2])
+        .weights("scales", &[4], scales)
+        .node("Resize", &["x", "", "scales"], "y", &[("mode", mode)])
+        .output("y");
+    // At 2^-8 the integers -128 and 65.
+    let net = single(&net, &[-0.5, 65.0 / 256.0]);
+    assert_eq!(
+        net.integers(&options(MODES[0])),
+        Ok(vec![-128, -80, 17, 65])
+    );
 }
 
 /// Max and Concat take integers as they are: 1 at 2^-6 and 4 at 2^-4 are both 127 * 64 >> 7 = 63.

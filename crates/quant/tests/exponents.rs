@@ -63,6 +63,7 @@ fn fixture_nets_equal_the_toolkit() {
         "maxpool_chain",
         "conv_relu_dw_prelu_fc",
         "tf2onnx_cnn",
+        "resized",
     ] {
         net(&support::fixture(name));
     }

@@ -104,7 +104,7 @@ fn compare_model(folder: &Path, file_of_model: &Path) -> usize {
 
 #[test]
 fn fixture_nets_are_written_byte_for_byte() {
-    for net in toolkit::NETS {
+    for net in toolkit::NETS.into_iter().chain(["resized"]) {
         let compared = compare(&support::fixture(net));
         assert_eq!(compared, 12, "{net}");
     }

@@ -276,7 +276,7 @@ fn unsupported_attributes_are_named() {
     one_problem(&grouped, &["'n_y' (Conv)", "3 groups"]);
     let cubic = Net::new(&[1, 4, 5, 5])
         .weights("none", &[0], vec![])
-        .weights("scales", &[4], vec![1.0, 1.0, 2.0, 2.0])
+        .weights("scales", &[4], vec![1.0, 2.0, 2.0, 2.0])
         .node(
             "Resize",
             &["x", "none", "scales"],

@@ -118,31 +118,47 @@ fn run(case: &Case) -> Outcome {
     if let Some(problem) = model.problems().first() {
         return Outcome::Refused(problem.clone());
     }
-    let x: Vec<&[f32]> = case.inputs.iter().map(|v| &v.data[..]).collect();
+    // A batch that was taken one sample at a time.
+    let elements: usize = model.inputs()[0].dims.iter().flatten().product();
+    let samples = case.inputs[0].data.len() / elements.max(1);
+    for i in 0..samples {
+        let part = |data: &[f32]| data.chunks(data.len() / samples).nth(i).unwrap().to_vec();
+        let x: Vec<_> = case.inputs.iter().map(|v| part(&v.data)).collect();
+        let y: Vec<_> = case.outputs.iter().map(|v| part(&v.data)).collect();
+        let x: Vec<&[f32]> = x.iter().map(Vec::as_slice).collect();
+        match sample(&model, &x, &y) {
+            Outcome::Passes => {}
+            other => return other,
+        }
+    }
+    Outcome::Passes
+}
+
+fn sample(model: &FloatModel, x: &[&[f32]], y: &[Vec<f32>]) -> Outcome {
     let runner = match model.runner() {
         Ok(runner) => runner,
         Err(e) => return Outcome::Refused(e.to_string()),
     };
-    let float = match runner.run(&x) {
+    let float = match runner.run(x) {
         Ok(float) => float,
         Err(e) => return Outcome::Wrong(format!("float: {e}")),
     };
-    for (got, want) in float.iter().zip(&case.outputs) {
-        if got.data.len() != want.data.len() {
-            return Outcome::Wrong(format!("float: {:?} instead of {:?}", got.dims, want.dims));
+    for (got, want) in float.iter().zip(y) {
+        if got.data.len() != want.len() {
+            return Outcome::Wrong(format!("float: {:?}, not {}", got.dims, want.len()));
         }
-        for (a, b) in got.data.iter().zip(&want.data) {
+        for (a, b) in got.data.iter().zip(want) {
             if (a - b).abs() > 1e-3 * b.abs().max(1.0) {
                 return Outcome::Wrong(format!("float: {a} instead of {b}"));
             }
         }
     }
-    integers(case, &model, &x)
+    integers(model, x)
 }
 
 /// int16 on what the integers of the inputs stand for: a step of every layer's output, and half a
 /// step of every weight times the largest input.
-fn integers(case: &Case, model: &FloatModel, x: &[&[f32]]) -> Outcome {
+fn integers(model: &FloatModel, x: &[&[f32]]) -> Outcome {
     let samples = Samples::new(x.iter().map(|d| (*d, d.len())).collect()).unwrap();
     let options = Options {
         bits: Bits::I16,
@@ -183,7 +199,7 @@ fn integers(case: &Case, model: &FloatModel, x: &[&[f32]]) -> Outcome {
         }
     }
     // A stored operand has its own exponent, fitted to its largest value.
-    if case.inputs.len() == 1 {
+    if x.len() == 1 {
         bound += x_max * x_max * step(-15);
     }
     let got = simulator.run(&seen).unwrap();

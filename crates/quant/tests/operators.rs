@@ -7,7 +7,9 @@ mod close;
 mod onnx;
 
 use close::{Close, close};
-use fixpoint_quant::Quantized;
+use fixpoint_quant::{
+    Bits, FloatModel, Granularity, Options, Quantized, Samples, Simulator, quantize,
+};
 use onnx::{Net, Value};
 
 fn ops(q: &Quantized) -> Vec<&str> {
@@ -136,6 +138,41 @@ fn functions_become_tables() {
         .node("Gelu", &["x"], "y", &[])
         .output("y");
     close(&net, &[&[1, 64]]);
+}
+
+/// Quarters from -3.75 to 3.75, which both widths hold; at whole numbers and ties too.
+#[test]
+fn functions_that_jump_do_so_where_they_should() {
+    let quarters: Vec<i32> = (-15..16).collect();
+    let x: Vec<f32> = quarters.iter().map(|k| *k as f32 / 4.0).collect();
+    let even = |k: i32| {
+        let up = (k + 2).div_euclid(4);
+        up - i32::from(k.rem_euclid(4) == 2 && up % 2 != 0)
+    };
+    let cases: [(&str, &dyn Fn(i32) -> i32); 4] = [
+        ("Floor", &|k| k.div_euclid(4)),
+        ("Ceil", &|k| -(-k).div_euclid(4)),
+        ("Round", &even),
+        ("Sign", &|k| k.signum()),
+    ];
+    for (op, want) in cases {
+        let net = Net::new(&[1, 31]).node(op, &["x"], "y", &[]).output("y");
+        let model = FloatModel::from_onnx(&net.encode()).unwrap();
+        let want: Vec<f32> = quarters.iter().map(|k| want(*k) as f32).collect();
+        let float = model.runner().unwrap().run(&[&x]).unwrap();
+        assert_eq!(float[0].data, want, "{op}");
+        let samples = Samples::single(&x, x.len()).unwrap();
+        for bits in [Bits::I8, Bits::I16] {
+            let options = Options {
+                bits,
+                granularity: Granularity::PerTensor,
+                ..Options::default()
+            };
+            let q = quantize(&model, &samples, &options, &mut |_| ()).unwrap();
+            let got = Simulator::new(&q.image).unwrap().run(&[&x]).unwrap();
+            assert_eq!(got[0].data, want, "{op} {bits:?}");
+        }
+    }
 }
 
 #[test]

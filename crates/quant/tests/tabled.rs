@@ -168,3 +168,39 @@ fn what_passes_made_has_the_exponent_of_what_it_was_made_of() {
     let found = by_table(&model, &table, &options).unwrap();
     assert_eq!(found.report.tensors["y"], [-5]);
 }
+
+/// The toolkit's scales for such a layer are the same either way, what it writes is not.
+#[test]
+fn a_granularity_that_a_table_does_not_tell_can_be_said() {
+    let net = onnx::Net::new(&[1, 1, 2, 2])
+        .weights("w", &[1, 1, 1, 1], vec![0.75])
+        .node("Conv", &["x", "w"], "y", &[])
+        .output("y");
+    let single = FloatModel::from_onnx(&net.encode()).unwrap();
+    let per_channel = saved("mlp", MODES[2]);
+    let saved = [("x", -5), ("y", -4), ("w", -7)].map(|(name, e)| (name.to_owned(), vec![e]));
+    let table = Table::from_saved(SavedTable::Exponents(saved.into()), &single, None).unwrap();
+    let chip = fixpoint_quant::Chip::Esp32S3;
+    for (granularity, written) in [
+        (
+            Granularity::PerTensor,
+            "_filter_element, -7, {1, 1, 1, 1}, {1, 1});",
+        ),
+        (Granularity::PerChannel, "_filter_exponent[] = {-7};"),
+    ] {
+        let table = table.clone().of_granularity(granularity, &single).unwrap();
+        let export = fixpoint_quant::export_espdl(&single, &table, chip, "", "net").unwrap();
+        let said = format!("to int8 {} quantization for esp32s3", granularity.name());
+        assert!(export.log.contains(&said), "{}", export.log);
+        let cpp = export.files.iter().find(|f| f.name == "net.cpp").unwrap();
+        assert!(cpp.contents.contains(written), "{}", cpp.contents);
+    }
+    let model = model("mlp");
+    let table = Table::from_saved(per_channel, &model, None).unwrap();
+    let error = (table.of_granularity(Granularity::PerTensor, &model)).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("made per-channel, not per-tensor"),
+        "{error}"
+    );
+}

@@ -76,6 +76,8 @@ impl Context<'_> {
         let entry = |q: i32| value(q).round_ties_even() as i16;
         let table: Vec<i16> = match bits {
             Bits::I8 => (bits.min()..=bits.max()).map(entry).collect(),
+            // An entry for each of all integers: 128 KiB.
+            Bits::I16 if program.jumps() => (bits.min()..=bits.max()).map(entry).collect(),
             Bits::I16 => {
                 let exact: Vec<f64> = (bits.min()..=bits.max() + 1).map(value).collect();
                 let (table, error) = interpolated(&exact);

@@ -304,7 +304,6 @@ impl Context<'_> {
                 image::Op::Rearrange(Rearrange::select(&input, axes, fill as i16))
             }
             Op::ResizeLinear { rows, columns } => {
-                self.fixpoint_only(layer, "interpolation between pixels")?;
                 let dims = &self.plan.tensors[first].dims;
                 let height = if dims.len() == 4 { dims[2] } else { 1 };
                 image::Op::ResizeLinear {

@@ -9,29 +9,57 @@ use crate::graph::{Graph, Node};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Function {
     Abs,
-    Celu { alpha: f64 },
-    Clip { low: f64, high: f64 },
-    Elu { alpha: f64 },
+    Ceil,
+    Celu {
+        alpha: f64,
+    },
+    Clip {
+        low: f64,
+        high: f64,
+    },
+    Elu {
+        alpha: f64,
+    },
     Erf,
     Exp,
-    Gelu { tanh: bool },
-    HardSigmoid { alpha: f64, beta: f64 },
+    Floor,
+    Gelu {
+        tanh: bool,
+    },
+    HardSigmoid {
+        alpha: f64,
+        beta: f64,
+    },
     HardSwish,
-    LeakyRelu { alpha: f64 },
+    LeakyRelu {
+        alpha: f64,
+    },
     Log,
     Mish,
     Neg,
-    Pow { exponent: f64 },
+    Pow {
+        exponent: f64,
+    },
     Reciprocal,
     Relu,
-    Selu { alpha: f64, gamma: f64 },
+    /// To the nearest whole number, ties to even ones.
+    Round,
+    Selu {
+        alpha: f64,
+        gamma: f64,
+    },
     Sigmoid,
+    Sign,
     Softplus,
     Softsign,
     Sqrt,
-    Swish { alpha: f64 },
+    Swish {
+        alpha: f64,
+    },
     Tanh,
-    ThresholdedRelu { alpha: f64 },
+    ThresholdedRelu {
+        alpha: f64,
+    },
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -49,6 +77,7 @@ impl Function {
         let parameter = |name: &str, default: f32| f64::from(node.float(name, default));
         Some(match node.op.as_str() {
             "Abs" => Function::Abs,
+            "Ceil" => Function::Ceil,
             "Celu" => Function::Celu {
                 alpha: parameter("alpha", 1.0),
             },
@@ -61,6 +90,7 @@ impl Function {
             },
             "Erf" => Function::Erf,
             "Exp" => Function::Exp,
+            "Floor" => Function::Floor,
             "Gelu" => Function::Gelu {
                 tanh: node.str("approximate", "none") == "tanh",
             },
@@ -83,11 +113,13 @@ impl Function {
             },
             "Reciprocal" => Function::Reciprocal,
             "Relu" => Function::Relu,
+            "Round" => Function::Round,
             "Selu" => Function::Selu {
                 alpha: parameter("alpha", 1.673_263_2),
                 gamma: parameter("gamma", 1.050_701),
             },
             "Sigmoid" => Function::Sigmoid,
+            "Sign" => Function::Sign,
             "Softplus" => Function::Softplus,
             "Softsign" => Function::Softsign,
             "Sqrt" => Function::Sqrt,
@@ -102,10 +134,17 @@ impl Function {
         })
     }
 
+    /// Whether it goes from one value to another without those between, at many places.
+    pub(crate) fn jumps(self) -> bool {
+        use Function::{Ceil, Floor, Round, Sign};
+        matches!(self, Ceil | Floor | Round | Sign)
+    }
+
     /// Its value; not finite where the function has none.
     pub(crate) fn at(self, x: f64) -> f64 {
         match self {
             Function::Abs => x.abs(),
+            Function::Ceil => libm::ceil(x),
             Function::Celu { alpha } => x.max(0.0) + (alpha * libm::expm1(x / alpha)).min(0.0),
             // Not f64::clamp, which panics on limits that ONNX allows: the upper one wins.
             Function::Clip { low, high } => x.max(low).min(high),
@@ -113,6 +152,7 @@ impl Function {
             Function::Elu { .. } => x,
             Function::Erf => libm::erf(x),
             Function::Exp => libm::exp(x),
+            Function::Floor => libm::floor(x),
             Function::Gelu { tanh: false } => {
                 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
             }
@@ -133,9 +173,12 @@ impl Function {
             Function::Pow { exponent } => libm::pow(x, exponent),
             Function::Reciprocal => 1.0 / x,
             Function::Relu => x.max(0.0),
+            Function::Round => x.round_ties_even(),
             Function::Selu { alpha, gamma } if x < 0.0 => gamma * alpha * libm::expm1(x),
             Function::Selu { gamma, .. } => gamma * x,
             Function::Sigmoid => sigmoid(x),
+            Function::Sign if x == 0.0 => 0.0,
+            Function::Sign => x.signum(),
             Function::Softplus => softplus(x),
             Function::Softsign => x / (1.0 + x.abs()),
             Function::Sqrt => libm::sqrt(x),
@@ -208,6 +251,12 @@ mod tests {
             high: 1.0,
         };
         near(clip, 5.0, 1.0);
+        near(Function::Round, -2.5, -2.0);
+        near(Function::Round, 3.5, 4.0);
+        near(Function::Sign, -0.25, -1.0);
+        near(Function::Sign, -0.0, 0.0);
+        near(Function::Floor, -0.25, -1.0);
+        near(Function::Ceil, -0.25, 0.0);
         assert!(Function::Log.at(0.0).is_infinite());
         assert!(Function::Sqrt.at(-1.0).is_nan());
     }

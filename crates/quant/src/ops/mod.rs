@@ -8,6 +8,7 @@ mod rearrange;
 mod recurrent;
 mod reduce;
 mod refusal;
+mod resample;
 mod resize;
 mod shapes;
 mod window;
@@ -22,6 +23,7 @@ pub(crate) use recurrent::{Recurrent, recurrent};
 pub(crate) use reduce::Reduction;
 pub(crate) use refusal::Refusal;
 use refusal::{refuse, unsupported_op};
+pub(crate) use resample::{Matrix, matrices};
 pub(crate) use shapes::{
     broadcast, fits, infer_shapes, macs, pad_amounts, reduce_axes, reduced, reshaped_dims,
 };
@@ -174,13 +176,15 @@ fn checked(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
 }
 
 /// Operators that are functions of one number; Relu and LeakyRelu have kernels of their own.
-const FUNCTIONS: [&str; 22] = [
+const FUNCTIONS: [&str; 26] = [
     "Abs",
+    "Ceil",
     "Celu",
     "Clip",
     "Elu",
     "Erf",
     "Exp",
+    "Floor",
     "Gelu",
     "HardSigmoid",
     "HardSwish",
@@ -189,8 +193,10 @@ const FUNCTIONS: [&str; 22] = [
     "Neg",
     "Pow",
     "Reciprocal",
+    "Round",
     "Selu",
     "Sigmoid",
+    "Sign",
     "Softplus",
     "Softsign",
     "Sqrt",

@@ -87,9 +87,6 @@ fn advice(op: &str) -> &'static str {
             "control flow can't be quantized. Export the model in inference mode and simplify it \
              with onnxsim."
         }
-        "Ceil" | "Floor" | "Round" | "Sign" => {
-            "functions that jump can't be interpolated in int16. Remove it, or do it after the model."
-        }
         "Shape" | "Cast" => {
             "this operator is supported only where it works on constants (shape arithmetic). \
              Simplify the model with onnxsim, or remove it."

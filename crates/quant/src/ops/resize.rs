@@ -4,14 +4,14 @@ use super::{Op, Refusal, Resolved, refuse, window::image_input};
 use crate::graph::{Graph, Node};
 
 /// One axis: how output places are mapped to the input.
-struct Axis {
-    input: usize,
-    output: usize,
-    scale: f64,
+pub(super) struct Axis {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) scale: f64,
 }
 
 impl Axis {
-    fn place(&self, at: usize, transformation: &str) -> Option<f64> {
+    pub(super) fn place(&self, at: usize, transformation: &str) -> Option<f64> {
         let (x, n, m) = (at as f64, self.input as f64, self.output as f64);
         // The output's size before it is made whole.
         let exact = self.scale * n;
@@ -63,7 +63,11 @@ impl Axis {
 }
 
 /// Output sizes and scales by dimension.
-fn targets(graph: &Graph, node: &Node, dims: &[usize]) -> Result<Vec<(usize, f64)>, Refusal> {
+pub(super) fn targets(
+    graph: &Graph,
+    node: &Node,
+    dims: &[usize],
+) -> Result<Vec<(usize, f64)>, Refusal> {
     let rank = dims.len();
     let axes: Vec<usize> = match node.ints("axes") {
         Some(axes) => (axes.iter())
@@ -136,7 +140,9 @@ pub(super) fn resize(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
     }
     let shrinks = (out.iter().zip(&dims)).any(|(a, b)| a < b);
     if node.int("antialias", 0) != 0 && shrinks {
-        return refuse("antialiasing is not supported. Export it with antialias=0.");
+        return refuse(
+            "antialiasing is supported in linear and cubic mode, of rows and columns. Export it with antialias=0.",
+        );
     }
     let axis = |d: usize| Axis {
         input: dims[d],
@@ -174,9 +180,16 @@ pub(super) fn resize(graph: &Graph, node: &Node) -> Result<Resolved, Refusal> {
             let columns = axis(dims.len() - 1).linear(&transformation);
             (rows.zip(columns)).map(|(rows, columns)| Op::ResizeLinear { rows, columns })
         }
+        // What can be has become matrices.
+        "cubic" => {
+            return refuse(
+                "its mode 'cubic' is supported for rows and columns, at half_pixel, asymmetric or align_corners. \
+                 Export it with these.",
+            );
+        }
         other => {
             return refuse(format!(
-                "its mode '{other}' is not supported; nearest and linear are."
+                "its mode '{other}' is not supported; nearest, linear and cubic are."
             ));
         }
     };

@@ -130,6 +130,32 @@ fn computed(graph: &Graph, name: &str) -> bool {
     !graph.constants.contains_key(name)
 }
 
+/// A Resize that takes matrices: the columns times one, and the rows, which take their place meanwhile.
+pub(super) fn resize(graph: &mut Graph, resize: &Node) -> Option<(Vec<Node>, String)> {
+    let [rows, columns] = ops::matrices(graph, resize)?;
+    let mut current = resize.input(0)?.to_owned();
+    let mut writer = Writer::new(graph, resize);
+    let change = format!("'{}' became products of matrices", resize.name);
+    let product = |writer: &mut Writer<'_>, current: &mut String, matrix: ops::Matrix, part| {
+        let name = (writer.graph).fresh_name(&format!("{}/{part}/weights", writer.output));
+        let weights = Constant::float(vec![matrix.input, matrix.output], matrix.weights);
+        writer.graph.add_constant(&name, weights);
+        *current = writer.step("MatMul", &[current, &name], part);
+    };
+    if let Some(columns) = columns {
+        product(&mut writer, &mut current, columns, "columns");
+    }
+    if let Some(rows) = rows {
+        let turned = Attr::Ints(vec![0, 1, 3, 2]);
+        current = writer.step("Transpose", &[&current], "turned");
+        writer.set("perm", turned.clone());
+        product(&mut writer, &mut current, rows, "rows");
+        current = writer.step("Transpose", &[&current], "back");
+        writer.set("perm", turned);
+    }
+    Some((writer.last("Identity", &[&current]), change))
+}
+
 /// x - m - ln(sum of exp(x - m)) with the largest element m, along `axis`; before opset 13 along all
 /// dimensions from there on.
 pub(super) fn log_softmax(graph: &mut Graph, log: &Node) -> Option<(Vec<Node>, String)> {

@@ -65,6 +65,15 @@ fn counted_pads(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
         amounts[k + 2 + from.len()] = wanted.clamp(0, after);
         rest[k + spatial] = (wanted - after).max(0);
     }
+    new.attrs.remove("ceil_mode");
+    // Without any behind them, all are counted.
+    if rest.iter().all(|r| *r == 0) {
+        let axes = |offset: usize| amounts[offset + 2..].iter().take(spatial);
+        let pads = axes(0).chain(axes(from.len())).copied().collect();
+        new.attrs.insert("pads".into(), Attr::Ints(pads));
+        new.attrs.insert("count_include_pad".into(), Attr::Int(1));
+        return Some((vec![new], change));
+    }
     let mut nodes = Vec::new();
     if amounts.iter().any(|a| *a != 0) {
         let padded = graph.fresh_name(&format!("{}/padded", pool.output()));
@@ -78,7 +87,6 @@ fn counted_pads(graph: &mut Graph, pool: &Node) -> Option<(Vec<Node>, String)> {
         new.inputs[0] = padded;
         nodes.push(pad);
     }
-    new.attrs.remove("ceil_mode");
     new.attrs.insert("pads".into(), Attr::Ints(rest));
     nodes.push(new);
     Some((nodes, change))

@@ -47,6 +47,7 @@ fn rewrite(graph: &mut Graph, node: &Node) -> Option<(Vec<Node>, String)> {
         "PRelu" => slopes::rewrite(graph, node),
         "Upsample" => upsample(graph, node),
         "Pad" => pad(graph, node),
+        "Resize" => compound::resize(graph, node),
         "MaxPool" | "AveragePool" => pools::ceil_mode(graph, node),
         _ => None,
     }

@@ -22,6 +22,7 @@ fn takes_integers(kind: &Kind) -> bool {
                 | Op::Reshape
                 | Op::Transpose { .. }
                 | Op::Select { .. }
+                | Op::ResizeLinear { .. }
                 | Op::DepthToSpace { .. }
                 | Op::SpaceToDepth { .. }
         ),

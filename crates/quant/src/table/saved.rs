@@ -72,6 +72,17 @@ pub enum TableError {
     )]
     Bits { table: Bits, asked: Bits },
     #[error(
+        "The table was made {}, not {}, by the number of exponents of the weights '{name}', {got}. Leave the granularity \
+         out, or give a table of that kind.",
+        .table.name(), .asked.name()
+    )]
+    Granularity {
+        table: Granularity,
+        asked: Granularity,
+        name: String,
+        got: usize,
+    },
+    #[error(
         "The table doesn't tell int8 from int16, as it has no weights of a Conv or Gemm but zeros. Say which it is (--bits, \
          or the width in a call)."
     )]
@@ -168,6 +179,38 @@ impl Table {
             ));
         }
         Ok(table)
+    }
+
+    /// The same of a granularity that is known from elsewhere: a table with one exponent for each of the weights
+    /// may be of either where all layers have one output, or none has a bias.
+    pub fn of_granularity(
+        self,
+        asked: Granularity,
+        model: &FloatModel,
+    ) -> Result<Self, TableError> {
+        for node in model.graph.nodes.iter().filter(|n| is_linear(n)) {
+            let (Some(name), Some((_, outputs))) = (node.input(1), weight_rows(&model.graph, node))
+            else {
+                continue;
+            };
+            let want = match asked {
+                Granularity::PerTensor => 1,
+                Granularity::PerChannel => outputs,
+            };
+            let got = self.exponents.get(name).map_or(want, Vec::len);
+            if got != want {
+                return Err(TableError::Granularity {
+                    table: self.granularity,
+                    asked,
+                    name: name.to_owned(),
+                    got,
+                });
+            }
+        }
+        Ok(Table {
+            granularity: asked,
+            ..self
+        })
     }
 
     /// The toolkit's scales: real value = integer * scale.

@@ -9,7 +9,6 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 /// A tensor of a test, as floats; `float` tells whether it was float32.
 pub struct Value {
-    pub dims: Vec<usize>,
     pub data: Vec<f32>,
     pub float: bool,
     proto: pb::TensorProto,
@@ -65,7 +64,6 @@ fn value(bytes: &[u8]) -> Option<Value> {
         _ => return None,
     };
     Some(Value {
-        dims: proto.dims.iter().map(|d| *d as usize).collect(),
         data,
         float: proto.data_type == DataType::Float as i32,
         proto,

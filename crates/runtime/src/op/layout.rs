@@ -96,7 +96,7 @@ impl<'a> Reader<'_, 'a> {
         if from.c != to.c {
             return Err("interpolation keeps the number of channels");
         }
-        if self.model.arithmetic() != Arithmetic::Fixpoint {
+        if self.model.arithmetic() != Arithmetic::Fixpoint && !cfg!(feature = "espdl") {
             return Err("interpolation exists in the fixpoint arithmetic only");
         }
         let shift = 2 * WEIGHT_BITS as i32 + i32::from(output.exponent) - i32::from(input.exponent);
