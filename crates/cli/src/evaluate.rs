@@ -56,6 +56,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             "--reference compares a model image (.fxp) with its float model",
         ));
     }
+    if is_image && args.reference.is_none() && !args.sizes.is_empty() {
+        return Err(Failure::usage(
+            "--size is for ONNX files, and a model image leaves no size open",
+        ));
+    }
     let mut simulator = if is_image {
         Some(simulate::open(&args.model)?)
     } else {

@@ -27,6 +27,10 @@ fn size(words: &str) -> Result<(String, usize), String> {
 }
 
 impl SizeArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sizes.is_empty()
+    }
+
     /// `anew`: of a model that is quantized already only the values of its weights are kept.
     pub(crate) fn read(&self, path: &Path, anew: bool) -> Result<FloatModel, Failure> {
         self.parse(&files::read(path)?, path, anew)

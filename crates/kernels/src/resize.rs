@@ -110,22 +110,28 @@ mod tests {
 
     #[test]
     fn any_shift_of_the_largest_sums_rounds_half_up() {
-        let shape = Hwc { h: 1, w: 2, c: 1 };
-        let rows = [[0, 0, 0x3333]];
+        let shape = Hwc { h: 2, w: 2, c: 1 };
+        let (low, high) = (i16::MIN, i16::MAX);
         for x in [
-            [i16::MIN; 2],
-            [i16::MAX; 2],
-            [i16::MIN, i16::MAX],
-            [-1, -1],
-            [-1, 0],
-            [3, -2],
+            [low; 4],
+            [high; 4],
+            [low, high, low, high],
+            [low, low, high, high],
+            [high, high, low, low],
+            [high, low, low, high],
+            [-1, 0, 3, -2],
         ] {
-            for across in [0, 1, 1 << 13, 1 << 14] {
-                let [left, right] = x.map(i64::from);
-                let sum = (left * ((1 << 14) - across) + right * across) << 14;
+            let values = x.map(i64::from);
+            for (down, across) in [0, 1, 0x1999, 0x3333, 1 << 14]
+                .into_iter()
+                .flat_map(|down| [0, 1, 1 << 13, 1 << 14].map(|across| (down, across)))
+            {
+                let row =
+                    |y: usize| values[2 * y] * ((1 << 14) - across) + values[2 * y + 1] * across;
+                let sum = row(0) * ((1 << 14) - down) + row(1) * down;
                 for shift in -16..=62 {
                     let mut y = [0];
-                    let columns = [[0, 1, across as u16]];
+                    let (rows, columns) = ([[0, 1, down as u16]], [[0, 1, across as u16]]);
                     resize_linear(&x, shape, &rows, &columns, &mut y, shift);
                     // In 128 bits, in which nothing saturates.
                     let twice = match shift {
@@ -133,7 +139,7 @@ mod tests {
                         _ => (i128::from(sum) * 2) >> shift,
                     };
                     let expected = ((twice + 1) >> 1).clamp(-32768, 32767) as i16;
-                    assert_eq!(y, [expected], "{x:?} {across} >> {shift}");
+                    assert_eq!(y, [expected], "{x:?} {down} {across} >> {shift}");
                 }
             }
         }

@@ -271,10 +271,10 @@ pub(crate) fn not_as_given<'g>(
     })
 }
 
-/// The toolkit's rules: the input rounds to nearest (in the fixpoint arithmetic it isn't clipped), what only moves or selects values copies its
-/// input, everything else takes the ceiling or what the method chose, and a fused activation decides
-/// for its producer. The input's exponent is the method's only under mse. What the file of a quantized
-/// model or a table says comes before all that.
+/// The toolkit's rules: the input rounds to nearest (in the fixpoint arithmetic it isn't clipped),
+/// what only moves or selects values copies its input, everything else takes the ceiling or what the
+/// method chose, and a fused activation decides for its producer. The input's exponent is the
+/// method's only under mse. What the file of a quantized model or a table says comes before all that.
 pub(crate) fn exponents(graph: &Graph, observed: &Observed, options: &Options) -> Exponents {
     let (bits, arithmetic) = (options.bits, options.arithmetic);
     let mut found = Exponents {

@@ -29,7 +29,7 @@ use crate::sizes::Reading;
 use compute::{Linear, Place, Shifts, Step};
 
 /// What a file of [`Imitation::to_bytes`] begins with.
-const MAGIC: &[u8] = b"FXPEVAL1";
+const MAGIC: &[u8] = b"FXPEVAL2";
 
 /// A model as the toolkit's evaluator runs it.
 #[derive(Clone, Debug)]

@@ -37,8 +37,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
         .map_err(|e| ImportError::NotOnnx(e.root_cause().to_string()))
 }
 
-/// Builds the graph, with the sizes `given` where the file leaves them open. The problems are sentences about things that make the model unusable as a
-/// whole (weights elsewhere, missing tensors); unsupported operators are found later.
+/// Builds the graph, with the sizes `given` where the file leaves them open. The problems are
+/// sentences about things that make the model unusable as a whole (weights elsewhere, missing
+/// tensors); unsupported operators are found later.
 pub(crate) fn import(
     model: &pb::ModelProto,
     given: &BTreeMap<String, usize>,
@@ -189,7 +190,7 @@ fn input_shape(
     for (i, dim) in shape.dim.iter().enumerate() {
         dims.push(match &dim.value {
             Some(Dim::DimValue(v)) if (1..=1 << 20).contains(v) => Some(*v as usize),
-            Some(Dim::DimValue(v)) if i > 0 && *v >= 0 => {
+            Some(Dim::DimValue(v)) if *v > 1 << 20 || i > 0 && *v == 0 => {
                 return Err(format!(
                     "Dimension {i} of the input '{name}' is {v}. Export the model with the size that its input has."
                 ));

@@ -19,7 +19,7 @@ pub struct Reading {
     pub sizes: BTreeMap<String, usize>,
 }
 
-/// A size that a model's file leaves open, besides the batch.
+/// A size that a model's file leaves open, besides an input's first, which is the batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSize {
     /// The file's own word for it; where it has none, the input's and the dimension's number, as in
@@ -27,15 +27,8 @@ pub struct OpenSize {
     pub name: String,
     /// The first dimension that has it, in words.
     pub place: String,
-    /// What it was said to be.
+    /// What it was said to be; 1 of a batch, which needn't be said.
     pub size: Option<usize>,
-}
-
-/// Whether a file's word for a size says that it is the batch, which need not be the first
-/// dimension: it is the second of an LSTM's state.
-fn is_batch(word: &str) -> bool {
-    let word = word.to_lowercase();
-    word.starts_with("batch") || word == "n"
 }
 
 /// The open sizes as they are met.
@@ -62,19 +55,20 @@ impl<'a> Sizes<'a> {
             "" => format!("{input}[{axis}]"),
             word => word.to_owned(),
         };
-        let size = self.given.get(&name).copied();
-        if axis == 0 || is_batch(word) {
+        let given = self.given.get(&name).copied();
+        // An LSTM's state has the batch second.
+        let assumed = axis == 0 || word.to_lowercase().starts_with("batch");
+        let size = given.or(assumed.then_some(1));
+        if axis == 0 {
             self.batches.insert(name);
-            return Some(size.unwrap_or(1));
-        }
-        if self.found.iter().all(|open| open.name != name) {
+        } else if self.found.iter().all(|open| open.name != name) {
             self.found.push(OpenSize {
                 name,
                 place: format!("dimension {axis} of the input '{input}'"),
                 size,
             });
         }
-        size
+        size.filter(|size| (1..=MOST).contains(size))
     }
 
     /// The open sizes, and what is wrong with what was said of them.

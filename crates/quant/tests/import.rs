@@ -4,11 +4,10 @@
 mod onnx;
 mod support;
 
-use fixpoint_quant::{FloatModel, ImportError, Reading};
+use fixpoint_quant::{FloatModel, ImportError};
 use onnx::{Net, Random, Value};
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
 fn small() -> Net {
     Net::new(&[-1, 2, 6, 6])
@@ -89,104 +88,25 @@ fn damaged_and_missing_weights_are_explained() {
     assert!(problems(&net)[0].contains("Export the model in float32"));
 }
 
-/// Two inputs with sizes of one name, and one without a name.
-fn open() -> Net {
-    let mut net = Net::new(&[-1, 2, -1, 6])
-        .input("z", &[1, 2, -1, -1])
-        .node("Shape", &["x"], "s", &[])
-        .node("Expand", &["x", "s"], "e", &[])
-        .node("Relu", &["e"], "y", &[])
-        .node("Relu", &["z"], "u", &[])
-        .output("y")
-        .output("u");
-    for (input, words) in [["batch", "", "rows", ""], ["", "", "rows", ""]]
-        .iter()
-        .enumerate()
-    {
-        for (axis, word) in words.iter().enumerate() {
-            let Some(pb::type_proto::Value::TensorType(tensor)) =
-                &mut net.graph().input[input].r#type.as_mut().unwrap().value
-            else {
-                unreachable!()
-            };
-            let dim = &mut tensor.shape.as_mut().unwrap().dim[axis];
-            if let Some(Dim::DimParam(old)) = &mut dim.value {
-                *old = (*word).to_owned();
-            }
-        }
-    }
-    net
-}
-
-fn with_sizes(net: &Net, sizes: &[(&str, usize)]) -> FloatModel {
-    let reading = Reading {
-        sizes: sizes
-            .iter()
-            .map(|(n, size)| ((*n).to_owned(), *size))
-            .collect(),
-        ..Reading::default()
-    };
-    FloatModel::from_onnx_as(&net.encode(), &reading).unwrap()
-}
-
+/// 2 * [3, 5], two zeros behind it, three cut off again.
 #[test]
-fn open_sizes_are_asked_for() {
-    one_problem(
-        &open(),
-        &[
-            "'rows' (dimension 2 of the input 'x'), 'z[3]' (dimension 3 of the input 'z')",
-            "--size rows=N --size z[3]=N",
-        ],
-    );
-    let seen = with_sizes(&open(), &[("rows", 5)]);
-    assert_eq!(seen.problems().len(), 1);
-    let open: Vec<_> = (seen.inspect().open.into_iter())
-        .map(|o| (o.name, o.size))
-        .collect();
-    assert_eq!(
-        open,
-        [("rows".to_owned(), Some(5)), ("z[3]".to_owned(), None)]
-    );
-}
-
-#[test]
-fn sizes_that_are_given_are_used() {
-    let model = with_sizes(&open(), &[("rows", 5), ("z[3]", 3)]);
-    assert_eq!(model.problems(), [] as [String; 0]);
-    let dims = |values: &[fixpoint_quant::ValueInfo]| -> Vec<_> {
-        values
-            .iter()
-            .map(|value| value.dims.clone().unwrap())
-            .collect()
-    };
-    let seen = model.inspect();
-    assert_eq!(dims(&seen.inputs), [[1, 2, 5, 6], [1, 2, 5, 3]]);
-    assert_eq!(dims(&seen.outputs), [[1, 2, 5, 6], [1, 2, 5, 3]]);
-    // A batch is 1 wherever it is.
-    let state = Net::new(&[1, -1, 3])
-        .node("Relu", &["x"], "y", &[])
+fn more_may_be_cut_off_than_there_is_without_the_padding() {
+    let net = Net::new(&[1, 1, 1])
+        .weights("w", &[1, 1, 2], vec![3.0, 5.0])
+        .node(
+            "ConvTranspose",
+            &["x", "w"],
+            "y",
+            &[
+                ("strides", Value::Ints(vec![4])),
+                ("pads", Value::Ints(vec![0, 3])),
+                ("output_padding", Value::Ints(vec![2])),
+            ],
+        )
         .output("y");
-    assert_eq!(problems(&state), [] as [String; 0]);
-    // It may be said too.
-    let model = with_sizes(&open(), &[("rows", 5), ("z[3]", 3), ("batch", 1)]);
-    assert_eq!(model.problems(), [] as [String; 0]);
-}
-
-#[test]
-fn sizes_that_do_not_fit_the_file_are_explained() {
-    let found = |sizes: &[(&str, usize)]| with_sizes(&open(), sizes).problems().join("\n");
-    let said = found(&[("rows", 5), ("z[3]", 3), ("columns", 3)]);
-    assert!(
-        said.contains("'columns'") && said.contains("'rows', 'z[3]', 'batch'"),
-        "{said}"
-    );
-    let said = found(&[("rows", 0), ("z[3]", 3)]);
-    assert!(
-        said.contains("'rows' was given as 0; it must be 1 to 1048576"),
-        "{said}"
-    );
-    let said = with_sizes(&small(), &[("rows", 2)]).problems().join("\n");
-    assert!(said.contains("the file leaves open 'N'"), "{said}");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let outputs = model.runner().unwrap().run(&[&[2.0]]).unwrap();
+    assert_eq!(outputs[0].data, [6.0]);
 }
 
 /// IEEE 754 binary16: https://en.wikipedia.org/wiki/Half-precision_floating-point_format, examples.

@@ -254,8 +254,8 @@ fn table(rows: &BTreeMap<String, Row>) -> String {
          `crates/quant/tests/onnx_nodes.rs` from the node tests in the Python package `onnx` 1.18.0; the test\n\
          checks that this file is what a run gives. *Passes*: the import takes the node, in float it gives the\n\
          expected outputs, and in int16 they are within what the exponents allow. *Refused*: with the sentence\n\
-         below. *Other data*: float16, double, integer or string tensors, or none at all, which a quantizer of\n\
-         float32 models has no use for. Weights and settings are given as stored tensors; so are all inputs\n\
+         below. *Other data*: integer or string tensors, or none at all, which a quantizer of float models has\n\
+         no use for, and float16 and double ones, which are read as float32. Weights and settings are given as stored tensors; so are all inputs\n\
          that are not float32. Opsets 7 and later are read, in the form that each has of an operator.\n\n\
          | operator | passes | refused | other data |\n|---|---|---|---|\n",
     );

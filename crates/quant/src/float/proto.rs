@@ -68,7 +68,7 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
         && let Some(window) = explicit(&op)
     {
         let [top, left, bottom, right] = window.pads.map(|pad| pad as i64);
-        let pads = match dims.len() {
+        let mut pads = match dims.len() {
             3 => vec![left, right],
             _ => vec![top, left, bottom, right],
         };
@@ -76,12 +76,22 @@ fn nodes(graph: &Graph, i: usize, node: &Node) -> Vec<pb::NodeProto> {
         proto
             .attribute
             .retain(|a| !implied.contains(&a.name.as_str()));
-        proto.attribute.push(attribute("pads", &Attr::Ints(pads)));
-        if matches!(op, Op::ConvTranspose(_)) {
-            let behind = padding_behind(graph, node, window, &dims);
+        if matches!(op, Op::ConvTranspose(_))
+            && let Some(mut behind) = padding_behind(graph, node, window, &dims)
+        {
+            // What is cut off and put there again stays; tract 0.23.9 would cut first, and find less than nothing.
+            let ends = pads.len() - behind.len();
+            for (pad, behind) in pads[ends..].iter_mut().zip(&mut behind) {
+                let kept = (*pad).min(*behind);
+                *pad -= kept;
+                *behind -= kept;
+            }
             proto.attribute.retain(|a| a.name != "output_padding");
-            (proto.attribute).extend(behind.map(|v| attribute("output_padding", &Attr::Ints(v))));
+            proto
+                .attribute
+                .push(attribute("output_padding", &Attr::Ints(behind)));
         }
+        proto.attribute.push(attribute("pads", &Attr::Ints(pads)));
     }
     // From a Slice tract 0.23.9 makes a Downsample, of which it forgets where to begin when it merges it
     // into a convolution; it knows no negative pads, and not every way to find the nearest.
