@@ -2,21 +2,20 @@
 
 mod accelerated;
 mod linear;
+mod moves;
+mod requantize;
 
-use crate::accelerator::{
-    Accelerated, Accelerator, Averaging, Bending, Combination, Part, Pooling,
-};
+use self::requantize::requantize;
+use crate::accelerator::{Accelerated, Accelerator, Averaging, Combination, Part, Pooling};
 use crate::error::{ImageError, RunError};
 use crate::format::{Arithmetic, Element, Operation, Reduction};
 use crate::image::{Model, Tensor};
-use crate::memory::{Arena, Block16, Integer, Others, bytes_mut, integers, integers_mut};
-use crate::op::{Activation, Along, Body, Bounds, Depth, Op};
+use crate::memory::{Arena, Block16, Integer, Others, integers, integers_mut};
+use crate::op::{Along, Body, Bounds, Depth, Op};
 use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
 use fixpoint_kernels::shape::repeated_strides;
-use fixpoint_kernels::{
-    Hwc, Limits, RANK, fixpoint, lookup, matmul, pool, rearrange, reduce, resize, softmax,
-};
+use fixpoint_kernels::{Hwc, RANK, fixpoint, lookup, matmul, pool, reduce, resize, softmax};
 
 /// Watches a run, layer by layer.
 pub trait Observer {
@@ -153,7 +152,7 @@ fn execute_op(
     arena: &mut Arena<'_>,
 ) -> Option<()> {
     if let Body::Reshape | Body::Rearrange { .. } = &op.body {
-        return moved(model, op, arena);
+        return moves::moved(model, op, arena);
     }
     match op.first.element {
         Element::I8 => execute::<i8, 16>(accelerator, model, op, arena),
@@ -182,30 +181,6 @@ impl<'m> Split<'m> {
     }
 }
 
-/// Ops that move bytes, of whichever elements.
-fn moved(model: &Model<'_>, op: &Op<'_>, arena: &mut Arena<'_>) -> Option<()> {
-    let (others, output) = arena.split(op.output.place())?;
-    let input = Split { others, model }.bytes(&op.first);
-    match &op.body {
-        Body::Rearrange {
-            start,
-            fill,
-            sizes,
-            axes,
-        } => {
-            let width = op.first.element.bytes() as usize;
-            let fill = fill.to_le_bytes();
-            rearrange::rearrange(input?, width, *start, *sizes, axes, fill, output);
-        }
-        _ => {
-            if let Some(input) = input {
-                output.copy_from_slice(input);
-            }
-        }
-    }
-    Some(())
-}
-
 /// `None` if a tensor or array isn't where it must be, which a parsed model rules out.
 fn execute<T, const B: usize>(
     accelerator: &mut dyn Accelerator,
@@ -225,7 +200,7 @@ where
             return arg_max(a?, along, *last, op.output.element, output);
         }
         Body::Concat { inner, axis } => {
-            return concat::<T>(accelerator, &split, op, (*inner, *axis), output);
+            return moves::concat::<T>(accelerator, &split, op, (*inner, *axis), output);
         }
         _ => {}
     }
@@ -397,164 +372,6 @@ fn global_average_pool<T: Accelerated>(
         };
         pool::global_average_pool(shape, y, sum, mean);
     });
-}
-
-/// Blocks of memory for the rows of Concat.
-const ROOM: usize = 64;
-
-/// The inputs side by side along an axis that has `inner` elements behind it. The espdl arithmetic has
-/// them all at one exponent.
-fn concat<T: Accelerated + Integer>(
-    accelerator: &mut dyn Accelerator,
-    split: &Split<'_>,
-    op: &Op<'_>,
-    (inner, axis): (usize, usize),
-    output: &mut [u8],
-) -> Option<()> {
-    let along = |tensor: &Tensor<'_>| tensor.stored()[axis] as usize * inner;
-    let (out, width) = (&op.output, size_of::<T>());
-    let row = along(out);
-    let mut at = 0;
-    for input in 0..op.inputs.len() {
-        let input = op.inputs.get(split.model, input)?;
-        let part = along(&input);
-        let x = split.bytes(&input)?;
-        if input.exponent == out.exponent {
-            rearrange::insert(x, part * width, output, row * width, at * width);
-        } else {
-            let exponents = (input.exponent, out.exponent);
-            let x = integers::<T>(x)?;
-            // Several rows at once, so many that the next ones begin at a multiple of 16 bytes again.
-            let bytes = part * width;
-            let mut rows = ROOM * 16 / bytes;
-            if !bytes.is_multiple_of(16) {
-                rows -= rows % 16;
-            }
-            if rows > 1 {
-                let mut room = [Block16::ZERO; ROOM];
-                let lines = output.chunks_mut(rows * row * width);
-                for (x, y) in x.chunks(rows * part).zip(lines) {
-                    let room = bytes_mut(&mut room).get_mut(..size_of_val(x))?;
-                    rescale(
-                        accelerator,
-                        Some(x),
-                        integers_mut(room)?,
-                        exponents,
-                        Limits::ALL,
-                    );
-                    rearrange::insert(room, bytes, y, row * width, at * width);
-                }
-            } else {
-                let y = integers_mut::<T>(output)?.chunks_exact_mut(row);
-                for (x, y) in x.chunks_exact(part).zip(y) {
-                    let y = y.get_mut(at..at + part)?;
-                    rescale(accelerator, Some(x), y, exponents, Limits::ALL);
-                }
-            }
-        }
-        at += part;
-    }
-    Some(())
-}
-
-/// Whether the accelerator brought elements from one exponent to another, in the fixpoint arithmetic: as half
-/// of their sum with themselves. `None` is the output's own memory.
-fn rescaled<T: Accelerated>(
-    accelerator: &mut dyn Accelerator,
-    input: Option<&[T]>,
-    output: &mut [T],
-    (from, to): (i8, i8),
-    limits: Limits<T>,
-) -> bool {
-    let Some(to) = to.checked_add(1) else {
-        return false;
-    };
-    let both = Part::new(input, output.len());
-    let task = Combination {
-        binary: &fixpoint::Binary::new(Operation::Add, from, from, to, limits),
-        a: &both,
-        b: &both,
-    };
-    T::combine(accelerator, &task, output)
-}
-
-/// [`rescaled`], or without it.
-#[inline(never)]
-fn rescale<T: Accelerated>(
-    accelerator: &mut dyn Accelerator,
-    input: Option<&[T]>,
-    output: &mut [T],
-    exponents: (i8, i8),
-    limits: Limits<T>,
-) {
-    if !rescaled(accelerator, input, output, exponents, limits) {
-        let shift = i32::from(exponents.1) - i32::from(exponents.0);
-        unary(input, output, |x| fixpoint::requantize(x, shift, limits));
-    }
-}
-
-fn unary<T: Copy>(input: Option<&[T]>, output: &mut [T], f: impl Fn(T) -> T) {
-    match input {
-        Some(input) => elementwise::unary(input, output, f),
-        None => elementwise::unary_in_place(output, f),
-    }
-}
-
-fn requantize<T: Accelerated>(
-    accelerator: &mut dyn Accelerator,
-    arithmetic: Arithmetic,
-    activation: &Activation<'_>,
-    input: Option<&[T]>,
-    exponents: (i8, i8),
-    channels: usize,
-    output: &mut [T],
-) -> Option<()> {
-    let limits = activation.bounds.limits::<T>();
-    let shift = i32::from(exponents.1) - i32::from(exponents.0);
-    let Some(leak) = activation.leak else {
-        match arithmetic {
-            Arithmetic::Fixpoint => {
-                rescale(accelerator, input, output, exponents, limits);
-            }
-            #[cfg(feature = "espdl")]
-            Arithmetic::Espdl(_) => unary(input, output, |x| {
-                fixpoint_kernels::espdl::requantize(x, shift, limits)
-            }),
-            #[cfg(not(feature = "espdl"))]
-            Arithmetic::Espdl(_) => return None,
-        }
-        return Some(());
-    };
-    if let Some(input) = input {
-        output.copy_from_slice(input);
-    }
-    let task = Bending {
-        leak: &leak,
-        channels,
-        shift,
-        limits,
-    };
-    let done = match arithmetic {
-        Arithmetic::Fixpoint => T::bend(accelerator, &task, output),
-        Arithmetic::Espdl(_) => 0,
-    };
-    for (at, y) in output.iter_mut().enumerate().skip(done) {
-        let slope = leak.slopes.of(at % channels);
-        *y = match arithmetic {
-            Arithmetic::Fixpoint => {
-                let x = (*y).into();
-                limits.clamp(fixpoint::leaky(x, shift, slope, leak.exponent))
-            }
-            #[cfg(feature = "espdl")]
-            Arithmetic::Espdl(_) => {
-                let leaked = fixpoint_kernels::espdl::leaky(*y, slope, leak.exponent);
-                limits.clamp(leaked.into())
-            }
-            #[cfg(not(feature = "espdl"))]
-            Arithmetic::Espdl(_) => return None,
-        };
-    }
-    Some(())
 }
 
 /// Two operands and what is known of them.
