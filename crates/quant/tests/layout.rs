@@ -280,3 +280,37 @@ fn a_transposed_convolution_that_needs_the_memory_stays_one() {
     assert_eq!(q.report.arena_bytes, 360_000);
     assert!(q.report.layers[0].sqnr_db.is_some_and(|db| db > 20.0));
 }
+
+/// Tensors of a model may be called as those that the plan adds are.
+#[test]
+fn names_that_the_plan_would_take_stay_the_models() {
+    let stride = [("strides", Value::Ints(vec![2, 2]))];
+    let net = Net::new(&[1, 4, 6, 6])
+        .random_weights("a", &[16, 4, 1, 1], 0.5)
+        .random_weights("w", &[4, 4, 2, 2], 0.5)
+        .random_weights("b", &[4, 16, 1, 1], 0.3)
+        .node("Conv", &["x", "a"], "y/phases", &[])
+        .node("ConvTranspose", &["x", "w"], "y", &stride)
+        .node("Conv", &["y/phases", "b"], "z", &[])
+        .output("y")
+        .output("z");
+    close(&net, &[1, 4, 6, 6], 1);
+}
+
+#[test]
+fn names_that_reordered_copies_would_take_stay_the_models() {
+    // The matrix product wants 'c' as the model has it, the second convolution wants 'm' channels last.
+    let net = Net::new(&[1, 3, 5, 4])
+        .random_weights("a", &[3, 3, 1, 1], 0.5)
+        .random_weights("b", &[3, 3, 1, 1], 0.5)
+        .random_weights("v", &[4, 4], 0.5)
+        .node("Conv", &["x", "a"], "c", &[])
+        .node("Conv", &["x", "b"], "c/as_onnx", &[])
+        .node("Conv", &["x", "b"], "m/channels_last", &[])
+        .node("MatMul", &["c", "v"], "m", &[])
+        .node("Conv", &["m", "a"], "y", &[])
+        .node("Add", &["c/as_onnx", "m/channels_last"], "s", &[])
+        .output("y")
+        .output("s");
+    close(&net, &[1, 3, 5, 4], 4);
+}

@@ -152,7 +152,7 @@ impl Builder<'_> {
         if let Some(last) = steps.pop() {
             if !steps.is_empty() {
                 let flat = vec![self.plan.tensors[input].len()];
-                let name = format!("{output}/turning");
+                let name = self.made_up(&format!("{output}/turning"));
                 from = self.permuted(input, steps, &name, flat, Layout::AsOnnx);
             }
             self.layer(

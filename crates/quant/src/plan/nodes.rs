@@ -90,10 +90,10 @@ impl Builder<'_> {
                 let input = self.reorder(input, Layout::AsOnnx);
                 let outer = dims[..*axis].iter().product();
                 let flat = vec![outer, dims[*axis..].iter().product()];
-                let name = format!("{}/lines", self.plan.tensors[input].name);
+                let name = self.made_up(&format!("{}/lines", self.plan.tensors[input].name));
                 let input = self.alias(input, &name, flat.clone(), Layout::AsOnnx);
                 let kind = Kind::Compute(Op::Softmax { axis: 1 });
-                let name = format!("{output}/lines");
+                let name = self.made_up(&format!("{output}/lines"));
                 let out = self.layer(i, None, kind, vec![input], &name, flat, Layout::AsOnnx);
                 self.alias(out, output, dims, Layout::AsOnnx);
             }
@@ -186,7 +186,7 @@ impl Builder<'_> {
         let id = self.reorder(id, Layout::AsOnnx);
         let mut padded = vec![1; rank - dims.len()];
         padded.extend(dims);
-        let name = format!("{}/rank_{rank}", self.plan.tensors[id].name);
+        let name = self.made_up(&format!("{}/rank_{rank}", self.plan.tensors[id].name));
         self.alias(id, &name, padded, Layout::AsOnnx)
     }
 
@@ -224,9 +224,9 @@ impl Builder<'_> {
             self.dims(input)[self.dims(input).len() - 1],
             dims[dims.len() - 1],
         );
-        let name = format!("{}/rows", self.plan.tensors[input].name);
+        let name = self.made_up(&format!("{}/rows", self.plan.tensors[input].name));
         let input = self.alias(input, &name, vec![1, k, rows], Layout::ChannelsLast);
-        let name = format!("{output}/rows");
+        let name = self.made_up(&format!("{output}/rows"));
         let image = vec![1, n, rows];
         let layout = Layout::ChannelsLast;
         let out = self.layer(i, activation, Kind::Rows, vec![input], &name, image, layout);
@@ -299,7 +299,7 @@ impl Builder<'_> {
             Layout::ChannelsLast => "channels_last",
             _ => "as_onnx",
         };
-        let key = format!("{name}/{rank}/{suffix}");
+        let key = self.made_up(&format!("{name}/{rank}/{suffix}"));
         if let Some(&known) = self.by_name.get(&key) {
             return known;
         }

@@ -31,7 +31,7 @@ impl Builder<'_> {
         };
         let joins = phases.rearrange(dims[1]).is_some();
         let name = match joins {
-            true => format!("{source}/phases"),
+            true => self.made_up(&format!("{source}/phases")),
             false => source.to_owned(),
         };
         let kind = Kind::Phases(*transposed, phases.clone());

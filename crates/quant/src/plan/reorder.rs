@@ -4,6 +4,12 @@ use super::layout::{is_image, permutations, real, same_either_way};
 use super::{Builder, Kind, Layer, Layout, Permutation};
 
 impl Builder<'_> {
+    /// The name of a tensor that the plan adds: `stem`, unless something in the graph is called so.
+    /// The same for the same stem.
+    pub(super) fn made_up(&self, stem: &str) -> String {
+        self.graph.fresh_name(stem)
+    }
+
     /// The tensor in the wanted layout: itself, or a reordered copy.
     pub(super) fn reorder(&mut self, id: usize, layout: Layout) -> usize {
         let tensor = self.plan.tensors[id].clone();
@@ -13,10 +19,10 @@ impl Builder<'_> {
         if is_image(&tensor.dims) && same_either_way(&tensor.dims) {
             return self.relabelled(id, layout);
         }
-        let name = match layout {
+        let name = self.made_up(&match layout {
             Layout::ChannelsLast => format!("{}/channels_last", tensor.name),
             _ => format!("{}/as_onnx", tensor.name),
-        };
+        });
         if let Some(&copy) = self.by_name.get(&name) {
             return copy;
         }
@@ -45,7 +51,7 @@ impl Builder<'_> {
     /// The same bytes, called by the other order: the device takes an op's axes by it.
     fn relabelled(&mut self, id: usize, layout: Layout) -> usize {
         let tensor = self.plan.tensors[id].clone();
-        let name = format!("{}/row_major", tensor.name);
+        let name = self.made_up(&format!("{}/row_major", tensor.name));
         if layout == Layout::ChannelsLast {
             return id;
         }
@@ -79,7 +85,7 @@ impl Builder<'_> {
                 true => self.inserted(from, kind, name, &source, dims.clone(), layout),
                 false => {
                     let flat = vec![self.plan.tensors[from].len()];
-                    let name = format!("{name}/{k}");
+                    let name = self.made_up(&format!("{name}/{k}"));
                     self.inserted(from, kind, &name, &source, flat, Layout::AsOnnx)
                 }
             };
