@@ -243,9 +243,12 @@ export interface LayerReport {
   output: string;
   output_dims: number[];
   output_exponent: number;
-  /** None, one, or one per output channel. */
+  /**
+   * None, one, or one per output channel: the model's channels, also where a transposed convolution runs as an
+   * ordinary one with more of them (`output_dims`), of which several are then the same channel's.
+   */
   weight_exponents: number[];
-  /** Powers of two by which the output's channels are larger than the model's; none where all are 0. */
+  /** Powers of two by which the output's channels are larger than the model's, by the model's channels; none where all are 0. */
   channel_powers: number[];
   range: [number, number];
   /** null: exact, or no signal. */

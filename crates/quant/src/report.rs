@@ -61,10 +61,12 @@ pub struct LayerReport {
     /// ONNX order, batch 1.
     pub output_dims: Vec<usize>,
     pub output_exponent: i32,
-    /// Empty without weights, one for per-tensor, one per output channel for per-channel.
+    /// Empty without weights, one for per-tensor, one per output channel for per-channel: the
+    /// model's channels, also where a transposed convolution runs as an ordinary one with more of them
+    /// (`output_dims`), of which several are then the same channel's.
     pub weight_exponents: Vec<i32>,
     /// Powers of two by which the output's channels are larger than the model's, so that the quiet
-    /// ones use more of the range; the weights behind make up for it. Empty where all are 0.
+    /// ones use more of the range; the weights behind make up for it. Of the model's channels, as `weight_exponents`. Empty where all are 0.
     #[serde(default)]
     pub channel_powers: Vec<i32>,
     /// Smallest and largest float value of the output seen in calibration, with those powers.
