@@ -134,24 +134,10 @@ pub fn quantize(
     let espdl = espdl.map(|p| p.for_espdl(graph, &exponents.by_name, options.mimic_evaluator));
     let plan = espdl.as_ref().map_or(plan, |(plan, _)| plan);
     let equalized = (observed.scales).applied(graph);
-    let mut lowered = lower::lower(&equalized, plan, &exponents.by_name, options)?;
-    // Where the image or its tensors have room only then, transposed convolutions stay what they are.
-    let lacks = |lowered: &Lowered| {
-        let image = lowered.image.bytes.len() > MODEL_ROOM as usize;
-        [image, lowered.image.plan.arena_bytes > NEAR_ROOM]
-    };
-    let undivided = match lacks(&lowered) {
-        [false, false] => None,
-        _ => plan.undivided(),
-    };
-    let mut plan = plan;
-    if let Some(whole) = &undivided {
-        let other = lower::lower(&equalized, whole, &exponents.by_name, options)?;
-        if lacks(&other) < lacks(&lowered) {
-            (plan, lowered) = (whole, other);
-        }
-    }
-    let mut report = report(model, plan, &lowered, &exponents, &observed, options);
+    let (plan, lowered) = with_room(plan, &|plan| {
+        lower::lower(&equalized, plan, &exponents.by_name, options)
+    })?;
+    let mut report = report(model, &plan, &lowered, &exponents, &observed, options);
     report.given = model.is_given();
     (report.warnings).extend(not_as_tabled(graph, &exponents));
     report.warnings.append(&mut warnings);
@@ -166,7 +152,7 @@ pub fn quantize(
     let measured = calibration.take(MEASURED_SAMPLES);
     let quality = measure::measure(
         &lowered,
-        plan,
+        &plan,
         &reference,
         &observed.scales,
         &measured,
@@ -200,6 +186,39 @@ pub fn quantize(
         log,
         imitation,
     })
+}
+
+/// The plan and its image. Where an image can be written, or it or its tensors have room, only then, transposed
+/// convolutions stay what they are: as many as it takes, the largest output first.
+fn with_room(
+    plan: &Plan,
+    lower: &dyn Fn(&Plan) -> Result<Lowered, QuantError>,
+) -> Result<(Plan, Lowered), QuantError> {
+    let lacks = |lowered: &Result<Lowered, QuantError>| match lowered {
+        Err(_) => [true; 3],
+        Ok(Lowered { image, .. }) => {
+            let large = image.bytes.len() > MODEL_ROOM as usize;
+            [false, large, image.plan.arena_bytes > NEAR_ROOM]
+        }
+    };
+    let divided = lower(plan);
+    let nodes = plan.divided();
+    if lacks(&divided) == [false; 3] || nodes.is_empty() {
+        return Ok((plan.clone(), divided?));
+    }
+    let whole = plan.undivided(&nodes);
+    let least = lower(&whole);
+    if lacks(&least) >= lacks(&divided) {
+        return Ok((plan.clone(), divided?));
+    }
+    for count in 1..nodes.len() {
+        let some = plan.undivided(&nodes[..count]);
+        let lowered = lower(&some);
+        if lacks(&lowered) <= lacks(&least) {
+            return Ok((some, lowered?));
+        }
+    }
+    Ok((whole, least?))
 }
 
 /// What is known of a model's tensors without a sample, where file or table settle them: nothing, which has to

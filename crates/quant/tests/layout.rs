@@ -314,3 +314,27 @@ fn names_that_reordered_copies_would_take_stay_the_models() {
         .output("s");
     close(&net, &[1, 3, 5, 4], 4);
 }
+
+/// The second output and what it is made of are 512 KB, the first 128.
+#[test]
+fn only_the_transposed_convolution_that_needs_the_memory_stays_one() {
+    let stride = [("strides", Value::Ints(vec![2, 2]))];
+    let net = Net::new(&[1, 4, 64, 64])
+        .random_weights("v", &[4, 4, 2, 2], 0.5)
+        .random_weights("w", &[4, 4, 2, 2], 0.5)
+        .node("ConvTranspose", &["x", "v"], "t", &stride)
+        .node("ConvTranspose", &["t", "w"], "y", &stride)
+        .output("y");
+    let layers = whose_operators(&net, 4 * 64 * 64);
+    assert_eq!(layers, ["Conv2D", "Rearrange", "ConvTranspose2D"]);
+}
+
+/// The operators of the int8 image of a model with inputs of so many elements.
+fn whose_operators(net: &Net, elements: usize) -> Vec<String> {
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let data = Random(5).many(elements);
+    let samples = Samples::single(&data, elements).unwrap();
+    let q = quantize(&model, &samples, &Options::default(), &mut |_| ()).unwrap();
+    let image = Simulator::new(&q.image).unwrap().layers().unwrap();
+    image.into_iter().map(|l| l.operator).collect()
+}

@@ -105,19 +105,30 @@ impl PlanTensor {
 }
 
 impl Plan {
-    /// The plan with transposed convolutions as they are, if some have become ordinary ones: what these give
-    /// needs memory beside what is made of it.
-    pub(crate) fn undivided(&self) -> Option<Self> {
+    /// The nodes of transposed convolutions that have become ordinary ones, the largest output first: what such
+    /// a one gives needs memory beside what is made of it.
+    pub(crate) fn divided(&self) -> Vec<usize> {
+        let mut nodes: Vec<(usize, usize)> = (self.layers.iter())
+            .filter(|l| matches!(l.kind, Kind::Phases(..)))
+            .filter_map(|l| Some((self.tensors[l.output].len(), l.node?)))
+            .collect();
+        nodes.sort_by_key(|(elements, _)| std::cmp::Reverse(*elements));
+        nodes.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// The plan with those transposed convolutions as they are.
+    pub(crate) fn undivided(&self, nodes: &[usize]) -> Self {
         let mut plan = Self {
             layers: Vec::new(),
             ..self.clone()
         };
-        let mut divided = false;
+        let whole = |layer: &Layer| layer.node.is_some_and(|node| nodes.contains(&node));
         for layer in &self.layers {
             match (&layer.kind, plan.layers.last_mut()) {
-                (Kind::Join(_), Some(convolution)) => convolution.output = layer.output,
-                (Kind::Phases(transposed, _), _) => {
-                    divided = true;
+                (Kind::Join(_), Some(convolution)) if whole(convolution) => {
+                    convolution.output = layer.output;
+                }
+                (Kind::Phases(transposed, _), _) if whole(layer) => {
                     plan.layers.push(Layer {
                         kind: Kind::Compute(Op::ConvTranspose(*transposed)),
                         ..layer.clone()
@@ -126,7 +137,7 @@ impl Plan {
                 _ => plan.layers.push(layer.clone()),
             }
         }
-        divided.then_some(plan)
+        plan
     }
 }
 
