@@ -62,13 +62,13 @@ export interface Quantization {
   fate: "taken" | "requantized" | "refused";
 }
 
-/** A size of an input that the file leaves open, besides the batch. */
+/** A size that the file leaves open, besides an input's first, which is the batch. */
 export interface OpenSize {
   /** The file's own word for it, or the input's name and the dimension, as `x[2]`. */
   name: string;
   /** The first dimension that has it, in words. */
   place: string;
-  /** What `Model.fromOnnx` was told that it is. */
+  /** What `Model.fromOnnx` was told that it is; 1 of a batch, which needn't be told. */
   size: number | null;
 }
 
@@ -88,6 +88,7 @@ export interface Inspection {
   passes: PassInfo[];
   /** null for a float model. */
   quantization: Quantization | null;
+  /** Sizes that the file leaves open. */
   open: OpenSize[];
   /** What stands in the way of quantizing; empty when nothing does. */
   problems: string[];
@@ -248,7 +249,10 @@ export interface LayerReport {
    * ordinary one with more of them (`output_dims`), of which several are then the same channel's.
    */
   weight_exponents: number[];
-  /** Powers of two by which the output's channels are larger than the model's, by the model's channels; none where all are 0. */
+  /**
+   * Powers of two by which the output's channels are larger than the model's, by the model's channels; none where
+   * all are 0.
+   */
   channel_powers: number[];
   range: [number, number];
   /** null: exact, or no signal. */

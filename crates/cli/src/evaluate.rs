@@ -71,8 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         Some(&args.model)
     };
-    let float = float_path.map(|path| args.sizes.read(path, false));
-    let float = float.transpose()?;
+    let float = (float_path.map(|path| args.sizes.read(path, false))).transpose()?;
     if !is_image && float.as_ref().is_some_and(|f| f.quantization().is_some()) {
         note(
             "this model is quantized already; what is measured is the float model of its weights. \

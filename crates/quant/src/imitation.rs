@@ -4,8 +4,8 @@
 //!
 //! Layers with weights are the evaluator's QACC pipeline (accumulator clipped, shifted down with floor,
 //! bias added, clipped), slopes are cut off at 2^-7 or 2^-15, only Add aligns its operands, everything
-//! else is the ONNX operator; Max and Min compare with stored operands that nothing has scaled. Weights that several layers share are scaled once for each of them, and all of
-//! them then read what comes of it.
+//! else is the ONNX operator; Max and Min compare with stored operands that nothing has scaled. Weights
+//! that several layers share are scaled once for each of them, and all of them then read what comes of it.
 //!
 //! int8 sums are rounded to float32, as a chain of exact float32 additions gives them; int16 sums are exact,
 //! where the evaluator's own depend on the order in which its machine adds.

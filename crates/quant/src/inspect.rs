@@ -23,7 +23,7 @@ pub struct Inspection {
     pub passes: Vec<PassInfo>,
     /// How the file is quantized already; None for a float model.
     pub quantization: Option<Quantization>,
-    /// Sizes that the file leaves open, besides the batch.
+    /// Sizes that the file leaves open.
     pub open: Vec<OpenSize>,
     /// What stands in the way of quantizing, one explained sentence each; empty when nothing does.
     pub problems: Vec<String>,

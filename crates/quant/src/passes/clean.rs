@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bypass;
+use super::fold::is_float;
 use crate::graph::{Constant, Data, Graph, Node};
 use crate::ops;
 
@@ -58,10 +59,10 @@ fn does_nothing(graph: &Graph, node: &Node) -> bool {
         "Transpose" => {
             (node.ints("perm")).is_some_and(|p| p.iter().enumerate().all(|(i, p)| *p == i as i64))
         }
-        // Activations are float32 throughout; a Cast to float32 (1), float16 (10) or double (11) keeps them. One to int32 (6) or
+        // Activations are float32 throughout; a Cast to floats keeps them. One to int32 (6) or
         // int64 (7) keeps what is whole anyway.
         "Cast" => match node.int("to", 0) {
-            1 | 10 | 11 => !node.input(0).is_some_and(|n| is_int(graph, n)),
+            to if is_float(to) => !node.input(0).is_some_and(|n| is_int(graph, n)),
             6 | 7 => node.input(0).is_some_and(|n| is_position(graph, n)),
             _ => false,
         },

@@ -140,10 +140,15 @@ fn expand(value: &Constant, shape: &Constant) -> Option<Constant> {
     Some(Constant { dims, data })
 }
 
+/// Whether an ONNX type is float32 here: that, float16 or double.
+pub(super) fn is_float(kind: i64) -> bool {
+    matches!(kind, 1 | 10 | 11)
+}
+
 fn cast(value: &Constant, to: i64) -> Option<Constant> {
     let data = match (&value.data, to) {
-        (Data::Float(v), 1 | 10 | 11) => Data::Float(v.clone()),
-        (Data::Int(v), 1 | 10 | 11) => Data::Float(v.iter().map(|v| *v as f32).collect()),
+        (Data::Float(v), to) if is_float(to) => Data::Float(v.clone()),
+        (Data::Int(v), to) if is_float(to) => Data::Float(v.iter().map(|v| *v as f32).collect()),
         (Data::Float(v), 6 | 7) => Data::Int(v.iter().map(|v| *v as i64).collect()),
         (Data::Int(v), 6 | 7) => Data::Int(v.clone()),
         _ => return None,
