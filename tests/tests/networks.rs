@@ -16,7 +16,9 @@ use fixpoint_quant::{Bits, FloatModel, Request, Samples, Simulator, quantize};
 use fixpoint_runtime::{AlignedBytes, Model};
 use fixpoint_tests::random::Random;
 
+mod goal;
 mod measure;
+use goal::Goals;
 use measure::{HZ, Layer, Measured, job_of, measured, on_host};
 
 /// Samples for calibration.
@@ -158,11 +160,27 @@ fn ratio(instructions: u64, macs: u64) -> String {
     }
 }
 
-/// The layers, and under them the kinds of layer with their parts of the whole.
-fn print_layers(model: &Model<'_>, layers: &[Layer], total: Layer) {
+/// The layers with their goals, which are noted, and under them the kinds of layer with their parts of the whole.
+fn print_layers(
+    network: &str,
+    model: &Model<'_>,
+    layers: &[Layer],
+    total: Layer,
+    goals: &mut Goals,
+) {
     println!(
-        "  {:>3} {:<18} {:<34} {:<14} {:>9} {:>10} {:>9} {:>9} {:>6} {:>6}",
-        "", "operator", "name", "output", "MAC", "instr.", "instr/MAC", "us (est.)", "part", "unit"
+        "  {:>3} {:<18} {:<34} {:<14} {:>9} {:>10} {:>9} {:>4} {:>9} {:>6} {:>6}",
+        "",
+        "operator",
+        "name",
+        "output",
+        "MAC",
+        "instr.",
+        "instr/MAC",
+        "goal",
+        "us (est.)",
+        "part",
+        "unit"
     );
     let mut kinds: BTreeMap<&str, Layer> = BTreeMap::new();
     let part = |layer: &Layer| 100.0 * layer.cycles as f64 / total.cycles as f64;
@@ -170,15 +188,22 @@ fn print_layers(model: &Model<'_>, layers: &[Layer], total: Layer) {
         let output = model.tensor(layer.output).expect("an output");
         let dims: Vec<String> = output.dims().iter().map(ToString::to_string).collect();
         let name: String = layer.name.chars().rev().take(34).collect();
+        let name: String = name.chars().rev().collect();
+        let goal = goal::goal(model, &layer);
+        if let Some(goal) = goal {
+            let each = cost.instructions as f64 / layer.macs as f64;
+            goals.note(&format!("{network} {} {name}", layer.index), goal, each);
+        }
         println!(
-            "  {:>3} {:<18} {:<34} {:<14} {:>9} {:>10} {:>9} {:>9.1} {:>5.1}% {:>5.0}%",
+            "  {:>3} {:<18} {:<34} {:<14} {:>9} {:>10} {:>9} {:>4} {:>9.1} {:>5.1}% {:>5.0}%",
             layer.index,
             layer.operator,
-            name.chars().rev().collect::<String>(),
+            name,
             dims.join("x"),
             layer.macs,
             cost.instructions,
             ratio(cost.instructions, layer.macs),
+            goal.map_or("-".to_owned(), |goal| format!("{goal:.2}")),
             cost.cycles as f64 / HZ * 1e6,
             part(cost),
             100.0 * cost.vector as f64 / cost.instructions as f64,
@@ -241,6 +266,7 @@ fn networks_stay_within_their_instructions() {
     let file = fs::read(elf).expect("the selftest");
     let elf = Elf::parse(&file).expect("an ELF of ours");
     let mut over = Vec::new();
+    let mut goals = Goals::default();
     for network in &networks {
         for bits in [Bits::I8, Bits::I16] {
             let (image, input) = network.quantized(bits);
@@ -280,7 +306,8 @@ fn networks_stay_within_their_instructions() {
                 }
             );
             if every_layer {
-                print_layers(&model, &layers, total);
+                let network = format!("{} {}", network.name, bits.name());
+                print_layers(&network, &model, &layers, total, &mut goals);
                 print_functions(&elf, &blocks, total);
             }
             let limit = known.and_then(|known| known.limit);
@@ -293,6 +320,9 @@ fn networks_stay_within_their_instructions() {
                 ));
             }
         }
+    }
+    if every_layer {
+        println!("{}", goals.summary());
     }
     assert!(over.is_empty(), "over budget: {over:#?}");
 }

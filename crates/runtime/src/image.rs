@@ -117,6 +117,8 @@ pub struct Layer<'a> {
     pub kind: OpKind,
     /// The same for people, more precisely: `Add` rather than `Binary`.
     pub operator: &'static str,
+    /// Tensor index of the first input.
+    pub input: usize,
     /// Tensor index of the output.
     pub output: usize,
     /// Multiply-accumulates in one run.
@@ -381,6 +383,7 @@ impl<'a> Model<'a> {
                     .unwrap_or_default(),
                 kind: op.as_ref().map_or(OpKind::Reshape, |op| op.kind),
                 operator: op.as_ref().map_or("", Op::operator),
+                input: op.as_ref().map_or(0, |op| op.inputs.first().into()),
                 output: usize::from(model.tensors - model.ops + index),
                 macs: op.as_ref().map_or(0, |op| op.macs()),
             }

@@ -43,6 +43,12 @@ impl<'a> Inputs<'a> {
         self.indices.len()
     }
 
+    pub(crate) fn first(&self) -> u16 {
+        self.indices
+            .first()
+            .map_or(0, |index| u16::from_le_bytes(*index))
+    }
+
     pub(crate) fn get(&self, model: &Model<'a>, at: usize) -> Option<Tensor<'a>> {
         model.bare_tensor(u16::from_le_bytes(*self.indices.get(at)?).into())
     }
