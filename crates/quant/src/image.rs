@@ -4,12 +4,14 @@
 //! The writer blocks and pads the weights, folds rounding constants into biases, proves that sums
 //! fit their accumulators, and plans the arena.
 
+mod constant;
 mod dense;
 mod encode;
 mod linear;
 mod phases;
 mod plan;
 mod proof;
+mod range;
 mod rearrange;
 mod record;
 mod records;
@@ -22,6 +24,7 @@ pub use fixpoint_runtime::format::{
     Accumulator, Arithmetic, Element, EspdlChip, Operation, Reduction, Storage,
 };
 pub use phases::{Phases, Spread};
+use range::Ranges;
 pub use rearrange::{Axis, Offsets, Rearrange};
 
 /// A tensor of an [`ImageBuilder`].
@@ -307,13 +310,14 @@ impl ImageBuilder {
     /// Plans the arena and writes the image.
     pub fn finish(&self) -> Result<Image, BuildError> {
         self.check()?;
+        let ranges = Ranges::new(self);
         let mut lowered = self
             .nodes
             .iter()
-            .map(|node| linear::lower(self, node))
+            .map(|node| linear::lower(self, &ranges, node))
             .collect::<Result<Vec<_>, _>>()?;
         let plan = plan::plan(self);
-        dense::spread(self, &mut lowered, &plan)?;
+        dense::spread(self, &ranges, &mut lowered, &plan)?;
         let bytes = encode::encode(self, &lowered, &plan)?;
         // What the runtime would say on the chip is better heard here.
         fixpoint_runtime::Model::parse(AlignedBytes::new(&bytes).as_ref())?;

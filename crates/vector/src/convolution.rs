@@ -163,12 +163,6 @@ impl<'a> Layer<'a> {
         Some(layer)
     }
 
-    /// The weights of the block that begins at channel `first`.
-    pub(crate) fn block_weights(&self, first: usize) -> Option<&[u8]> {
-        let before = first / self.lanes() * self.block();
-        self.weights.get(before..before + self.block())
-    }
-
     /// Chooses the parts, and checks that the arrays are as long as the shapes say.
     #[inline(never)]
     fn prepare(&mut self, sums: Sums) -> Option<()> {
@@ -447,6 +441,15 @@ impl<'a> Layer<'a> {
         run.far = record.far;
         run.lanes = self.channels(first).len() as u32;
         Some((first, record.splits()))
+    }
+
+    /// The first block from `block` on whose lanes aren't split, but `end` at most.
+    fn split_until(&self, block: u32, end: u32) -> u32 {
+        let records = self.records.bytes.chunks_exact(self.records.each);
+        let splits = records
+            .skip(block as usize)
+            .take_while(|record| Record::says_split(record));
+        end.min(block + splits.count() as u32)
     }
 
     fn elements_aligned(&self) -> bool {

@@ -29,13 +29,14 @@
 //!
 //! # Sums of 8-bit products
 //!
-//! Lanes saturate, at ±(2^19 - 1). An element is in `low..=127`, where `low` is 0 if the tensor is
-//! known not to be negative (it comes from a ReLU) and else -128. So with `P` the sum of the positive
-//! weights of a channel times 127 and of the negative ones times `low`, and `N` the reverse, every
+//! Lanes saturate, at ±(2^19 - 1). An element is in `low..=high`, as follows from what made the tensor: not negative
+//! behind a ReLU, what the entries of a table are. So with `P` the sum of the positive
+//! weights of a channel times `high` and of the negative ones times `low`, and `N` the reverse, every
 //! sum of some of the products lies in `-N..=P`, whatever the order and whatever the padding leaves
 //! out. [`prove`] finds the largest part of a channel's products that is safe:
 //!
-//! - all of them: bias - N and bias + P fit a lane ([`Sums::Whole`]);
+//! - all of them: bias - N and bias + P fit a lane ([`Sums::Whole`]); blocks of which it is true aren't split, even if
+//!   others of the layer are;
 //! - else a *part*, rows of the kernel or vectors of products (within a row, or, where no tap is clipped,
 //!   whichever row they belong to): after each part the lanes are *split*. With a = [`SPLIT`] the
 //!   lanes give `t = floor(s / 2^a)`, which is kept, and go on from the rest `s mod 2^a`. A part is
@@ -58,10 +59,6 @@
 //! Either way no lane may saturate: |bias| and 2^14 for each product, and 2^20 for what is added out of
 //! order, must be less than 2^(19+m). A layer of which this isn't so, or whose shifts are too far apart
 //! or to the left, is left to the portable kernel.
-//!
-//! A channel whose weights training has left to be nothing beside its bias has a huge bias and shift, and
-//! would not fit the lanes beside others. Where no sum of its products carries as far as the result,
-//! the result is what the bias alone gives: both limits of that lane.
 //!
 //! 16-bit products need no proof beyond an accumulator of 40 bits, which is what these lanes have.
 #![no_std]

@@ -13,16 +13,16 @@ use crate::unit::{Kernel, LIST, LONG, SPARSE, SPLIT};
 const BIAS_VECTORS: usize = 8;
 /// No product of 8-bit elements is above 2 to this.
 const PRODUCT_BITS: u32 = 14;
-/// Shifts that the sums of most channels don't have.
-const FAR: i32 = 18;
 /// Bytes of the longest record.
 const MOST: usize = HEADER + BOUNDS + (STEPS + 1) * VECTOR + BIAS_VECTORS * VECTOR;
 
 /// Tells the record of each block of a task, whose input is not looked at, for what becomes of its sums: a multiple
-/// of 16 bytes. `None` if a block is none for the unit, which then doesn't do the layer.
+/// of 16 bytes. Blocks that are `whole` by themselves ([`crate::prove`]) aren't split, even if the layer is. `None` if
+/// a block is none for the unit, which then doesn't do the layer.
 pub fn prepare<T: Number>(
     task: &Convolution<'_>,
     finish: &Linear<'_, T>,
+    whole: impl Fn(usize) -> bool,
     mut record: impl FnMut(&[u8]),
 ) -> Option<()> {
     if finish.leak.is_some() {
@@ -35,8 +35,9 @@ pub fn prepare<T: Number>(
         high: finish.limits.high.into(),
     };
     let layer = Layer::of_weights(task)?;
-    for first in (0..layer.channels_out()).step_by(layer.lanes()) {
-        record(Block::new(&layer, &finish, first)?.bytes());
+    let firsts = (0..layer.channels_out()).step_by(layer.lanes());
+    for (block, first) in firsts.enumerate() {
+        record(Block::new(&layer, &finish, first, whole(block))?.bytes());
     }
     Some(())
 }
@@ -66,7 +67,7 @@ struct Join {
 }
 
 impl Block {
-    fn new(layer: &Layer<'_>, finish: &Finish<'_>, first: usize) -> Option<Self> {
+    fn new(layer: &Layer<'_>, finish: &Finish<'_>, first: usize, whole: bool) -> Option<Self> {
         let lanes = layer.channels(first).len();
         let mut shifts = [0; VECTOR];
         let mut biases = [0; VECTOR];
@@ -77,23 +78,14 @@ impl Block {
             };
             biases[lane] = finish.bias.get(channel)?;
         }
-        let mut constants = [None; VECTOR];
-        if layer.parts.is_some() {
-            for lane in 0..lanes {
-                constants[lane] = constant(layer, first, lane, biases[lane], shifts[lane])?;
-            }
-        }
-        let others = || (0..lanes).filter(|lane| constants[*lane].is_none());
-        // Where there are none, a shift is as good as any.
-        let any = SPLIT as i32;
-        let least = others().map(|lane| shifts[lane]).min().unwrap_or(any);
-        let most = others().map(|lane| shifts[lane]).max().unwrap_or(any);
+        let own = &shifts[..lanes];
+        let least = own.iter().copied().min()?;
+        let most = own.iter().copied().max()?;
         let least = u32::try_from(least).ok()?;
-        // What is constant needs no bias.
-        for (bias, constant) in biases.iter_mut().zip(constants) {
-            *bias = if constant.is_some() { 0 } else { *bias };
-        }
-        let join = Join::new(layer, least, &biases)?;
+        let join = match whole {
+            true => None,
+            false => Join::new(layer, least, &biases)?,
+        };
         // By how much sums are shifted when the drain begins.
         let above = join.as_ref().map_or(0, |_| least.min(SPLIT));
         // A shift beyond a lane's bits is one to its sign.
@@ -114,7 +106,7 @@ impl Block {
         let mut sparse = 0;
         if layer.width == 1 && join.is_none() {
             sparse = sparse_steps(
-                |shift| others().any(|lane| shifts[lane].min(most as i32) == shift),
+                |shift| own.iter().any(|own| (*own).min(most as i32) == shift),
                 least as i32,
                 more,
             );
@@ -134,13 +126,14 @@ impl Block {
             let none = if layer.width == 1 { -128 } else { i16::MIN };
             block.vector(layer.width, |lane| {
                 let shift = shifts[lane].min(most as i32);
-                let his = constants[lane].is_none() && shift == least as i32 + step;
-                if his { high } else { none }
+                if shift == least as i32 + step {
+                    high
+                } else {
+                    none
+                }
             });
             if step == 0 {
-                block.vector(layer.width, |lane| {
-                    constants[lane].map_or(low, |value| value.clamp(low, high))
-                });
+                block.vector(layer.width, |_| low);
             }
         }
         if let Some(join) = &join {
@@ -235,29 +228,4 @@ fn lanes_image(values: &[i64; VECTOR], mask: u64, width: usize) -> [u8; IMAGE] {
         1 => bits(2 * at) | bits(2 * at + 1) << 20,
         _ => bits(at),
     }))
-}
-
-/// The result of a lane if it doesn't depend on the input: the bias is so large, and with it the shift, that
-/// no sum of products carries as far as the result. A network has such channels where training has left
-/// nothing but the bias; neither fit the lanes beside those of others. `None` where weights are missing.
-fn constant(
-    layer: &Layer<'_>,
-    first: usize,
-    lane: usize,
-    bias: i64,
-    shift: i32,
-) -> Option<Option<i16>> {
-    if !(FAR..=40).contains(&shift) {
-        return Some(None);
-    }
-    // The result without products, and how far it is from the next below.
-    let value = bias >> shift;
-    let rest = bias - (value << shift);
-    let weights = layer.block_weights(first)?.as_chunks::<VECTOR>().0;
-    let weights = weights.iter().map(|weights| weights[lane] as i8);
-    let sum: u64 = weights.map(|weight| u64::from(weight.unsigned_abs())).sum();
-    // No element is above 128.
-    let most = i64::try_from(sum << 7).ok()?;
-    let same = rest >= most && rest + most < 1 << shift;
-    Some(same.then_some(value.clamp(-128, 127) as i16))
 }

@@ -28,24 +28,23 @@ struct Span {
 impl Span {
     const ZERO: Self = Self { low: 0, high: 0 };
 
-    fn add(&mut self, weight: i16, least_input: i64) {
-        let weight = i64::from(weight);
-        let (a, b) = (weight * i64::from(i8::MAX), weight * least_input);
+    fn add(&mut self, weight: i16, range: [i64; 2]) {
+        let [a, b] = range.map(|input| i64::from(weight) * input);
         self.low += a.min(b).min(0);
         self.high += a.max(b).max(0);
     }
 
-    fn remove(&mut self, weight: i16, least_input: i64) {
+    fn remove(&mut self, weight: i16, range: [i64; 2]) {
         let mut one = Self::ZERO;
-        one.add(weight, least_input);
+        one.add(weight, range);
         self.low -= one.low;
         self.high -= one.high;
     }
 
-    fn of(weights: &[i16], least_input: i64) -> Self {
+    fn of(weights: &[i16], range: [i64; 2]) -> Self {
         let mut span = Self::ZERO;
         for weight in weights {
-            span.add(*weight, least_input);
+            span.add(*weight, range);
         }
         span
     }
@@ -53,17 +52,17 @@ impl Span {
 
 /// What is exact for all channels of a layer whose kernel has `rows` rows.
 ///
-/// `not_negative` says that no element of the input is. `depthwise` layers are split between rows
-/// only.
-pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwise: bool) -> Sums {
-    let least_input = if not_negative { 0 } else { i64::from(i8::MIN) };
+/// No element of the input is outside `range`, unless it is the padding's zero. `depthwise` layers are split between
+/// rows only.
+pub fn prove(channels: &[Channel<'_>], rows: usize, range: [i32; 2], depthwise: bool) -> Sums {
+    let range = range.map(i64::from);
     if rows == 0 || channels.iter().any(|channel| channel.shift < 0) {
         return Sums::Unproved;
     }
     let spans = || {
         channels
             .iter()
-            .map(|channel| (channel, Span::of(channel.weights, least_input)))
+            .map(|channel| (channel, Span::of(channel.weights, range)))
     };
     if spans().all(|(channel, span)| {
         channel.bias + span.low >= -LANE && channel.bias + span.high <= LANE
@@ -83,7 +82,7 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwis
         channels.iter().all(|channel| {
             let part = (channel.weights.len() / parts).max(1);
             channel.weights.chunks(part).all(|weights| {
-                let mut span = Span::of(weights.get(..length).unwrap_or(weights), least_input);
+                let mut span = Span::of(weights.get(..length).unwrap_or(weights), range);
                 let mut first = 0;
                 loop {
                     if !part_fits(span) {
@@ -95,10 +94,10 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwis
                     }
                     for i in 0..step {
                         if let Some(gone) = weights.get(first + i) {
-                            span.remove(*gone, least_input);
+                            span.remove(*gone, range);
                         }
                         if let Some(new) = weights.get(end + i) {
-                            span.add(*new, least_input);
+                            span.add(*new, range);
                         }
                     }
                     first += step;
@@ -120,9 +119,7 @@ pub fn prove(channels: &[Channel<'_>], rows: usize, not_negative: bool, depthwis
                 .iter()
                 .flat_map(|channel| channel.weights.chunks(16 * each));
             let safe = 16 * each / row <= usize::from(most)
-                && chunks
-                    .map(|part| Span::of(part, least_input))
-                    .all(part_fits);
+                && chunks.map(|part| Span::of(part, range)).all(part_fits);
             u8::try_from(each).ok().filter(|_| safe)
         });
         return across.map_or(Sums::Rows(most), Sums::Vectors);
@@ -152,7 +149,12 @@ fn largest(most: usize, good: impl Fn(usize) -> bool) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use super::*;
+
+    const ALL: [i32; 2] = [-128, 127];
+    const NOT_NEGATIVE: [i32; 2] = [0, 127];
 
     fn one(weights: &[i16], rows: usize, bias: i64, shift: i32, not_negative: bool) -> Sums {
         let channel = Channel {
@@ -160,7 +162,8 @@ mod tests {
             bias,
             shift,
         };
-        prove(&[channel], rows, not_negative, false)
+        let range = if not_negative { NOT_NEGATIVE } else { ALL };
+        prove(&[channel], rows, range, false)
     }
 
     #[test]
@@ -182,6 +185,18 @@ mod tests {
         assert_ne!(one(&mixed, 1, 8160, 8, true), Sums::Whole);
         assert_ne!(one(&mixed, 1, -8160, 8, true), Sums::Whole);
         assert_ne!(one(&mixed, 1, 0, 8, false), Sums::Whole);
+        // Down to -6 * 127 * 688 = -524256; once more is too much.
+        let clipped = |count: usize| {
+            let weights = vec![-127; count];
+            let channel = Channel {
+                weights: &weights,
+                bias: 0,
+                shift: 8,
+            };
+            prove(&[channel], 1, [-3, 6], false)
+        };
+        assert_eq!(clipped(688), Sums::Whole);
+        assert_ne!(clipped(689), Sums::Whole);
         assert_eq!(one(&[1; 4], 1, 0, -1, false), Sums::Unproved);
         assert_eq!(one(&[1; 4], 1, 1 << 31, 0, false), Sums::Unproved);
         assert_eq!(one(&[1; 4], 1, 1 << 30, 0, false), Sums::Rows(1));
@@ -222,7 +237,7 @@ mod tests {
             bias: 0,
             shift: 12,
         };
-        assert_eq!(prove(&[heavy], 3, true, true), Sums::Unproved);
-        assert_eq!(prove(&[heavy], 9, true, true), Sums::Rows(2));
+        assert_eq!(prove(&[heavy], 3, NOT_NEGATIVE, true), Sums::Unproved);
+        assert_eq!(prove(&[heavy], 9, NOT_NEGATIVE, true), Sums::Rows(2));
     }
 }

@@ -77,6 +77,12 @@ impl Record {
         })
     }
 
+    /// Whether a record says that lanes are split, of which no more is looked at.
+    #[inline(always)]
+    pub(crate) fn says_split(bytes: &[u8]) -> bool {
+        bytes.get(2).is_some_and(|one_split| *one_split != 0)
+    }
+
     /// Whether lanes are split.
     pub(crate) fn splits(&self) -> bool {
         self.one_split != 0

@@ -5,6 +5,7 @@
 use super::encode::encode;
 use super::linear::{Lowered, lower};
 use super::plan::Plan;
+use super::range::Ranges;
 use super::{
     Arithmetic, BuildError, Element, ImageBuilder, Linear, MODEL_ROOM, NEAR_ROOM, Node, Op,
 };
@@ -39,6 +40,7 @@ struct Candidate {
 /// place: those first that save most for their bytes.
 pub(super) fn spread(
     builder: &ImageBuilder,
+    ranges: &Ranges,
     lowered: &mut [Option<Lowered>],
     plan: &Plan,
 ) -> Result<(), BuildError> {
@@ -48,7 +50,7 @@ pub(super) fn spread(
     let mut candidates = Vec::new();
     for (index, node) in builder.nodes.iter().enumerate() {
         if let Some(grouped) = &lowered[index] {
-            candidates.extend(candidate(builder, index, node, grouped)?);
+            candidates.extend(candidate(builder, ranges, index, node, grouped)?);
         }
     }
     if candidates.is_empty() {
@@ -73,6 +75,7 @@ pub(super) fn spread(
 /// The layer without groups, if it has some and the vector unit takes it then.
 fn candidate(
     builder: &ImageBuilder,
+    ranges: &Ranges,
     index: usize,
     node: &Node,
     grouped: &Lowered,
@@ -109,7 +112,7 @@ fn candidate(
         },
         ..node.clone()
     };
-    let Some(dense) = lower(builder, &dense)?.filter(|dense| dense.records.each > 0) else {
+    let Some(dense) = lower(builder, ranges, &dense)?.filter(|dense| dense.records.each > 0) else {
         return Ok(None);
     };
     let output = builder.def(node.output);

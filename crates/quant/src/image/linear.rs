@@ -1,6 +1,8 @@
 //! Linear ops on their way into an image: blocked weights, biases with rounding constants, and the
 //! proof that sums fit.
 
+use super::constant::{Layout, settled};
+use super::range::Ranges;
 use super::records::Records;
 use super::{
     Accumulator, Activation, Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Linear,
@@ -18,12 +20,18 @@ pub(super) struct Lowered {
     pub(super) accumulator: Accumulator,
     pub(super) groups: u16,
     pub(super) sums: Sums,
+    /// Of each block, whether lanes hold its sums.
+    pub(super) whole: Vec<bool>,
     /// For the vector unit, in the fixpoint arithmetic.
     pub(super) records: Records,
 }
 
 /// Lowers the linear part of `node`; `None` if it has none.
-pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowered>, BuildError> {
+pub(super) fn lower(
+    builder: &ImageBuilder,
+    ranges: &Ranges,
+    node: &Node,
+) -> Result<Option<Lowered>, BuildError> {
     let bad = |reason: String| BuildError::new(&node.name, reason);
     let (linear, taps, groups, depthwise) = match &node.op {
         Op::Conv2d {
@@ -43,6 +51,7 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
     let [input] = node.inputs[..] else {
         return Err(bad("the op has one input".into()));
     };
+    let range = ranges.of(input);
     let (input, output) = (builder.def(input), builder.def(node.output));
     let fully_connected = matches!(node.op, Op::FullyConnected { .. });
     let channels_of = |def: &super::TensorDef| {
@@ -101,6 +110,7 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
             "the number of slopes is not the number of channels".into()
         ));
     }
+    let each = taps * inner;
     let index = |channel: usize, tap: usize, i: usize| {
         if depthwise {
             tap * channels + channel
@@ -115,6 +125,21 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
     let padded_members = members.next_multiple_of(lanes);
     let place = |channel: usize| channel / members * padded_members + channel % members;
     let padded = groups * padded_members;
+    let layout = Layout {
+        element: input.element,
+        products: each,
+        index: &|channel, at| index(channel, at / inner, at % inner),
+        block: &|channel| place(channel) / lanes,
+    };
+    let settled = match builder.arithmetic {
+        Arithmetic::Fixpoint => settled(linear, &layout, range),
+        Arithmetic::Espdl(_) => None,
+    };
+    let linear = settled.as_ref().unwrap_or(linear);
+    let shifts: Vec<i32> = match &linear.shifts {
+        Shifts::PerTensor(shift) => vec![*shift; channels],
+        Shifts::PerChannel(shifts) => shifts.clone(),
+    };
     let mut weights = vec![0; padded * taps * inner];
     let mut totals = vec![0u64; channels];
     for (channel, total) in totals.iter_mut().enumerate() {
@@ -158,12 +183,11 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
             }
         }
     };
-    let each = taps * inner;
     let in_order: Vec<i16> = (0..channels * each)
         .map(|at| (at / each, at % each))
         .map(|(channel, at)| linear.weights[index(channel, at / inner, at % inner)])
         .collect();
-    let sums = proof::sums(builder, node, accumulator, &in_order, &bias, &shifts);
+    let proof = proof::sums(builder, node, range, accumulator, &in_order, &bias, &shifts);
     let mut activation = linear.activation.clone();
     if let Activation::PRelu { slopes, .. } = &mut activation {
         *slopes = pad(slopes, padded, place);
@@ -178,7 +202,8 @@ pub(super) fn lower(builder: &ImageBuilder, node: &Node) -> Result<Option<Lowere
         activation,
         accumulator,
         groups: header_groups,
-        sums,
+        sums: proof.layer,
+        whole: proof.whole,
         records: Records::default(),
     };
     if builder.arithmetic == Arithmetic::Fixpoint {

@@ -97,7 +97,10 @@ fn records<T: Number>(
         },
     };
     let mut records = Vec::new();
-    prepare(&task, &finish, |record| records.push(record.to_vec()))?;
+    let whole = |block| linear.whole.get(block) == Some(&true);
+    prepare(&task, &finish, whole, |record| {
+        records.push(record.to_vec())
+    })?;
     let most = records.iter().map(Vec::len).max()?;
     records.iter_mut().for_each(|record| record.resize(most, 0));
     Some(Records {

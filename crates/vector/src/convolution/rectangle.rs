@@ -71,8 +71,10 @@ impl Layer<'_> {
         while block < blocks.end && before < columns.end as usize {
             let (first, splits) = self.begin(run, block)?;
             if splits {
-                let rest = [block..blocks.end, rows.clone(), columns.clone()];
-                return self.rectangles(unit, run, &rest);
+                let end = self.split_until(block, blocks.end);
+                self.rectangles(unit, run, &[block..end, rows.clone(), columns.clone()])?;
+                block = end;
+                continue;
             }
             run.x = self.input.as_ptr().wrapping_add(before * steps.pixel);
             run.y = (self.output).wrapping_add(before * steps.y + first * self.width);

@@ -128,9 +128,13 @@ impl<T: Element> Task<T> {
         let outputs = outputs as usize;
         let most = i64::from(draw.most);
         // One channel after another, rows of the kernel inside.
-        let plain: Vec<i16> = (0..outputs * taps * inner)
-            .map(|_| random.between(-most, most) as i16)
-            .collect();
+        // In some blocks weights are smaller, so that those aren't split where others are.
+        let mut plain: Vec<i16> = Vec::new();
+        for first in (0..outputs).step_by(T::LANES) {
+            let most = random.pick(&[most, most, most / 16 + 1]);
+            let channels = T::LANES.min(outputs - first);
+            plain.extend((0..channels * taps * inner).map(|_| random.between(-most, most) as i16));
+        }
         let padded = outputs.next_multiple_of(T::LANES);
         let mut blocked = vec![0; padded * taps * inner];
         for (channel, weights) in plain.chunks_exact(taps * inner).enumerate() {
@@ -153,17 +157,23 @@ impl<T: Element> Task<T> {
                 shift: (*shift).into(),
             })
             .collect();
+        let range = if draw.not_negative {
+            [0, 127]
+        } else {
+            [-128, 127]
+        };
+        let prove = |channels: &[Channel<'_>]| {
+            prove(channels, window.kernel_h.into(), range, draw.depthwise)
+        };
         let sums = match T::LANES {
             // What is not proved must come out as well.
             16 if random.between(0, 5) == 0 => Sums::Unproved,
-            16 => prove(
-                &channels,
-                window.kernel_h.into(),
-                draw.not_negative,
-                draw.depthwise,
-            ),
+            16 => prove(&channels),
             _ => Sums::Whole,
         };
+        let whole: Vec<bool> = (channels.chunks(T::LANES))
+            .map(|block| T::LANES == 16 && sums != Sums::Unproved && prove(block) == Sums::Whole)
+            .collect();
         bias.resize(padded, 0);
         shifts.resize(padded, 0);
         let mut task = Self {
@@ -190,11 +200,13 @@ impl<T: Element> Task<T> {
             each: 0,
         };
         let mut records = Vec::new();
-        if prepare(&task.task(), &task.finish(), |record| {
-            records.push(record.to_vec())
-        })
-        .is_some()
-        {
+        let prepared = prepare(
+            &task.task(),
+            &task.finish(),
+            |block| whole[block],
+            |record| records.push(record.to_vec()),
+        );
+        if prepared.is_some() {
             task.each = records.iter().map(Vec::len).max().unwrap_or(0);
             let each = task.each;
             let all = records.iter().flat_map(|record| {
