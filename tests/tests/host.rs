@@ -1,6 +1,7 @@
 //! The suite on the host, and what must hold for any bytes.
 #![cfg(not(target_arch = "wasm32"))]
 
+use fixpoint_quant::image::{Arithmetic, Element, ImageBuilder, Op, Storage, TensorDef};
 use fixpoint_runtime::format::checksum;
 use fixpoint_runtime::{AlignedBytes, Model, run};
 use fixpoint_tests::random::Random;
@@ -31,6 +32,36 @@ fn a_wrong_expectation_is_found() {
     let failure =
         run_vectors(vectors.as_ref(), arena.blocks_mut(), &mut ()).expect_err("a bit is wrong");
     assert_eq!(failure.case, name);
+}
+
+/// As many as there may be, in a row or a square: their mean is 1.5, which rounds up.
+#[test]
+fn global_pools_are_of_up_to_65536_pixels() {
+    for [rows, columns] in [[1, 65536], [65536, 1], [256, 256], [1, 65535]] {
+        let tensor = |name: &str, rows, columns| TensorDef {
+            name: name.to_owned(),
+            dims: vec![1, 1, rows, columns],
+            storage: Storage::ChannelsLast,
+            element: Element::I8,
+            exponent: 0,
+        };
+        let mut builder = ImageBuilder::new("global", Arithmetic::Fixpoint);
+        let x = builder.input(tensor("x", rows, columns));
+        let y = builder.op("y", Op::GlobalAveragePool, &[x], tensor("y", 1, 1));
+        builder.output(y);
+        let image = AlignedBytes::new(&builder.to_bytes().expect("an image"));
+        let model = Model::parse(image.as_ref()).expect("an image of ours");
+        let mut arena = AlignedBytes::zeroed(model.arena_bytes() as usize);
+        let input = model.input_mut(arena.blocks_mut(), 0).expect("an input");
+        for (at, x) in input.iter_mut().enumerate() {
+            *x = at as u8 % 4;
+        }
+        run(&model, arena.blocks_mut(), &mut ()).expect("a parsed model runs");
+        let output = model.output(arena.blocks(), 0);
+        // The last of 65535 is left out: a little less than a half comes off.
+        let mean = if columns == 65535 { 1 } else { 2 };
+        assert_eq!(output, Some(&[mean][..]), "{rows} x {columns}");
+    }
 }
 
 /// Parses, and runs if it can be; returns whether it was accepted.

@@ -59,8 +59,8 @@ pub(crate) enum Body<'a> {
     Conv2d(Linear<'a>, Sweep, Hwc, Hwc),
     DepthwiseConv2d(Linear<'a>, Sliding),
     MaxPool(Sliding),
+    /// Also global.
     AveragePool(Sliding, bool),
-    GlobalAveragePool(Hwc),
     Binary(Operation, Bounds),
     Requantize(Activation<'a>),
     Softmax(Along),

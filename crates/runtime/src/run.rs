@@ -1,6 +1,6 @@
 //! The executor: decodes each op, finds its tensors in the arena, calls the kernel.
 
-mod accelerated;
+mod direct;
 mod linear;
 mod moves;
 mod requantize;
@@ -15,7 +15,7 @@ use crate::op::{Along, Body, Bounds, Depth, Op};
 use fixpoint_kernels::elementwise::{self, Operand, Row};
 use fixpoint_kernels::number::{self, round_half_up_shift};
 use fixpoint_kernels::shape::repeated_strides;
-use fixpoint_kernels::{Hwc, RANK, fixpoint, lookup, matmul, pool, reduce, resize, softmax};
+use fixpoint_kernels::{RANK, fixpoint, lookup, matmul, pool, reduce, resize, softmax};
 
 /// Watches a run, layer by layer.
 pub trait Observer {
@@ -109,9 +109,7 @@ pub fn run_to(
     while position.layer < model.ops && position.layer() < end {
         let index = position.layer;
         observer.layer_start(index.into());
-        if let Some((length, output)) =
-            accelerated::convolve(accelerator, model, position.record, arena)
-        {
+        if let Some((length, output)) = direct::run(accelerator, model, position.record, arena) {
             position = Position {
                 layer: index + 1,
                 record: position.record.saturating_add(length),
@@ -241,9 +239,6 @@ where
                 pool::max_pool(task.input, s.input, &s.window, y, s.output);
             }
         }
-        Body::AveragePool(s, _) if s.is_global() => {
-            global_average_pool(accelerator, arithmetic, a?, s.input, up, y, out);
-        }
         Body::AveragePool(s, count_include_pad) => {
             let area = u32::from(s.window.kernel_h) * u32::from(s.window.kernel_w);
             let (a, window, count) = (a?, &s.window, *count_include_pad);
@@ -261,11 +256,18 @@ where
                 return Some(());
             }
             with_mean(arithmetic, area, out, up, |mean| {
-                pool::average_pool(a, s.input, window, count, y, s.output, mean);
+                if s.is_global() {
+                    let channels = s.input.c as usize;
+                    let sum = |first: usize, sums: &mut [i32]| {
+                        if !T::sum_pixels(accelerator, a, channels, first, sums) {
+                            pool::sum_pixels(a, channels, first, sums);
+                        }
+                    };
+                    pool::global_average_pool(s.input, y, sum, mean);
+                } else {
+                    pool::average_pool(a, s.input, window, count, y, s.output, mean);
+                }
             });
-        }
-        Body::GlobalAveragePool(shape) => {
-            global_average_pool(accelerator, arithmetic, a?, *shape, up, y, out);
         }
         Body::Binary(operation, bounds) => {
             let second = op.inputs.get(model, 1)?;
@@ -352,26 +354,6 @@ fn arg_max<T: number::Element>(
         }
     }
     Some(())
-}
-
-fn global_average_pool<T: Accelerated>(
-    accelerator: &mut dyn Accelerator,
-    arithmetic: Arithmetic,
-    input: &[T],
-    shape: Hwc,
-    up: i32,
-    y: &mut [T],
-    out: &Tensor<'_>,
-) {
-    let channels = shape.c as usize;
-    with_mean(arithmetic, shape.h * shape.w, out, up, |mean| {
-        let sum = |first: usize, sums: &mut [i32]| {
-            if !T::sum_pixels(accelerator, input, channels, first, sums) {
-                pool::sum_pixels(input, channels, first, sums);
-            }
-        };
-        pool::global_average_pool(shape, y, sum, mean);
-    });
 }
 
 /// Two operands and what is known of them.

@@ -35,6 +35,14 @@ pub(crate) fn pools() -> Vec<Pool> {
         pool("average pool 2x2 s2", I8, [32, 24, 24], halved, true, 1.31),
         pool("average pool 3x3", I8, [32, 24, 24], padded, true, 0.73),
         pool("average pool 3x3", I8, [24, 24, 24], padded, true, 1.34),
+        pool(
+            "global average pool",
+            I8,
+            [256, 3, 3],
+            Window::new(3, 3),
+            true,
+            2.14,
+        ),
         pool("average pool 2x2 s2", I16, [32, 24, 24], halved, true, 2.28),
         pool("average pool 3x3", I16, [32, 24, 24], padded, true, 1.17),
     ]

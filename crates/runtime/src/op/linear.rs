@@ -146,7 +146,11 @@ impl<'a> Reader<'_, 'a> {
     ) -> Checked<Body<'a>> {
         mean_shift(input, output)?;
         let sliding = self.pool(input, output)?;
-        Ok(Body::AveragePool(sliding, self.flag()?))
+        let count_include_pad = self.flag()?;
+        Ok(match sliding.is_global() {
+            true => global(sliding.input),
+            false => Body::AveragePool(sliding, count_include_pad),
+        })
     }
 
     pub(super) fn global_average_pool(
@@ -162,7 +166,7 @@ impl<'a> Reader<'_, 'a> {
         if u64::from(shape.h) * u64::from(shape.w) > MAX_POOL_AREA {
             return Err("the window has more than 65536 elements");
         }
-        Ok(Body::GlobalAveragePool(shape))
+        Ok(global(shape))
     }
 
     pub(super) fn pool(&mut self, input: &Tensor<'a>, output: &Tensor<'a>) -> Checked<Sliding> {
@@ -322,6 +326,27 @@ pub(super) fn leak_shifts(leak: &Leak<'_>, least: Option<i32>, most: Option<i32>
     } else {
         Err("a shift is out of range")
     }
+}
+
+/// Means over all pixels, at most [`MAX_POOL_AREA`]: one after another they are one row, and one window, that may
+/// count what is in the padding, as there is none. One more than such a window has are a square.
+fn global<'a>(shape: Hwc) -> Body<'a> {
+    let pixels = shape.h * shape.w;
+    let (h, w) = match u16::try_from(pixels) {
+        Ok(pixels) => (1, pixels),
+        Err(_) => (1 << 8, 1 << 8),
+    };
+    let of = |h: u16, w: u16| Hwc {
+        h: h.into(),
+        w: w.into(),
+        c: shape.c,
+    };
+    let sliding = Sliding {
+        window: Window::new(h, w),
+        input: of(h, w),
+        output: of(1, 1),
+    };
+    Body::AveragePool(sliding, true)
 }
 
 pub(super) fn mean_shift(input: &Tensor<'_>, output: &Tensor<'_>) -> Checked<()> {

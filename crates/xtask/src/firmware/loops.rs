@@ -15,6 +15,9 @@ const FETCHED: usize = 4;
 /// Where the assembler names a narrow instruction that can be wide, in front of its number.
 const NAMED: &str = "narrow_at_";
 
+/// How symbols begin behind which an image has literals, which are no instructions (`link.ld`).
+const LITERALS: &str = "_literals";
+
 /// Macros for what `narrowed` wrote, behind which its text goes: each is counted by the assembler, and those whose
 /// number is in `wide` become the wide instruction. With `named`, each is a symbol in the object.
 pub(super) fn widths(wide: &BTreeSet<u32>, named: bool) -> String {
@@ -189,6 +192,9 @@ impl<'e> Section<'e> {
             if !symbol.name.starts_with(NAMED) && !symbol.name.is_empty() {
                 function = symbol.name;
             }
+            if function.starts_with(LITERALS) {
+                continue;
+            }
             let next = self.symbols.get(index + 1);
             let end = next.map_or(self.bytes.len(), |next| next.at);
             let mut at = symbol.at;
@@ -332,6 +338,10 @@ mod tests {
         assert!(code(&bytes, &[0]).loops().is_empty());
         assert_eq!(code(&bytes, &[0, 1]).loops().len(), 1);
         assert_eq!(code(&bytes, &[0, 1, 4]).loops().len(), 1);
+        // A literal with the bytes of a loop is none.
+        let mut literals = code(&bytes, &[1]);
+        literals.symbols[0].name = "_literals_iram";
+        assert!(literals.loops().is_empty());
         // The bytes of a loop within another instruction are none.
         let bytes = [&[0x00][..], &LOOPNEZ, &NOP_N].concat();
         assert!(code(&bytes, &[0]).loops().is_empty());

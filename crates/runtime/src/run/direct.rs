@@ -1,6 +1,6 @@
-//! Convolutions as an accelerator takes them, straight from their records. What parsing has checked isn't checked
-//! again, but for what safe slices and the accelerator check: to decode all of a record takes as long as the kernels
-//! of a small layer.
+//! Ops that are done straight from their records: convolutions as an accelerator takes them, and Reshape. What parsing
+//! has checked isn't checked again, but for what safe slices and the accelerator check: to decode all of a record takes
+//! as long as the kernels of a small layer.
 
 use crate::accelerator::{Accelerator, Convolution, Prepared};
 use crate::format::{ALIGN, Arithmetic, Element, OpKind, Storage, Sums};
@@ -59,23 +59,44 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// Does the op whose record begins there if it is a convolution and the accelerator takes it: the record's length,
-/// and where the output is.
+/// Does the op whose record begins there if it is one of these: the record's length, and where the output is.
 // By itself: the compiler for the chip gives up on frames that are too large.
 #[inline(never)]
-pub(super) fn convolve(
+pub(super) fn run(
     accelerator: &mut dyn Accelerator,
     model: &Model<'_>,
     record: u32,
     arena: &mut Arena<'_>,
 ) -> Option<(u32, Place)> {
     let record = model.op_record(record)?;
+    let &[what, length, _, _, tensors] = words(record)?;
+    let kind = OpKind::from_code(what as u16)?;
+    let is_windowed = matches!(kind, OpKind::Conv2d | OpKind::DepthwiseConv2d);
+    let is_reshape = kind == OpKind::Reshape;
+    (is_windowed || is_reshape || kind == OpKind::FullyConnected).then_some(())?;
+    let (input, output) = (
+        Tensor::new(model, tensors)?,
+        Tensor::new(model, tensors >> 16)?,
+    );
+    let (others, y) = arena.split(output.place)?;
+    let place = input.place;
+    let x = match place.constant {
+        true => model.from(place.offset)?.get(..place.bytes as usize),
+        false => others.tensor(place),
+    };
+    if is_reshape {
+        if let Some(x) = x {
+            (x.len() == y.len()).then_some(())?;
+            y.copy_from_slice(x);
+        }
+        return Some((length, output.place));
+    }
     let &[
-        what,
-        length,
         _,
         _,
-        tensors,
+        _,
+        _,
+        _,
         weights,
         _,
         _,
@@ -86,19 +107,11 @@ pub(super) fn convolve(
         _,
         records,
     ] = words(record)?;
-    let kind = OpKind::from_code(what as u16)?;
-    let is_windowed = matches!(kind, OpKind::Conv2d | OpKind::DepthwiseConv2d);
     // Records of blocks are of one group's, without a leak, in the fixpoint arithmetic.
     let [_, _, parts, each] = rest.to_le_bytes();
     let is_one = rest & 0xffff == 1 && leak & 0xff == 0 && each > 0;
-    let is_fixpoint = model.arithmetic() == Arithmetic::Fixpoint;
-    let takes = is_one && is_fixpoint && (is_windowed || kind == OpKind::FullyConnected);
-    takes.then_some(())?;
+    (is_one && model.arithmetic() == Arithmetic::Fixpoint).then_some(())?;
     let sums = Sums::from_code([(kinds >> 24) as u8, parts])?;
-    let (input, output) = (
-        Tensor::new(model, tensors)?,
-        Tensor::new(model, tensors >> 16)?,
-    );
     let (window, shape, out) = match is_windowed {
         true => {
             let words = *words(record.get(WINDOW_AT..)?)?;
@@ -106,15 +119,9 @@ pub(super) fn convolve(
         }
         false => (Window::new(1, 1), input.pixel()?, output.pixel()?),
     };
-    let (others, y) = arena.split(output.place)?;
-    let place = input.place;
-    let x = match place.constant {
-        true => model.from(place.offset)?.get(..place.bytes as usize)?,
-        false => others.tensor(place)?,
-    };
     let task = Convolution {
         element: input.element()?,
-        input: x,
+        input: x?,
         shape,
         window: &window,
         weights: model.from(weights)?,
