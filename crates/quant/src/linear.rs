@@ -128,6 +128,20 @@ fn round_row(row: &[f32], e: i32, bits: Bits) -> Vec<i16> {
         .collect()
 }
 
+/// The largest shift from sums of so many 8-bit products to the output by which finer weights still show there.
+///
+/// Rounding errors of weights are up to half a step, 1/sqrt(12) on average. With all inputs at the end of their range
+/// those of n products come to 127 * sqrt(n / 12) on average, which the shift is to make an eighth of the output's last
+/// place: the rounding of the output itself is 1/sqrt(12) of it.
+fn most_shift(products: usize) -> i32 {
+    let noise = 64 * 127 * 127 * products as u64;
+    let shift = (0..MOST_SHIFT).find(|shift| 12 << (2 * shift) >= noise);
+    shift.unwrap_or(MOST_SHIFT)
+}
+
+/// The largest that the vector unit's kernels are made for.
+const MOST_SHIFT: i32 = 14;
+
 fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
     let bits = options.bits;
     let bias_of = |c: usize| p.bias.map_or(0.0, |b| b[c % b.len()]);
@@ -140,10 +154,9 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
         warnings: Vec::new(),
     };
     let whole = whole_exponent(p.weights, options);
-    // What the chip's vector accumulators hold, the largest shift that its kernels are made for, and the
-    // largest bias.
+    // What the chip's vector accumulators hold, the largest shift that shows in the output, and the largest bias.
     let (wanted, most_shift, most_bias) = match bits {
-        Bits::I8 => (32, 14, 1 << 22),
+        Bits::I8 => (32, most_shift(p.weights.len() / p.outputs), 1 << 22),
         Bits::I16 => (40, 38, u64::MAX),
     };
     let most = f64::from(1u32 << 31) * f64::from(1u32 << 30);
@@ -160,10 +173,9 @@ fn fixpoint(p: &Parameters<'_>, options: &Options) -> Integers {
             let bias = (p.given.bias_at(c, p.input_exponent + e)).unwrap_or_else(rounded);
             let need = bits_for(bound(&weights, bias, shift, bits));
             // A channel with tiny weights, or small ones and a large bias, would need sums wider than
-            // the vector unit has, for weight bits that the output can't show: at a shift of 14 an
-            // input's whole range times a rounding error is 2^-8 of the output's last place. A
-            // coarser exponent loses nothing there. Per tensor the exponent is the rule's, and the sum
-            // gets wider.
+            // the vector unit has, or one more step of its drain, for weight bits that the output can't
+            // show. A coarser exponent loses nothing there. Per tensor the exponent is the rule's, and
+            // the sum gets wider.
             let too_fine = need > wanted || shift > most_shift || bias.unsigned_abs() >= most_bias;
             let free = p.given.weights.is_none();
             if free && options.granularity == Granularity::PerChannel && too_fine && e < 40 {
@@ -298,7 +310,7 @@ mod tests {
             bias: Some(&[100.0, 0.0]),
             outputs: 2,
             input_exponent: -7,
-            output_exponent: 0,
+            output_exponent: -5,
             given: GivenIntegers::default(),
         };
         let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
@@ -314,7 +326,7 @@ mod tests {
         let weights = [1e-9, -1e-9, 0.5, 0.5, 0.01, -0.01];
         let p = Parameters {
             weights: &weights,
-            bias: Some(&[0.25, 0.0, 100.0]),
+            bias: Some(&[0.25, 0.0, 1000.0]),
             outputs: 3,
             input_exponent: -7,
             output_exponent: -4,
@@ -322,10 +334,18 @@ mod tests {
         };
         let o = options(Bits::I8, Granularity::PerChannel, Arithmetic::Fixpoint);
         let i = convert(&p, &o).unwrap();
-        // -4 + 7 + 11 = 14; the second as it is; 100 / 2^-19 is above 2^22, and so are three more.
-        assert_eq!(i.weight_exponents, [-11, -7, -8]);
-        assert_eq!(i.bias, [1 << 16, 0, 100 << 15]);
+        // Sums of two products are shifted by 9 at most, -4 + 7 + 6; 1000 / 2^-13 is above 2^22.
+        assert_eq!(i.weight_exponents, [-6, -6, -5]);
+        assert_eq!(i.bias, [1 << 11, 0, 1000 << 12]);
         assert_eq!(i.weights[..2], [0, 0]);
+    }
+
+    #[test]
+    fn more_products_show_finer_weights() {
+        // 127 * sqrt(n / 12) * 8 is 293, 880, 3319 and 14081.
+        let shifts = [1, 9, 128, 2304].map(most_shift);
+        assert_eq!(shifts, [9, 10, 12, 14]);
+        assert_eq!(most_shift(1 << 20), 14);
     }
 
     #[test]
