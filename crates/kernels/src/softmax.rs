@@ -63,11 +63,21 @@ pub fn softmax<T: Element>(
         known: None,
     };
     let mut table = [0; PLACES];
+    let mut room = [0; PLACES];
+    let scale = u32::from(out_exponent.unsigned_abs()).min(30);
+    if size_of::<T>() == 1 && length == 2 && input.len() > 2 * PLACES {
+        let mut pairs = Pairs {
+            powers,
+            scale,
+            known: &mut table,
+            room: &mut room,
+        };
+        pairs.give(input, inner, output);
+        return;
+    }
     if size_of::<T>() == 1 && input.len() > PLACES {
         powers.know_all(&mut table);
     }
-    let mut room = [0; PLACES];
-    let scale = u32::from(out_exponent.unsigned_abs()).min(30);
     let groups = input.chunks_exact(length * inner);
     for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
         for lane in 0..inner {
@@ -109,6 +119,54 @@ impl<'a> Powers<'a> {
             sum += u64::from(*x as u32);
         }
         sum
+    }
+}
+
+/// Groups of two 8-bit elements, the classes of detectors: what they give depends on their difference alone.
+struct Pairs<'a> {
+    powers: Powers<'a>,
+    scale: u32,
+    /// For each difference what the larger and the lesser element give, the larger's in the low half; 0 if nobody has
+    /// asked yet: the larger's is half of all at least, which isn't 0.
+    known: &'a mut [i32; PLACES],
+    room: &'a mut [i32; PLACES],
+}
+
+impl Pairs<'_> {
+    #[inline(never)]
+    fn give<T: Element>(&mut self, input: &[T], inner: usize, output: &mut [T]) {
+        let (mut at, mut lane) = (0, inner);
+        while let (Some(a), Some(b)) = (input.get(at), input.get(at + inner)) {
+            let [a, b] = [*a, *b].map(Into::<i32>::into);
+            let difference = a.abs_diff(b);
+            let mut both = self.known[difference as usize % PLACES];
+            if both == 0 {
+                both = self.ask::<T>(difference);
+            }
+            let [larger, lesser] = [both as i16, (both >> 16) as i16].map(|y| T::wrap(y.into()));
+            (output[at], output[at + inner]) = if a >= b {
+                (larger, lesser)
+            } else {
+                (lesser, larger)
+            };
+            (at, lane) = (at + 1, lane - 1);
+            if lane == 0 {
+                (at, lane) = (at + inner, inner);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask<T: Element>(&mut self, difference: u32) -> i32 {
+        let largest: i64 = T::MAX.into();
+        let pair = [largest, largest - i64::from(difference)].map(T::wrap);
+        let mut given = [T::wrap(0); 2];
+        group(&pair, 2, 1, &self.powers, self.room, self.scale, &mut given);
+        let [larger, lesser] = given.map(Into::<i32>::into);
+        let both = larger & 0xffff | lesser << 16;
+        self.known[difference as usize % PLACES] = both;
+        both
     }
 }
 
@@ -347,16 +405,29 @@ mod tests {
         assert_eq!(y, [64; 4]);
         softmax(&[-128i8, 127, -128, 127], 2, 2, -1, &mut y, -7);
         assert_eq!(y, [64; 4]);
-        // Many pairs have their powers in a table, a few have not.
-        let many: std::vec::Vec<i8> = (-128..=127).flat_map(|x| [-128, x]).collect();
-        let mut y = std::vec![0; many.len()];
-        for exponent in [-7, -4, 0] {
-            softmax(&many, 2, 1, exponent, &mut y, -7);
-            for (x, y) in many.chunks_exact(2).zip(y.chunks_exact(2)) {
-                let mut few = [0; 2];
-                softmax(x, 2, 1, exponent, &mut few, -7);
-                assert_eq!(y, few, "{x:?} * 2^{exponent}");
+        // Many pairs are found by their differences, many threes have their powers in a table, a few have not.
+        for length in [2, 3] {
+            let both = |x: i8| [[-128, x, 5], [x, -128, x]];
+            let many = (-128..=127).flat_map(both);
+            let many: std::vec::Vec<i8> = many.flat_map(|x| x.into_iter().take(length)).collect();
+            let mut y = std::vec![0; many.len()];
+            for (exponent, out) in [(-7, -7), (-4, -7), (0, -7), (-4, 0), (-4, -8)] {
+                softmax(&many, length, 1, exponent, &mut y, out);
+                for (x, y) in many.chunks_exact(length).zip(y.chunks_exact(length)) {
+                    let mut few = std::vec![0; length];
+                    softmax(x, length, 1, exponent, &mut few, out);
+                    assert_eq!(y, few, "{x:?} * 2^{exponent} to 2^{out}");
+                }
             }
+        }
+        // Pairs that lie apart.
+        let apart: std::vec::Vec<i8> = (0..600).map(|i| (i * 37 % 256 - 128) as i8).collect();
+        let mut y = std::vec![0; 600];
+        softmax(&apart, 2, 300, -4, &mut y, -7);
+        for lane in 0..300 {
+            let mut few = [0; 2];
+            softmax(&[apart[lane], apart[lane + 300]], 2, 1, -4, &mut few, -7);
+            assert_eq!([y[lane], y[lane + 300]], few);
         }
         let mut y = [0i16; 2];
         softmax(&[0i16, 1], 2, 1, 0, &mut y, -15);
