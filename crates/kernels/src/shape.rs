@@ -99,7 +99,9 @@ pub fn repeated_strides(dims: [u32; RANK], out: [u32; RANK]) -> [i32; RANK] {
 }
 
 /// A convolution or pooling window. Pads are in input elements, outside the input.
+// In the order of an image's words, and aligned like them: there it is read in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(4))]
 pub struct Window {
     pub kernel_h: u16,
     pub kernel_w: u16,

@@ -62,9 +62,22 @@ pub fn softmax<T: Element>(
         exponent,
         known: None,
     };
+    let scale = u32::from(out_exponent.unsigned_abs()).min(30);
+    let mut groups = |powers: &Powers<'_>, room: &mut [i32]| {
+        let groups = input.chunks_exact(length * inner);
+        for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
+            for lane in 0..inner {
+                let (x, y) = (&x[lane..], &mut y[lane..]);
+                group(x, length, inner, powers, room, scale, y);
+            }
+        }
+    };
+    // Zeros take their time.
+    if length <= FEW && input.len() <= PLACES {
+        return groups(&powers, &mut [0; FEW]);
+    }
     let mut table = [0; PLACES];
     let mut room = [0; PLACES];
-    let scale = u32::from(out_exponent.unsigned_abs()).min(30);
     if size_of::<T>() == 1 && length == 2 && input.len() > 2 * PLACES {
         let mut pairs = Pairs {
             powers,
@@ -78,15 +91,11 @@ pub fn softmax<T: Element>(
     if size_of::<T>() == 1 && input.len() > PLACES {
         powers.know_all(&mut table);
     }
-    let groups = input.chunks_exact(length * inner);
-    for (x, y) in groups.zip(output.chunks_exact_mut(length * inner)) {
-        for lane in 0..inner {
-            let (x, y) = (&x[lane..], &mut y[lane..]);
-            group(x, length, inner, &powers, &mut room, scale, y);
-        }
-    }
+    groups(&powers, &mut room);
 }
 
+/// Elements of a group that are few.
+const FEW: usize = 16;
 /// As many as there are differences of 8-bit elements.
 const PLACES: usize = 256;
 
@@ -170,7 +179,7 @@ impl Pairs<'_> {
     }
 }
 
-/// One group: `length` elements that lie `step` apart. As many as there is room for at a time, and if that isn't
+/// One group: `length` elements that lie `step` apart. As many as there is `room` for at a time, and if that isn't
 /// all of them they are read three times.
 #[inline(never)]
 fn group<T: Element>(
@@ -178,7 +187,7 @@ fn group<T: Element>(
     length: usize,
     step: usize,
     powers: &Powers<'_>,
-    room: &mut [i32; PLACES],
+    room: &mut [i32],
     scale: u32,
     output: &mut [T],
 ) {
@@ -189,12 +198,16 @@ fn group<T: Element>(
             at += step;
         }
     };
-    let parts = length.div_ceil(PLACES);
-    let end = |part: usize| (length - part * PLACES).min(PLACES);
+    let places = room.len();
+    let parts = match length <= places {
+        true => 1,
+        false => length.div_ceil(places),
+    };
+    let end = |part: usize| (length - part * places).min(places);
     let (mut largest, mut sum) = (i32::MIN, 0);
     for part in 0..parts {
         let elements = &mut room[..end(part)];
-        read(part * PLACES, elements);
+        read(part * places, elements);
         for x in elements {
             largest = largest.max(*x);
         }
@@ -202,7 +215,7 @@ fn group<T: Element>(
     for part in 0..parts {
         let elements = &mut room[..end(part)];
         if parts > 1 {
-            read(part * PLACES, elements);
+            read(part * places, elements);
         }
         sum += powers.take(elements, largest);
     }
@@ -210,11 +223,11 @@ fn group<T: Element>(
     for part in 0..parts {
         let elements = &mut room[..end(part)];
         if parts > 1 {
-            read(part * PLACES, elements);
+            read(part * places, elements);
             powers.take(elements, largest);
         }
         divisor.divide(elements);
-        let mut at = part * PLACES * step;
+        let mut at = part * places * step;
         for quotient in elements {
             output[at] = Limits::ALL.clamp_narrow(*quotient);
             at += step;

@@ -57,7 +57,8 @@ pub struct Tensor<'a> {
     /// Whether it is part of the image rather than of the arena.
     pub constant: bool,
     rank: u8,
-    dims: [u32; MAX_RANK],
+    /// In the image: tensors are copied again and again.
+    dims: &'a [u32; MAX_RANK],
 }
 
 impl Tensor<'_> {
@@ -294,7 +295,11 @@ impl<'a> Model<'a> {
     fn check_ops(&self) -> Result<(), ImageError> {
         let mut offset = 0;
         for index in 0..self.ops {
-            let op = Op::decode(self, index, offset, Depth::Arrays)?;
+            let decoded = Op::decode(self, index, offset, Depth::Arrays);
+            let op = match &decoded {
+                Ok(op) => op,
+                Err(refusal) => return Err(refusal.of(index)),
+            };
             if self.name_at(op.name).is_none() {
                 let reason = "the name is not UTF-8";
                 return Err(ImageError::Op { index, reason });
@@ -475,7 +480,7 @@ impl<'a> Model<'a> {
             offset: 0,
             constant: false,
             rank: 0,
-            dims: [1; MAX_RANK],
+            dims: &[1; MAX_RANK],
         })
     }
 
@@ -535,7 +540,7 @@ impl<'a> Model<'a> {
             bytes,
             offset,
             rank,
-            dims: *dims.first_chunk()?,
+            dims: dims.first_chunk()?,
         };
         Some((tensor, name))
     }

@@ -2,6 +2,7 @@
 
 use crate::bytes::slice;
 use crate::image::Tensor;
+use fixpoint_kernels::Window;
 
 /// Sixteen bytes at an address that is a multiple of 16: what the chip's vector unit loads at once.
 ///
@@ -180,6 +181,15 @@ pub(crate) fn words<const N: usize>(bytes: &[u8]) -> Option<&[u32; N]> {
     let there = words.is_aligned() && size_of::<[u32; N]>() <= bytes.len();
     // SAFETY: they are there, aligned, and any bytes are words.
     there.then(|| unsafe { &*words })
+}
+
+/// The window that words of a record stand for: its fields are theirs.
+#[inline(always)]
+pub(crate) fn window(words: &[u32; 5]) -> &Window {
+    const { assert!(size_of::<Window>() == 20 && align_of::<Window>() == 4) };
+    // SAFETY: ten 16-bit integers in the order of a record (`repr(C)`), as large and aligned as the words; any
+    // bytes are such.
+    unsafe { &*core::ptr::from_ref(words).cast() }
 }
 
 /// [`integers`], to be written.

@@ -4,13 +4,11 @@ mod layout;
 mod linear;
 mod plain;
 
-pub(crate) use linear::window;
-
 use crate::bytes::Fields;
 use crate::error::ImageError;
 use crate::format::{ALIGN, Accumulator, Element, OP_HEADER_BYTES, OpKind, Operation, Reduction};
 use crate::image::{Model, Tensor};
-use crate::memory::{Integer, integers};
+use crate::memory::{Integer, integers, words};
 use fixpoint_kernels::fixpoint::Leak;
 use fixpoint_kernels::linear::Sweep;
 use fixpoint_kernels::rearrange::Axis;
@@ -165,24 +163,45 @@ struct Reader<'m, 'a> {
 
 type Checked<T> = Result<T, &'static str>;
 
+/// Why an op is refused, without saying which: an op isn't copied for that.
+pub(crate) enum Refusal {
+    Reason(&'static str),
+    UnknownKind(u16),
+}
+
+impl From<&'static str> for Refusal {
+    fn from(reason: &'static str) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl Refusal {
+    /// The same of op `index`.
+    pub(crate) fn of(&self, index: u16) -> ImageError {
+        match *self {
+            Self::Reason(reason) => ImageError::Op { index, reason },
+            Self::UnknownKind(kind) => ImageError::UnknownOp { index, kind },
+        }
+    }
+}
+
 const SHORT: &str = "the record is cut short";
 const RESERVED: &str = "a reserved field is used";
 
 impl<'a> Op<'a> {
     /// Decodes and checks op `index`, whose record starts at `offset` of the records.
+    #[inline(never)]
     pub(crate) fn decode(
         model: &Model<'a>,
         index: u16,
         offset: u32,
         depth: Depth,
-    ) -> Result<Self, ImageError> {
+    ) -> Result<Self, Refusal> {
         let record = model.op_record(offset).unwrap_or_default();
-        let bad = |reason| ImageError::Op { index, reason };
-        let mut fields = Fields::new(record);
-        let header: [u32; 4] = fields.words().ok_or(bad(SHORT))?;
+        let header = *words(record).ok_or(SHORT)?;
         let code = header[0] as u16;
-        let kind = OpKind::from_code(code).ok_or(ImageError::UnknownOp { index, kind: code })?;
-        Self::check(model, index, kind, header, record, depth).map_err(bad)
+        let kind = OpKind::from_code(code).ok_or(Refusal::UnknownKind(code))?;
+        Self::check(model, index, kind, header, record, depth)
     }
 
     #[inline(always)]
@@ -193,13 +212,13 @@ impl<'a> Op<'a> {
         [what, length, name, reserved]: [u32; 4],
         record: &'a [u8],
         depth: Depth,
-    ) -> Checked<Self> {
+    ) -> Result<Self, Refusal> {
         let [_, _, input_count, output_count] = what.to_le_bytes();
         if reserved != 0 {
-            return Err(RESERVED);
+            return Err(RESERVED.into());
         }
         if length < OP_HEADER_BYTES || !length.is_multiple_of(ALIGN) {
-            return Err("the record's length is not a multiple of 16");
+            return Err("the record's length is not a multiple of 16".into());
         }
         let record = record.get(..length as usize).ok_or(SHORT)?;
         let expected = match kind {
@@ -208,7 +227,7 @@ impl<'a> Op<'a> {
             _ => 1..=1,
         };
         if !expected.contains(&input_count) || output_count != 1 {
-            return Err("the number of inputs or outputs is wrong for its kind");
+            return Err("the number of inputs or outputs is wrong for its kind".into());
         }
         let mut fields = Fields::new(record);
         fields.skip(OP_HEADER_BYTES as usize).ok_or(SHORT)?;
@@ -219,11 +238,11 @@ impl<'a> Op<'a> {
         let parsing = depth == Depth::Arrays;
         let later = |index: &[u8; 2]| u16::from_le_bytes(*index) >= own;
         if parsing && indices.iter().any(later) {
-            return Err("it reads a tensor before it is written");
+            return Err("it reads a tensor before it is written".into());
         }
         fields.skip(2 * usize::from(input_count)).ok_or(SHORT)?;
         if fields.u16().ok_or(SHORT)? != own {
-            return Err("its output is not the tensor in its place of the table");
+            return Err("its output is not the tensor in its place of the table".into());
         }
         if input_count.is_multiple_of(2) {
             fields.u16().ok_or(SHORT)?;

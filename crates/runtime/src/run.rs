@@ -121,7 +121,7 @@ pub fn run_to(
         let decoded = Op::decode(model, index, position.record, Depth::Record);
         let op = match &decoded {
             Ok(op) => op,
-            Err(error) => return Err(RunError::ImageChanged(*error)),
+            Err(refusal) => return Err(RunError::ImageChanged(refusal.of(index))),
         };
         position = Position {
             layer: index + 1,
@@ -180,6 +180,8 @@ impl<'m> Split<'m> {
 }
 
 /// `None` if a tensor or array isn't where it must be, which a parsed model rules out.
+// By itself: the compiler for the chip gives up on frames that are too large.
+#[inline(never)]
 fn execute<T, const B: usize>(
     accelerator: &mut dyn Accelerator,
     model: &Model<'_>,

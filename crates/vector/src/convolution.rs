@@ -46,18 +46,15 @@ pub(crate) fn layer<'t>(
     Some(layer)
 }
 
-/// The product, if it is a number. Most factors are small, and the check of others takes longer than all else.
-#[inline(always)]
-fn times(a: usize, b: usize) -> Option<usize> {
-    #[cold]
-    #[inline(never)]
-    fn large(a: usize, b: usize) -> Option<usize> {
-        a.checked_mul(b)
-    }
-    match (a | b) >> (usize::BITS / 2) {
-        0 => Some(a * b),
-        _ => large(a, b),
-    }
+/// How long the arrays of a task must be, in bytes.
+struct Sizes {
+    /// Positions of the output.
+    pixels: usize,
+    /// Exactly so many.
+    output: usize,
+    input: usize,
+    weights: usize,
+    records: usize,
 }
 
 /// A task, and what follows from it.
@@ -174,45 +171,80 @@ impl<'a> Layer<'a> {
             true => (out.h, out.w) == (shape.h, shape.w),
             false => self.window.output(shape.h, shape.w) == Some((out.h, out.w)),
         };
-        let (width, channels) = (out.w as usize, self.channels_out());
-        let pixels = times(count as usize, width)?;
-        let (blocks, each) = (channels.div_ceil(self.lanes()), self.records.each);
-        let read = times(times(shape.h as usize, shape.w as usize)?, self.pixel())?;
+        // Most factors are small, and the check of others takes longer than all else.
+        let mut factors = 0;
+        let small = self.sizes(count, |a, b| {
+            factors |= a | b;
+            a.wrapping_mul(b)
+        });
+        let sizes = match factors >> (usize::BITS / 2) {
+            0 => small,
+            _ => self.large_sizes(count)?,
+        };
+        let places = self.input.as_ptr().addr() | self.output.addr();
         let right = slides
             && self.rows.end <= out.h
-            && times(pixels, channels * self.width)? == self.outputs
-            && (self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(self.width)
+            && sizes.output == self.outputs
+            && places & (self.width - 1) == 0
             && (!self.depthwise || shape.c == out.c)
-            && channels > 0
-            && self.input.len() >= read
-            && self.weights.len() >= times(blocks, self.block())?
-            && each > 0
-            && self.records.bytes.len() >= times(blocks, each)?
-            && (self.records.bytes.as_ptr().addr() | each | self.weights.as_ptr().addr())
-                .is_multiple_of(VECTOR);
+            && out.c > 0
+            && self.input.len() >= sizes.input
+            && self.weights.len() >= sizes.weights
+            && self.records.each > 0
+            && self.records.bytes.len() >= sizes.records
+            && (self.records.bytes.as_ptr().addr()
+                | self.records.each
+                | self.weights.as_ptr().addr())
+            .is_multiple_of(VECTOR);
         right.then_some(())?;
         self.parts = self.parts_of(sums)?;
         if one_row {
-            let before = self.rows.start as usize * width * self.pixel();
+            let before = self.rows.start as usize * out.w as usize * self.pixel();
             self.input = self.input.get(before..)?;
-            let row = |c| Hwc {
-                h: 1,
-                w: pixels as u32,
-                c,
-            };
+            let w = sizes.pixels as u32;
+            let row = |c| Hwc { h: 1, w, c };
             (self.shape, self.out) = (row(shape.c), row(out.c));
-            self.rows = 0..1.min(pixels as u32);
+            self.rows = 0..1.min(w);
         }
         self.steps = MaybeUninit::new(self.find_steps(one_row));
         Some(())
+    }
+
+    /// The sizes for so many rows of output.
+    #[inline(always)]
+    fn sizes(&self, rows: u32, mut times: impl FnMut(usize, usize) -> usize) -> Sizes {
+        let (shape, out) = (self.shape, self.out);
+        let pixels = times(rows as usize, out.w as usize);
+        let blocks = self.channels_out().div_ceil(self.lanes());
+        let read = times(shape.h as usize, shape.w as usize);
+        Sizes {
+            pixels,
+            output: times(pixels, self.channels_out() * self.width),
+            input: times(read, self.pixel()),
+            weights: times(blocks, self.block()),
+            records: times(blocks, self.records.each),
+        }
+    }
+
+    /// The sizes, if they are numbers.
+    #[cold]
+    #[inline(never)]
+    fn large_sizes(&self, rows: u32) -> Option<Sizes> {
+        let mut fits = true;
+        let sizes = self.sizes(rows, |a, b| {
+            let product = a.checked_mul(b);
+            fits &= product.is_some();
+            product.unwrap_or_default()
+        });
+        fits.then_some(sizes)
     }
 
     /// Whether each output is made of the pixel in its place: then all pixels, one after another, are one row.
     #[inline(always)]
     fn is_one_row(&self) -> bool {
         let w = self.window;
-        let (down, right) = (w.pad_top | w.pad_bottom, w.pad_left | w.pad_right);
-        (w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, down | right) == (1, 1, 1, 1, 0)
+        let ones = (w.kernel_h ^ 1) | (w.kernel_w ^ 1) | (w.stride_h ^ 1) | (w.stride_w ^ 1);
+        ones | w.pad_top | w.pad_bottom | w.pad_left | w.pad_right == 0
     }
 
     /// Of a layer that is run.
@@ -270,10 +302,7 @@ impl<'a> Layer<'a> {
 
     /// Elements of a vector, channels of a block.
     pub(crate) fn lanes(&self) -> usize {
-        match self.element {
-            Element::I8 => VECTOR,
-            Element::I16 => VECTOR / 2,
-        }
+        VECTOR >> (self.width - 1)
     }
 
     pub(crate) fn channels_out(&self) -> usize {

@@ -40,17 +40,27 @@ impl Cut {
         positions: &Range<u32>,
     ) -> &'c Self {
         let [at, end] = [positions.start, positions.end].map(|at| at as usize);
+        let inside = end.saturating_sub(1).saturating_mul(line.stride) < size;
+        // The most frequent window, by a shorter way.
+        let is_one = line.kernel == 1 && line.pad == 0 && inside && at < end;
         let cut = place.write(Self {
             kept: [MaybeUninit::uninit(); KEPT],
             count: 0,
-            rest: Segments::new(line, size, at, end),
+            rest: match is_one {
+                true => Segments {
+                    line,
+                    size,
+                    at: end,
+                    end,
+                    whole: at..end,
+                },
+                false => Segments::new(line, size, at, end),
+            },
         });
-        let inside = end.saturating_sub(1).saturating_mul(line.stride) < size;
-        if line.kernel == 1 && line.pad == 0 && inside && at < end {
-            // The most frequent window, by a shorter way.
-            cut.rest.at = end;
+        if is_one {
             cut.kept[0].write(cut.rest.segment(at, 0, at * line.stride, 1));
             cut.count = 1;
+            return cut;
         }
         while let Some(place) = cut.kept.get_mut(cut.count)
             && cut.rest.next_to(place)

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::format::{ALIGN, Accumulator, Arithmetic, Element, OpKind, SHIFT_RANGE, Sums};
 use crate::image::Tensor;
+use crate::memory::window;
 use fixpoint_kernels::fixpoint::Leak;
 use fixpoint_kernels::linear::{Direction, Sweep};
 use fixpoint_kernels::{Hwc, Shifts, Slopes, Window};
@@ -181,7 +182,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn sliding(&mut self, input: &Tensor<'a>, output: &Tensor<'a>) -> Checked<Sliding> {
-        let window = window(self.fields.words().ok_or(SHORT)?);
+        let window = *window(&self.fields.words().ok_or(SHORT)?);
         let shapes = input.hwc().zip(output.hwc());
         let (input, output) = shapes.ok_or("input and output must be channels-last")?;
         let slides = || window.output(input.h, input.w) == Some((output.h, output.w));
@@ -292,29 +293,6 @@ impl<'a> Reader<'_, 'a> {
             leak: slopes.map(|slopes| Leak { slopes, exponent }),
             bounds,
         })
-    }
-}
-
-/// The window that these words of a record stand for.
-#[inline(always)]
-pub(crate) fn window([kernel, stride, dilation, before, after]: [u32; 5]) -> Window {
-    let of = |pair: u32| (pair as u16, (pair >> 16) as u16);
-    let (kernel_h, kernel_w) = of(kernel);
-    let (stride_h, stride_w) = of(stride);
-    let (dilation_h, dilation_w) = of(dilation);
-    let (pad_top, pad_left) = of(before);
-    let (pad_bottom, pad_right) = of(after);
-    Window {
-        kernel_h,
-        kernel_w,
-        stride_h,
-        stride_w,
-        dilation_h,
-        dilation_w,
-        pad_top,
-        pad_left,
-        pad_bottom,
-        pad_right,
     }
 }
 

@@ -5,12 +5,13 @@
 use crate::accelerator::{Accelerator, Convolution, Prepared};
 use crate::format::{ALIGN, Arithmetic, Element, OpKind, Storage, Sums};
 use crate::image::Model;
-use crate::memory::{Arena, Place, words};
-use crate::op::window;
-use fixpoint_kernels::{Hwc, Window};
+use crate::memory::{Arena, Place, window, words};
+use fixpoint_kernels::Hwc;
 
 /// Where a window begins in the record of a convolution with one input.
 const WINDOW_AT: usize = 56;
+/// One of one element, which all of a fully connected layer's are.
+const POINT: [u32; 5] = [0x1_0001, 0x1_0001, 0x1_0001, 0, 0];
 
 /// What is read of a tensor's record.
 struct Tensor<'a> {
@@ -53,9 +54,12 @@ impl<'a> Tensor<'a> {
     }
 
     /// All elements as channels of one pixel.
-    fn pixel(&self) -> Option<Hwc> {
-        let c = self.place.bytes / self.element()?.bytes();
-        Some(Hwc { h: 1, w: 1, c })
+    fn pixel(&self, element: Element) -> Hwc {
+        let c = match element {
+            Element::I8 => self.place.bytes,
+            Element::I16 => self.place.bytes / 2,
+        };
+        Hwc { h: 1, w: 1, c }
     }
 }
 
@@ -70,10 +74,10 @@ pub(super) fn run(
 ) -> Option<(u32, Place)> {
     let record = model.op_record(record)?;
     let &[what, length, _, _, tensors] = words(record)?;
-    let kind = OpKind::from_code(what as u16)?;
-    let is_windowed = matches!(kind, OpKind::Conv2d | OpKind::DepthwiseConv2d);
-    let is_reshape = kind == OpKind::Reshape;
-    (is_windowed || is_reshape || kind == OpKind::FullyConnected).then_some(())?;
+    let is = |kind: OpKind| what as u16 == kind as u16;
+    let (is_depthwise, is_reshape) = (is(OpKind::DepthwiseConv2d), is(OpKind::Reshape));
+    let is_windowed = is_depthwise || is(OpKind::Conv2d);
+    (is_windowed || is_reshape || is(OpKind::FullyConnected)).then_some(())?;
     let (input, output) = (
         Tensor::new(model, tensors)?,
         Tensor::new(model, tensors >> 16)?,
@@ -112,22 +116,24 @@ pub(super) fn run(
     let is_one = rest & 0xffff == 1 && leak & 0xff == 0 && each > 0;
     (is_one && model.arithmetic() == Arithmetic::Fixpoint).then_some(())?;
     let sums = Sums::from_code([(kinds >> 24) as u8, parts])?;
-    let (window, shape, out) = match is_windowed {
-        true => {
-            let words = *words(record.get(WINDOW_AT..)?)?;
-            (window(words), input.hwc()?, output.hwc()?)
-        }
-        false => (Window::new(1, 1), input.pixel()?, output.pixel()?),
+    let element = input.element()?;
+    let (window_words, shape, out) = match is_windowed {
+        true => (
+            words(record.get(WINDOW_AT..)?)?,
+            input.hwc()?,
+            output.hwc()?,
+        ),
+        false => (&POINT, input.pixel(element), output.pixel(element)),
     };
     let task = Convolution {
-        element: input.element()?,
+        element,
         input: x?,
         shape,
-        window: &window,
+        window: window(window_words),
         weights: model.from(weights)?,
         out,
         rows: 0..out.h,
-        depthwise: kind == OpKind::DepthwiseConv2d,
+        depthwise: is_depthwise,
         sums,
         prepared: Prepared {
             bytes: model.from(records)?,
