@@ -64,21 +64,32 @@ stored_i\bits:
 
     // a0 further shifts, a7 from the last vector to the next pixel, a8 first shift, a9 1, a12 vectors but the last,
     // a13 weights, a14 record, a15 step of the output. The last vector's last products load the next pixel's first
-    // weights.
-    .macro point_kernel bits
-    .section .text.iram.point_i\bits,"ax"
-    .global fixpoint_point_i\bits
+    // weights. With \halves results are stored half by half, a15 is from the second half on, or if there is none, the
+    // negative step. With \eights a piece is the head of eight elements.
+    .macro point_kernel name, bits, halves=0, eights=0
+    .section .text.iram.\name,"ax"
+    .global fixpoint_\name
     .p2align 2
-fixpoint_point_i\bits:
+fixpoint_\name:
     save
-    l32i    a12, a2, RUN_VECTORS
     l32i    a7, a2, RUN_X_STEP
     l32i    a15, a2, RUN_Y_STEP
     l32i    a13, a2, RUN_WEIGHTS
     l32i    a14, a2, RUN_RECORD
+    .if \eights == 0
+    l32i    a12, a2, RUN_VECTORS
     addi    a12, a12, -1
     slli    a6, a12, 4
     sub     a7, a7, a6
+    .endif
+    .if \halves
+    l32i    a6, a2, RUN_LANES
+    addi    a15, a15, -8
+    bnei    a6, 8, 1f
+    addi    a15, a15, 8
+    neg     a15, a15
+1:
+    .endif
     movi    a9, 1
     addi    a6, a14, -HEADER
 1:  l32i    a10, a6, 0
@@ -95,8 +106,17 @@ fixpoint_point_i\bits:
     l32i    a4, a2, RUN_PIXELS
     ee.vld.128.ip q0, a11, 16
     ee.vld.128.ip q1, a11, 16
+    .if \eights
+    addi    a3, a3, 8
+    .endif
 2:  mov     a6, a14
     load_lanes 6, 44
+    .if \eights
+    ee.vld.h.64.xp q2, a3, a7
+    .irp n, 8, 9, 10, 11, 12, 13
+    ee.vsmulas.s8.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
+    .endr
+    .else
     loopnez a12, 3f
     ee.vld.128.ip q2, a3, 16
     products \bits, 2, 11
@@ -105,14 +125,17 @@ fixpoint_point_i\bits:
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
     ee.vsmulas.s8.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
     .endr
-    mov     a11, a13
-    ee.vsmulas.s8.qacc.ld.incp q0, a11, q0, q2, 14
-    ee.vsmulas.s8.qacc.ld.incp q1, a11, q1, q2, 15
     .else
     .irp n, 0, 1, 2, 3, 4, 5
     ee.vsmulas.s16.qacc.ld.incp q(\n & 1), a11, q(\n & 1), q2, \n
     .endr
+    .endif
+    .endif
     mov     a11, a13
+    .if \bits == 8
+    ee.vsmulas.s8.qacc.ld.incp q0, a11, q0, q2, 14
+    ee.vsmulas.s8.qacc.ld.incp q1, a11, q1, q2, 15
+    .else
     ee.vsmulas.s16.qacc.ld.incp q0, a11, q0, q2, 6
     ee.vsmulas.s16.qacc.ld.incp q1, a11, q1, q2, 7
     .endif
@@ -122,7 +145,14 @@ fixpoint_point_i\bits:
     loopnez a0, 4f
     drain_step \bits, 9, 4, 3
 4:  addi    a4, a4, -1
+    .if \halves
+    bltz    a15, 6f
+    ee.vst.l.64.ip q5, a5, 8
+    ee.vst.h.64.xp q5, a5, a15
+7:
+    .else
     ee.vst.128.xp q5, a5, a15
+    .endif
     bnez    a4, 2b
     next_row 2b
     // The next block, if its lanes aren't split and the record holds the bounds.
@@ -144,10 +174,17 @@ fixpoint_point_i\bits:
     s32i    a5, a2, RUN_Y
     j       1b
 5:  leave
+    .if \halves
+6:  neg     a10, a15
+    ee.vst.l.64.xp q5, a5, a10
+    j       7b
+    .endif
     .endm
 
-    point_kernel 8
-    point_kernel 16
+    point_kernel point_i8, 8
+    point_kernel point_i16, 16
+    point_kernel point_halves, 8, 1
+    point_kernel point_eights, 8, 1, 1
 
     // ---- any pieces ----
 

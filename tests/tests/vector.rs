@@ -174,6 +174,8 @@ fn the_units_model_has_the_oracles_bits() {
     keys.extend(
         [
             "I8 Nines",
+            "I8 PointHalves",
+            "I8 PointEights",
             "I8 Depthwise3x3Halves",
             "I16 Depthwise3x3Halves",
             "I8 Depthwise3x3Any",

@@ -108,8 +108,8 @@ struct Steps {
     stores_whole: bool,
     /// Whether [`crate::Kernel::Depthwise3x3`] can be, without staging.
     is_3x3: bool,
-    /// Whether it is one row of pixels, each a piece for [`crate::Kernel::Point`].
-    is_point: bool,
+    /// For one row of pixels, each a piece, whose blocks that aren't split a kernel does one after another.
+    point: Option<Kernel>,
 }
 
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
@@ -274,7 +274,26 @@ impl<'a> Layer<'a> {
             block: self.block(),
             stores_whole: self.stores_whole(),
             is_3x3: is_3x3 && whole,
-            is_point: one_row && !self.depthwise && whole,
+            point: match one_row && !self.depthwise {
+                true => self.point(),
+                false => None,
+            },
+        }
+    }
+
+    /// The kernel for one row of pixels, each a piece.
+    #[inline(always)]
+    fn point(&self) -> Option<Kernel> {
+        let input = self.pixel() | self.input.as_ptr().addr();
+        let output = self.channels_out() * self.width | self.output.addr();
+        if (input | output).is_multiple_of(VECTOR) {
+            return Some(Kernel::Point);
+        }
+        let half = VECTOR / 2;
+        ((input | output).is_multiple_of(half) && self.width == 1).then_some(())?;
+        match input.is_multiple_of(VECTOR) {
+            true => Some(Kernel::PointHalves),
+            false => (self.pixel() == half).then_some(Kernel::PointEights),
         }
     }
 
@@ -438,8 +457,8 @@ impl<'a> Layer<'a> {
             most_sparse: most_steps.min(STEPS as u32 - 1),
             far: false,
         };
-        if self.steps().is_point {
-            return self.points(unit, &mut run, share);
+        if let Some(kernel) = self.steps().point {
+            return self.points(unit, &mut run, share, kernel);
         }
         if self.in_halves() {
             return self.halves(unit, &mut run, share, staged);

@@ -48,7 +48,7 @@ impl Unit for Model {
                 let next = header.wrapping_add(run.record_step as usize);
                 let plain = || {
                     let word = next.cast::<u32>().read();
-                    let any = kernel == Kernel::Point || word as u8 >= IS_SPARSE;
+                    let any = kernel.is_point() || word as u8 >= IS_SPARSE;
                     word <= run.most_shifts && kernel.is_3x3()
                         || any && word >> 8 <= run.most_sparse
                 };

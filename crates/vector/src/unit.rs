@@ -42,7 +42,7 @@ pub struct Run {
     pub head: u32,
     /// 52: step from piece to piece.
     pub x_piece: i32,
-    /// 56: gap from piece to piece; none if there is more than one group. In a [`Kernel::Point`] run, step from
+    /// 56: gap from piece to piece; none if there is more than one group. In a [`Kernel::is_point`] run, step from
     /// block to block.
     pub w_gap: i32,
     /// 60: what comes to the steps and gaps of a group's pieces for the next group.
@@ -99,7 +99,7 @@ pub struct Run {
     pub most_shifts: u32,
     /// 144: the rows of [`Kernel::Depthwise3x3Halves`].
     pub ring: *mut Ring,
-    /// 148: shifts by one whose bounds a record holds: [`Kernel::Point`] does as many.
+    /// 148: shifts by one whose bounds a record holds: [`Kernel::is_point`] kernels do as many.
     pub most_sparse: u32,
     /// Whether shifts are farther apart than kernels over 3x3 taps can do.
     pub(crate) far: bool,
@@ -196,6 +196,10 @@ pub const SPARSE: u32 = 14;
 pub enum Kernel {
     /// One piece, elements at multiples of 16, whole vectors stored, block after block.
     Point,
+    /// As `Point`, of 8 bits, results at multiples of 8: whole vectors, or eight results of the last block.
+    PointHalves,
+    /// As `PointHalves`, the piece is a [`Run::head`] of eight elements at a multiple of 8.
+    PointEights,
     /// Elements at multiples of 16, no heads.
     Aligned,
     /// Anything, with a head.
@@ -253,9 +257,14 @@ impl Kernel {
         )
     }
 
+    /// Whether pixels are pieces.
+    pub fn is_point(self) -> bool {
+        matches!(self, Self::Point | Self::PointHalves | Self::PointEights)
+    }
+
     /// Whether it does block after block ([`Run::blocks`]).
     pub fn does_blocks(self) -> bool {
-        self == Self::Point || self.is_3x3()
+        self.is_point() || self.is_3x3()
     }
 
     /// Whether products are channel by channel.

@@ -11,6 +11,8 @@ unsafe extern "C" {
     fn fixpoint_unit_on();
     fn fixpoint_point_i8(run: *mut Run);
     fn fixpoint_point_i16(run: *mut Run);
+    fn fixpoint_point_halves(run: *mut Run);
+    fn fixpoint_point_eights(run: *mut Run);
     fn fixpoint_aligned_i8(run: *mut Run);
     fn fixpoint_aligned_i16(run: *mut Run);
     fn fixpoint_unaligned_i8(run: *mut Run);
@@ -56,6 +58,8 @@ impl Unit for Pie {
         let call = match (kernel, element) {
             (Kernel::Point, I8) => fixpoint_point_i8,
             (Kernel::Point, I16) => fixpoint_point_i16,
+            (Kernel::PointHalves, _) => fixpoint_point_halves,
+            (Kernel::PointEights, _) => fixpoint_point_eights,
             (Kernel::Aligned, I8) => fixpoint_aligned_i8,
             (Kernel::Aligned, I16) => fixpoint_aligned_i16,
             (Kernel::Unaligned, I8) => fixpoint_unaligned_i8,

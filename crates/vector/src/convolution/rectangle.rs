@@ -62,11 +62,21 @@ impl Layer<'_> {
         Some(())
     }
 
-    /// Does a share of one row of pixels, each a piece.
+    /// Does a share of one row of pixels, each a piece for this kernel.
     #[inline(never)]
-    pub(super) fn points(&self, unit: &mut impl Unit, run: &mut Run, share: &Share) -> Option<()> {
+    pub(super) fn points(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
+        share: &Share,
+        kernel: Kernel,
+    ) -> Option<()> {
         let [blocks, rows, columns] = share;
         let (steps, before) = (self.steps(), columns.start as usize);
+        // Those with results for all lanes.
+        let whole = blocks
+            .end
+            .min((self.channels_out() * self.width / VECTOR) as u32);
         let mut block = blocks.start;
         while block < blocks.end && before < columns.end as usize {
             let (first, splits) = self.begin(run, block)?;
@@ -81,11 +91,16 @@ impl Layer<'_> {
             (run.x_step, run.y_step) = (steps.x, steps.y as i32);
             (run.pixels, run.rows) = (columns.end - columns.start, 1);
             run.vectors = (steps.pixel / VECTOR) as u32;
+            if run.vectors == 0 {
+                run.head = steps.pixel as u32;
+                run.x = run.x.wrapping_sub(VECTOR - steps.pixel);
+            }
             run.w_gap = steps.block as i32;
-            run.blocks = blocks.end - block;
+            run.blocks = whole.saturating_sub(block).max(1);
+            let end = block + run.blocks;
             // SAFETY: as in `blocks`.
-            unsafe { unit.run(self.element, Kernel::Point, run) };
-            block = blocks.end - run.blocks;
+            unsafe { unit.run(self.element, kernel, run) };
+            block = end - run.blocks;
         }
         Some(())
     }
