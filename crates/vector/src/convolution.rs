@@ -285,7 +285,7 @@ impl<'a> Layer<'a> {
     #[inline(always)]
     fn point(&self) -> Option<Kernel> {
         let input = self.pixel() | self.input.as_ptr().addr();
-        let output = self.channels_out() * self.width | self.output.addr();
+        let output = (self.channels_out() * self.width) | self.output.addr();
         if (input | output).is_multiple_of(VECTOR) {
             return Some(Kernel::Point);
         }
