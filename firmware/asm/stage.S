@@ -34,6 +34,7 @@ fixpoint_staged:
 stage_copied:
 6:  ret
 7:  beqz    a7, 5f
+    bltz    a11, 8f
     mov     a11, a8
     l32i    a8, a6, 20
 1:  loopnez a10, 2f
@@ -44,6 +45,19 @@ stage_copied:
     addi    a7, a7, -1
     bnez    a7, 1b
 5:  ret
+    // In halves.
+8:  mov     a11, a8
+    l32i    a8, a6, 20
+    addi    a5, a5, -8
+3:  loopnez a10, 4f
+    ee.vld.l.64.ip q0, a3, 8
+    ee.vld.h.64.xp q0, a3, a5
+    ee.vst.128.ip q0, a4, 16
+4:  add     a3, a3, a8
+    add     a4, a4, a11
+    addi    a7, a7, -1
+    bnez    a7, 3b
+    ret
 
     // fixpoint_clear(to, vectors)
     .section .text.iram.clear,"ax"

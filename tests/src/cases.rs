@@ -10,6 +10,7 @@ mod linear;
 mod movement;
 mod plain;
 mod reductions;
+mod rows;
 mod tables;
 mod vector;
 
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Case> {
     graphs::add_to(&mut cases);
     vector::add_to(&mut cases);
     channelwise::add_to(&mut cases);
+    rows::add_to(&mut cases);
     cases
 }
 

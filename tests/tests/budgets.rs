@@ -371,6 +371,144 @@ fn rows() -> Vec<Row> {
             limit: Some(0.1286),
             ..row("conv 1x1", I8, [64, 3, 3], 64, square(1, 1))
         },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1605),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [88, 3, 96],
+                88,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1262),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [200, 2, 96],
+                200,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1644),
+            ..depthwise(row(
+                "depthwise 5x5 s2x1 padded",
+                I8,
+                [104, 3, 96],
+                104,
+                Window::new(5, 5).stride(2, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1945),
+            ..depthwise(row(
+                "depthwise 5x5 s2x1 padded",
+                I8,
+                [32, 6, 96],
+                32,
+                Window::new(5, 5).stride(2, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1478),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [48, 3, 96],
+                48,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.2038),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [64, 24, 24],
+                64,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.2114),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [120, 12, 12],
+                120,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            goal: Some(0.20),
+            relu: true,
+            limit: Some(0.1960),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I8,
+                [240, 6, 6],
+                240,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.3370),
+            ..depthwise(row(
+                "depthwise 5x5 s2 padded",
+                I8,
+                [40, 24, 24],
+                40,
+                Window::new(5, 5).stride(2, 2).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.2612),
+            ..depthwise(row(
+                "depthwise 5x5 s2 padded",
+                I8,
+                [64, 24, 24],
+                64,
+                Window::new(5, 5).stride(2, 2).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.2402),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I16,
+                [88, 3, 96],
+                88,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
+        Row {
+            relu: true,
+            limit: Some(0.3440),
+            ..depthwise(row(
+                "depthwise 5x5 padded",
+                I16,
+                [64, 12, 12],
+                64,
+                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
+            ))
+        },
     ]
 }
 

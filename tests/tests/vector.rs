@@ -43,7 +43,7 @@ impl Unit for Counting {
         }
         // SAFETY: the caller's promise.
         unsafe { Model.run(element, kernel, run) }
-        if kernel.is_3x3() && run.blocks > 0 {
+        if (kernel.is_3x3() || kernel == Kernel::DepthwiseFives) && run.blocks > 0 {
             self.count(element, &format!("{kernel:?} up to another kind"));
         }
     }
@@ -152,6 +152,7 @@ fn the_units_model_has_the_oracles_bits() {
         "Aligned",
         "Unaligned",
         "Depthwise3x3",
+        "DepthwiseFives",
         "DepthwiseAligned",
         "DepthwiseUnaligned",
     ];
@@ -185,7 +186,8 @@ fn the_units_model_has_the_oracles_bits() {
         .map(str::to_owned),
     );
     keys.push("I8 AlignedSplit across pieces".to_owned());
-    for kernel in ["Depthwise3x3", "Depthwise3x3Staged"] {
+    keys.push("I16 DepthwiseFives of several blocks".to_owned());
+    for kernel in ["Depthwise3x3", "Depthwise3x3Staged", "DepthwiseFives"] {
         keys.push(format!("I8 {kernel} of several blocks"));
         keys.push(format!("I8 {kernel} up to another kind"));
     }

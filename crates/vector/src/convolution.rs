@@ -2,6 +2,7 @@
 
 mod halves;
 mod rectangle;
+mod rows;
 pub(crate) mod staged;
 
 use core::mem::MaybeUninit;
@@ -462,6 +463,9 @@ impl<'a> Layer<'a> {
         }
         if self.in_halves() {
             return self.halves(unit, &mut run, share, staged);
+        }
+        if self.is_in_rows() {
+            return self.in_rows(unit, &mut run, share, staged);
         }
         match self.stage(share, staged) {
             Some(stage) => self.staged(unit, &stage, &mut run, share),

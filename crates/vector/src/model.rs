@@ -9,6 +9,7 @@ use fixpoint_runtime::format::Element;
 use crate::image::IMAGE;
 use crate::record::{BOUNDS, HEADER, IS_SPARSE, VECTOR};
 use crate::ring_model::{Doubled, rows};
+use crate::rows_model;
 use crate::unit::{Kernel, LONG, Run, SPLIT, Staging, Unit};
 
 /// The unit in portable code.
@@ -23,6 +24,15 @@ impl Unit for Model {
         };
         // SAFETY: the caller's promise.
         unsafe {
+            if kernel == Kernel::DepthwiseFives {
+                let width = match element {
+                    Element::I8 => size_of::<i8>(),
+                    Element::I16 => size_of::<i16>(),
+                };
+                return rows_model::blocks(run, width, |windows| {
+                    run_block(Kernel::DepthwiseAligned, windows);
+                });
+            }
             if !kernel.does_blocks() {
                 return run_block(kernel, run);
             }
@@ -33,7 +43,7 @@ impl Unit for Model {
             };
             loop {
                 if let Some(staging) = run.staging.as_mut() {
-                    stage(staging);
+                    stage(staging, VECTOR);
                 }
                 let header = run.record.wrapping_sub(HEADER);
                 run.first_shift = (header.read() & !IS_SPARSE).into();
@@ -70,17 +80,17 @@ impl Unit for Model {
     }
 }
 
-/// Copies pixels; the next are 16 bytes further then.
+/// Copies pixels, the first `bytes` of a vector; the next are 16 bytes further then.
 ///
 /// # Safety
 ///
 /// They are there, and room for them.
-unsafe fn stage(staging: &mut Staging) {
+pub(crate) unsafe fn stage(staging: &mut Staging, bytes: usize) {
     let (mut from, mut to) = (staging.from, staging.to);
     for _ in 0..staging.rows {
         for _ in 0..staging.pixels {
             // SAFETY: the caller's promise.
-            unsafe { to.copy_from(from, VECTOR) };
+            unsafe { to.copy_from(from, bytes) };
             from = from.wrapping_add(staging.step as usize);
             to = to.wrapping_add(VECTOR);
         }

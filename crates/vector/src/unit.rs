@@ -43,7 +43,7 @@ pub struct Run {
     /// 52: step from piece to piece.
     pub x_piece: i32,
     /// 56: gap from piece to piece; none if there is more than one group. In a [`Kernel::is_point`] run, step from
-    /// block to block.
+    /// block to block, and so in one over rows of taps.
     pub w_gap: i32,
     /// 60: what comes to the steps and gaps of a group's pieces for the next group.
     pub x_group: i32,
@@ -86,7 +86,7 @@ pub struct Run {
     /// what is left. Outputs are 16 bytes further then, weights those of all taps, or as [`Self::w_gap`] says;
     /// all else but the following is the same.
     pub blocks: u32,
-    /// 124: over 3x3 taps, from block to block of the elements, unless they are staged.
+    /// 124: of a depthwise run, from block to block of the elements, unless they are staged.
     pub x_block: i32,
     /// 128: of the records. Shifts are read from their headers, 16 bytes in front of them.
     pub record_step: u32,
@@ -99,7 +99,8 @@ pub struct Run {
     pub most_shifts: u32,
     /// 144: the rows of [`Kernel::Depthwise3x3Halves`].
     pub ring: *mut Ring,
-    /// 148: shifts by one whose bounds a record holds: [`Kernel::is_point`] kernels do as many.
+    /// 148: shifts by one whose bounds a record holds: [`Kernel::is_point`] kernels and [`Kernel::DepthwiseFives`] do as
+    /// many.
     pub most_sparse: u32,
     /// Whether shifts are farther apart than kernels over 3x3 taps can do.
     pub(crate) far: bool,
@@ -110,7 +111,7 @@ pub struct Run {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Staging {
-    /// 0: the first pixel's elements, at a multiple of 16.
+    /// 0: the first pixel's elements, at a multiple of 16, or in [`Staging::HALVES`] of 8.
     pub from: *const u8,
     /// 4: at a multiple of 16.
     pub to: *mut u8,
@@ -124,7 +125,7 @@ pub struct Staging {
     pub from_gap: i32,
     /// 24
     pub to_gap: i32,
-    /// 28: [`Staging::SHORT`] or [`Staging::ANY`].
+    /// 28: [`Staging::SHORT`], [`Staging::ANY`] or [`Staging::HALVES`].
     pub kind: u32,
 }
 
@@ -132,6 +133,8 @@ impl Staging {
     /// There are rows, of one pixel to [`Self::MOST_SHORT`], and [`Self::from_gap`] is 0.
     pub const SHORT: u32 = 0;
     pub const ANY: u32 = 1;
+    /// As `ANY`, a vector's halves by themselves.
+    pub const HALVES: u32 = u32::MAX;
     /// Pixels of a short row.
     pub const MOST_SHORT: u32 = 12;
 }
@@ -225,6 +228,13 @@ pub enum Kernel {
     /// As `Depthwise3x3`, of 8 bits and of the rows of [`Run::ring`], no tap is clipped; elements and results
     /// are anywhere.
     Depthwise3x3Any,
+    /// Rows of five taps next to each other; each block is staged. [`Run::pieces`] are rows of the window.
+    /// [`Run::x_group`] is the row that the first windows begin with, negative in the padding, of [`Run::w_group`] rows
+    /// that are staged; at least one is inside for each row of windows. [`Run::x`] is where the first window's first tap
+    /// is or would be, [`Run::x_piece`] is from row to row, and windows are [`Run::groups`] rows one below another.
+    /// Outputs are at multiples of 8: [`Run::head`] is how many bytes there are of a pixel's from the first block on,
+    /// for each block 8 or at least 16. [`Run::w_gap`] is from block to block of the weights.
+    DepthwiseFives,
     /// Elements at multiples of 16. Without pieces it is any convolution whose window lies in the
     /// padding.
     DepthwiseAligned,
@@ -264,7 +274,7 @@ impl Kernel {
 
     /// Whether it does block after block ([`Run::blocks`]).
     pub fn does_blocks(self) -> bool {
-        self.is_point() || self.is_3x3()
+        self.is_point() || self.is_3x3() || self == Self::DepthwiseFives
     }
 
     /// Whether products are channel by channel.
@@ -274,7 +284,7 @@ impl Kernel {
             Self::DepthwiseUnaligned,
             Self::DepthwiseSplit,
         ];
-        self.is_3x3() || others.contains(&self)
+        self.is_3x3() || self == Self::DepthwiseFives || others.contains(&self)
     }
 }
 

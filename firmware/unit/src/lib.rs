@@ -31,6 +31,8 @@ unsafe extern "C" {
     fn fixpoint_depthwise_3x3_halves_i16(run: *mut Run);
     fn fixpoint_depthwise_3x3_any(run: *mut Run);
     fn fixpoint_depthwise_3x3_staged(run: *mut Run);
+    fn fixpoint_depthwise_fives_i8(run: *mut Run);
+    fn fixpoint_depthwise_fives_i16(run: *mut Run);
     fn fixpoint_clear(to: *mut u8, vectors: u32);
 }
 
@@ -73,6 +75,8 @@ impl Unit for Pie {
             (Kernel::Depthwise3x3Any, _) => fixpoint_depthwise_3x3_any,
             (Kernel::Depthwise3x3Halves, I8) => fixpoint_depthwise_3x3_halves_i8,
             (Kernel::Depthwise3x3Halves, I16) => fixpoint_depthwise_3x3_halves_i16,
+            (Kernel::DepthwiseFives, I8) => fixpoint_depthwise_fives_i8,
+            (Kernel::DepthwiseFives, I16) => fixpoint_depthwise_fives_i16,
             (Kernel::DepthwiseAligned, I8) => fixpoint_depthwise_aligned_i8,
             (Kernel::DepthwiseAligned, I16) => fixpoint_depthwise_aligned_i16,
             (Kernel::DepthwiseUnaligned, I8) => fixpoint_depthwise_unaligned_i8,

@@ -4,9 +4,7 @@
 //! pixels, one of the left half of the columns and one of the right; with an odd number of columns both have the
 //! middle one, and store the same. Other pixels are copied and stored wherever they are.
 
-use core::ops::Range;
-
-use super::staged::{Axis, STAGED, TAPS};
+use super::staged::{STAGED, TAPS};
 use super::{Layer, Share};
 use crate::record::VECTOR;
 use crate::unit::{Kernel, Ring, Run, Unit};
@@ -40,7 +38,7 @@ impl Layer<'_> {
     }
 
     /// Whether elements are where a vector's halves may be.
-    fn at_halves(&self) -> bool {
+    pub(super) fn at_halves(&self) -> bool {
         (self.pixel() | self.input.as_ptr().addr() | self.output.addr()).is_multiple_of(HALF)
     }
 
@@ -89,11 +87,8 @@ impl Layer<'_> {
         // Columns of a vector's halves, and how far apart they are.
         let pixels = if both { count.div_ceil(2) } else { count };
         let apart = (count - pixels) as usize;
-        let axis = |columns: Range<u32>| {
-            Axis::new(&columns, window.stride_w, window.pad_left, self.shape.w)
-        };
-        let first = axis(columns.start..columns.start + pixels);
-        let second = axis(columns.end - pixels..columns.end);
+        let first = self.across(&(columns.start..columns.start + pixels));
+        let second = self.across(&(columns.end - pixels..columns.end));
         let head = first.before.checked_sub(second.before)?;
         let ends = [first, second].map(|axis| axis.before + axis.count);
         let both_there = ends[1].checked_sub(first.before)?;

@@ -41,7 +41,7 @@ pub(super) struct Axis {
     /// Of them in front of the input.
     pub(super) before: usize,
     /// Where the input begins, and how much of it there is.
-    input: usize,
+    pub(super) input: usize,
     pub(super) count: usize,
 }
 
@@ -51,9 +51,11 @@ impl Axis {
         1 + usize::from(self.before > 0) + usize::from(self.before + self.count < self.size)
     }
 
-    /// What the windows at `positions` see of `size` elements.
-    pub(super) fn new(positions: &Range<u32>, stride: u16, pad: u16, size: u32) -> Self {
-        let reach = (positions.len().saturating_sub(1)) * usize::from(stride) + TAPS;
+    /// What the windows of so many `taps` at `positions` see of `size` elements.
+    #[inline(never)]
+    fn new(positions: &Range<u32>, taps: u16, stride: u16, pad: u16, size: u32) -> Self {
+        let between = positions.len().saturating_sub(1);
+        let reach = between * usize::from(stride) + usize::from(taps);
         let (first, pad) = (
             positions.start as usize * usize::from(stride),
             usize::from(pad),
@@ -114,12 +116,22 @@ impl Layer<'_> {
         })
     }
 
-    fn axes(&self, [_, rows, columns]: &Share) -> [Axis; 2] {
-        let window = self.window;
+    /// Rows and columns that windows see.
+    pub(super) fn axes(&self, [_, rows, columns]: &Share) -> [Axis; 2] {
+        let (window, size) = (self.window, self.shape.h);
+        let (taps, stride, pad) = (window.kernel_h, window.stride_h, window.pad_top);
         [
-            Axis::new(rows, window.stride_h, window.pad_top, self.shape.h),
-            Axis::new(columns, window.stride_w, window.pad_left, self.shape.w),
+            Axis::new(rows, taps, stride, pad, size),
+            self.across(columns),
         ]
+    }
+
+    /// Columns that windows see.
+    #[inline(never)]
+    pub(super) fn across(&self, columns: &Range<u32>) -> Axis {
+        let (window, size) = (self.window, self.shape.w);
+        let (taps, stride, pad) = (window.kernel_w, window.stride_w, window.pad_left);
+        Axis::new(columns, taps, stride, pad, size)
     }
 
     /// Does a share tile by tile.

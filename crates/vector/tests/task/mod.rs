@@ -324,6 +324,7 @@ pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw
         }
         _ => {}
     }
+    let mut rows = random.between(0, 1) == 0;
     let window = loop {
         let mut any = |low, high| random.between(low, high) as u16;
         let window = match round % 6 {
@@ -334,6 +335,9 @@ pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw
                 any(0, 1),
                 any(0, 1),
             ),
+            5 if rows => Window::new(any(1, 7), 5 + 2 * any(0, 1))
+                .stride(any(1, 3), any(1, 3))
+                .pads(any(0, 4), any(0, 4), any(0, 4), any(0, 4)),
             _ => Window::new(any(1, 5), any(1, 5))
                 .stride(any(1, 3), any(1, 3))
                 .dilation(any(1, 2), any(1, 3))
@@ -342,6 +346,7 @@ pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw
         if window.output(h, w).is_some() {
             break window;
         }
+        rows = false;
         if round % 6 == 1 || round % 6 == 2 {
             break Window::new(1, 1);
         }
