@@ -31,7 +31,7 @@ impl Layer<'_> {
             && self.at_halves()
     }
 
-    /// Does a share, all blocks that aren't split at once.
+    /// Does a share, all blocks of a kind at once.
     #[inline(never)]
     pub(super) fn in_rows(
         &self,
@@ -46,9 +46,9 @@ impl Layer<'_> {
         while block < blocks.end {
             let (first, splits) = self.begin(run, block)?;
             if splits {
-                let one = [block..block + 1, rows.clone(), columns.clone()];
-                self.rectangles(unit, run, &one)?;
-                block += 1;
+                let end = self.split_until(block, blocks.end);
+                self.rectangles(unit, run, &[block..end, rows.clone(), columns.clone()])?;
+                block = end;
                 continue;
             }
             let (weights, record) = (run.weights, run.record);
