@@ -1,6 +1,7 @@
 //! A convolution as runs.
 
 mod halves;
+mod parts;
 mod rectangle;
 mod rows;
 pub(crate) mod staged;
@@ -15,10 +16,8 @@ use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
+pub(crate) use parts::Parts;
 use staged::STAGED;
-
-/// Most products of 8-bit elements, of whatever value, that a lane holds on top of a rest.
-const SAFE_PRODUCTS: usize = 31;
 
 /// Vectors of a record whose drain has one step.
 const ROOM: usize = (HEADER + BOUNDS) / VECTOR + 2;
@@ -116,17 +115,6 @@ struct Steps {
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
 /// its rows, and of its columns. Shares that have no element in common can be done at the same time.
 pub(crate) type Share = [Range<u32>; 3];
-
-/// How much is added before lanes are split.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Parts {
-    /// Rows of the kernel.
-    Rows(usize),
-    /// Vectors within a row.
-    Vectors(usize),
-    /// Vectors, from the first of all on; where a window is clipped, as many rows as they are at least.
-    Across(usize),
-}
 
 impl<'a> Layer<'a> {
     #[inline(always)]
@@ -298,28 +286,6 @@ impl<'a> Layer<'a> {
         }
     }
 
-    #[inline(always)]
-    fn parts_of(&self, sums: Sums) -> Option<Option<Parts>> {
-        if self.element == Element::I16 {
-            return (sums == Sums::Whole).then_some(None);
-        }
-        let row = usize::from(self.window.kernel_w) * self.products();
-        Some(Some(match sums {
-            Sums::Whole => return Some(None),
-            Sums::Rows(rows) if rows > 0 => Parts::Rows(rows.into()),
-            Sums::Vectors(vectors) if vectors > 0 && !self.depthwise => {
-                let vectors = usize::from(vectors);
-                match row.is_multiple_of(VECTOR) && vectors >= row / VECTOR {
-                    true => Parts::Across(vectors),
-                    false => Parts::Vectors(vectors),
-                }
-            }
-            _ if row <= SAFE_PRODUCTS => Parts::Rows(SAFE_PRODUCTS / row),
-            _ if self.depthwise => return None,
-            _ => Parts::Vectors(1),
-        }))
-    }
-
     /// Elements of a vector, channels of a block.
     pub(crate) fn lanes(&self) -> usize {
         VECTOR >> (self.width - 1)
@@ -357,26 +323,6 @@ impl<'a> Layer<'a> {
     /// The channels of the block that begins at `first`.
     pub(crate) fn channels(&self, first: usize) -> Range<usize> {
         first..self.channels_out().min(first + self.lanes())
-    }
-
-    /// How often the lanes are split, at most; `None` if they are not.
-    pub(crate) fn splits(&self) -> Option<usize> {
-        let kernel_h = usize::from(self.window.kernel_h);
-        let row = usize::from(self.window.kernel_w) * self.products();
-        let parts = match self.parts? {
-            Parts::Rows(rows) => kernel_h.div_ceil(rows),
-            // There are no fewer rows in as many.
-            Parts::Across(vectors) => kernel_h.div_ceil(vectors / (row / VECTOR)),
-            Parts::Vectors(vectors) => {
-                let (pieces, piece) = match self.pieces_apart() {
-                    true => (self.window.kernel_w.into(), self.products()),
-                    false => (1, row),
-                };
-                // A head and its vectors may begin a part of their own.
-                kernel_h * pieces * (piece.div_ceil(self.lanes()) + 1).div_ceil(vectors)
-            }
-        };
-        Some(parts)
     }
 
     /// Whether each tap of a row is a piece of its own.
@@ -500,8 +446,9 @@ impl<'a> Layer<'a> {
         let records = self.records.bytes.chunks_exact(self.records.each);
         let splits = records
             .skip(block as usize)
+            .take(end.saturating_sub(block) as usize)
             .take_while(|record| Record::says_split(record));
-        end.min(block + splits.count() as u32)
+        block + splits.count() as u32
     }
 
     fn elements_aligned(&self) -> bool {

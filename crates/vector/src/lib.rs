@@ -31,8 +31,9 @@
 //! # Sums of 8-bit products
 //!
 //! Lanes saturate, at ±(2^19 - 1). An element is in `low..=high`, as follows from what made the tensor: not negative
-//! behind a ReLU, what the entries of a table are. So with `P` the sum of the positive
-//! weights of a channel times `high` and of the negative ones times `low`, and `N` the reverse, every
+//! behind a ReLU, what the entries of a table are; with the padding's zero among them, so `low` is 0 at most and `high`
+//! at least. So with `P` the sum of the positive weights of a channel times `high` and of the negative ones times `low`,
+//! and `N` the reverse, every
 //! sum of some of the products lies in `-N..=P`, whatever the order and whatever the padding leaves
 //! out. [`prove`] finds the largest part of a channel's products that is safe:
 //!

@@ -60,7 +60,11 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
             Shifts::PerTensor(_) => own,
             Shifts::PerChannel(_) => {
                 let block = (layout.block)(channel);
-                least(Some(block)).or_else(|| least(None)).unwrap_or(own)
+                let shift = least(Some(block)).or_else(|| least(None));
+                // Its own is of another kind, but no sum needs more bits with it than before.
+                shift
+                    .filter(|shift| fits(layout.element, *value, *shift))
+                    .unwrap_or(own)
             }
         };
         for at in 0..layout.products {
@@ -72,6 +76,15 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
         }
     }
     Some(settled)
+}
+
+/// Whether the vector unit's lanes hold a bias for this result, and its rounding constant.
+fn fits(element: Element, value: i64, shift: i32) -> bool {
+    let bits = match element {
+        Element::I8 => 19,
+        Element::I16 => 39,
+    };
+    (0..=SHIFTS).contains(&shift) && (value << shift).abs() + rounding_constant(shift) < 1 << bits
 }
 
 /// The result of a channel if it is the same for all inputs.
@@ -157,6 +170,16 @@ mod tests {
         assert_eq!(settled.bias, [10, 0, 64 << 7, 0, 5]);
         let shifts = Shifts::PerChannel(vec![7, 7, 7, 7, 9]);
         assert_eq!(settled.shifts, shifts);
+        // 64 * 2^13 + 2^12 is more than a lane holds.
+        let far = Linear {
+            weights: vec![90, 90, 1, 1, 0, 0, -7, -7, 90, 90],
+            shifts: Shifts::PerChannel(vec![13, 5, 9, 13, 9]),
+            bias: vec![10, -20_000, 64 << 9, 0, 5],
+            ..linear.clone()
+        };
+        let kept = super::settled(&far, &layout, NOT_NEGATIVE).expect("constant channels");
+        assert_eq!(kept.shifts, Shifts::PerChannel(vec![13, 13, 9, 13, 9]));
+        assert_eq!(kept.bias, [10, 0, 64 << 9, 0, 5]);
         // A leak has no limits.
         let activation = Activation::LeakyRelu {
             slope: 1,

@@ -62,10 +62,11 @@ impl Ranges {
                 }
                 _ => limited(activation),
             },
-            Op::Requantize { activation } => {
-                let [low, high] = limited(activation);
-                moved().map(|end| end.max(low).min(high))
-            }
+            Op::Requantize { activation } => match bounds(activation, def.element) {
+                Some([low, high]) => moved().map(|end| end.max(low.into()).min(high.into())),
+                // A slope may be anything.
+                None => all,
+            },
             Op::Lookup { table } => elements(table).unwrap_or(all),
             Op::Softmax { .. } => [0, all[1]],
             // Where a window reaches into the padding, zeros may count.
@@ -153,6 +154,13 @@ mod tests {
         let joined = Op::Concat { axis: 1 };
         let joined = builder.op("joined", joined, &[looked, clipped], def(-4));
         let again = builder.op("again", clip(-2, 5), &[joined], def(-4));
+        let leak = Op::Requantize {
+            activation: Activation::LeakyRelu {
+                slope: -3,
+                exponent: 0,
+            },
+        };
+        let leaky = builder.op("leaky", leak, &[again], def(-4));
         let ranges = Ranges::new(&builder);
         let all = [
             (x, [-128, 127]),
@@ -163,6 +171,7 @@ mod tests {
             (difference, [-49, 20]),
             (joined, [-3, 96]),
             (again, [-2, 5]),
+            (leaky, [-128, 127]),
         ];
         for (id, range) in all {
             assert_eq!(ranges.of(id), range, "{id:?}");

@@ -80,7 +80,8 @@ impl Context<'_> {
         }
     }
 
-    /// The file's weights have to be what runs, integer by integer.
+    /// The file's weights have to be the layer's, integer by integer. (An image has others for channels that no input
+    /// changes, with the same results.)
     fn check_given(
         &self,
         layer: &Layer,
