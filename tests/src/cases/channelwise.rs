@@ -3,10 +3,11 @@
 
 use super::linear::lower;
 use super::{Case, SETTINGS, Setting, window};
-use crate::oracle::{Geometry, Rules, Tail, convolve};
+use crate::oracle::{Chw, Geometry, Rules, Tail, convolve};
 use crate::random::Random;
 use fixpoint_quant::image::Op;
 use std::format;
+use std::string::String;
 use std::vec::Vec;
 
 /// Up to two vectors of 8-bit elements and one channel more.
@@ -78,17 +79,32 @@ fn case(random: &mut Random, setting: Setting, channels: usize) -> Case {
         clip: None,
         slopes: None,
     };
-    let expected = convolve(&input, &weights, &g, channels, &tail);
-    let linear = lower(random, &weights, 1, taps, true, &tail);
-    let mut builder = setting.builder("channelwise");
-    let x = builder.input(setting.image("x", &input, -3));
-    let window = window(&g);
-    let op = Op::DepthwiseConv2d { linear, window };
-    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
-    builder.output(y);
     let name = format!(
         "channelwise {channels}x{h}x{w} {kernel}x{kernel}/{:?} {:?} shifts {least}+{spread}",
         g.stride, g.pads
     );
+    layer(random, setting, name, &input, &weights, &g, &tail)
+}
+
+/// A case of one convolution channel by channel.
+pub(super) fn layer(
+    random: &mut Random,
+    setting: Setting,
+    name: String,
+    input: &Chw,
+    weights: &[i64],
+    g: &Geometry,
+    tail: &Tail,
+) -> Case {
+    let [kernel_h, kernel_w] = g.kernel;
+    let channels = weights.len() / (kernel_h * kernel_w);
+    let expected = convolve(input, weights, g, channels, tail);
+    let linear = lower(random, weights, 1, kernel_h * kernel_w, true, tail);
+    let mut builder = setting.builder("channelwise");
+    let x = builder.input(setting.image("x", input, -3));
+    let window = window(g);
+    let op = Op::DepthwiseConv2d { linear, window };
+    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
+    builder.output(y);
     setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
 }

@@ -1,11 +1,10 @@
 //! Convolutions channel by channel in the fixpoint arithmetic over rows of five taps: maps of which most windows are
 //! clipped, and some that have to be done in parts; whole vectors of channels and halves.
 
-use super::linear::lower;
-use super::{Case, SETTINGS, Setting, window};
-use crate::oracle::{Geometry, Rules, Tail, convolve};
+use super::channelwise::layer;
+use super::{Case, SETTINGS, Setting};
+use crate::oracle::{Geometry, Rules, Tail};
 use crate::random::Random;
-use fixpoint_quant::image::Op;
 use std::format;
 use std::vec::Vec;
 
@@ -107,16 +106,8 @@ fn case(random: &mut Random, setting: Setting, shape: &Shape, dilation: usize, o
         clip: None,
         slopes: None,
     };
-    let expected = convolve(&input, &weights, &g, channels, &tail);
-    let linear = lower(random, &weights, 1, taps, true, &tail);
-    let mut builder = setting.builder("rows");
-    let x = builder.input(setting.image("x", &input, -3));
-    let window = window(&g);
-    let op = Op::DepthwiseConv2d { linear, window };
-    let y = builder.op("op", op, &[x], setting.image("y", &expected, -2));
-    builder.output(y);
     let name = format!(
         "rows {channels}x{h}x{w} {kernel:?}/{stride:?} {pads:?}, dilation {dilation}, shifts {least}+{spread}"
     );
-    setting.case(&builder, name, &[&input.hwc()], &[&expected.hwc()])
+    layer(random, setting, name, &input, &weights, &g, &tail)
 }

@@ -62,6 +62,20 @@ impl Layer<'_> {
         Some(())
     }
 
+    /// Does the blocks of a share whose lanes are split, from `block` to the first that isn't, which it tells.
+    #[inline(never)]
+    pub(super) fn split_blocks(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
+        block: u32,
+        [blocks, rows, columns]: &Share,
+    ) -> Option<u32> {
+        let end = self.split_until(block, blocks.end);
+        self.rectangles(unit, run, &[block..end, rows.clone(), columns.clone()])?;
+        Some(end)
+    }
+
     /// Does a share of one row of pixels, each a piece for this kernel.
     #[inline(never)]
     pub(super) fn points(
@@ -71,7 +85,7 @@ impl Layer<'_> {
         share: &Share,
         kernel: Kernel,
     ) -> Option<()> {
-        let [blocks, rows, columns] = share;
+        let [blocks, _, columns] = share;
         let (steps, before) = (self.steps(), columns.start as usize);
         // Those with results for all lanes.
         let whole = blocks
@@ -81,9 +95,7 @@ impl Layer<'_> {
         while block < blocks.end && before < columns.end as usize {
             let (first, splits) = self.begin(run, block)?;
             if splits {
-                let end = self.split_until(block, blocks.end);
-                self.rectangles(unit, run, &[block..end, rows.clone(), columns.clone()])?;
-                block = end;
+                block = self.split_blocks(unit, run, block, share)?;
                 continue;
             }
             run.x = self.input.as_ptr().wrapping_add(before * steps.pixel);

@@ -46,9 +46,7 @@ impl Layer<'_> {
         while block < blocks.end {
             let (first, splits) = self.begin(run, block)?;
             if splits {
-                let end = self.split_until(block, blocks.end);
-                self.rectangles(unit, run, &[block..end, rows.clone(), columns.clone()])?;
-                block = end;
+                block = self.split_blocks(unit, run, block, share)?;
                 continue;
             }
             let (weights, record) = (run.weights, run.record);
