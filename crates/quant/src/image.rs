@@ -56,6 +56,16 @@ pub enum Shifts {
     PerChannel(Vec<i32>),
 }
 
+impl Shifts {
+    /// One for each of so many channels; as many as were given, if they are one for each.
+    fn of_channels(&self, channels: usize) -> Vec<i32> {
+        match self {
+            Self::PerTensor(shift) => vec![*shift; channels],
+            Self::PerChannel(shifts) => shifts.clone(),
+        }
+    }
+}
+
 /// What an op does to its result before it is stored. Fixpoint arithmetic: to the exact result, so
 /// that there is one rounding; espdl: to the shifted one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

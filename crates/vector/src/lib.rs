@@ -101,7 +101,7 @@ pub use means::Mean;
 pub use model::Model;
 pub use pixels::{Column, Windowed};
 pub use prepare::prepare;
-pub use proof::{Channel, prove};
+pub use proof::{Channel, Span, prove};
 pub use two::{Cores, Job, LEAST, TwoVectors};
 pub use unit::{Kernel, LIST, LONG, Ring, Run, SCRATCH, SPARSE, SPLIT, Staging, Unit};
 

@@ -19,10 +19,12 @@ pub struct Channel<'a> {
 }
 
 /// Least and largest sum that some of the products can have.
-#[derive(Clone, Copy)]
-struct Span {
-    low: i64,
-    high: i64,
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Not above 0.
+    pub low: i64,
+    /// Not below 0.
+    pub high: i64,
 }
 
 impl Span {
@@ -41,7 +43,8 @@ impl Span {
         self.high -= one.high;
     }
 
-    fn of(weights: &[i16], range: [i64; 2]) -> Self {
+    /// That of these weights, by elements in a range.
+    pub fn of(weights: &[i16], range: [i64; 2]) -> Self {
         let mut span = Self::ZERO;
         for weight in weights {
             span.add(*weight, range);

@@ -9,6 +9,10 @@ use super::range::Range;
 use super::record::bounds;
 use super::{Element, Linear, Shifts};
 use fixpoint_kernels::fixpoint::rounding_constant;
+use fixpoint_vector::Span;
+
+/// Shifts that elements can be moved up by within 64 bits, and more than layers have.
+const SHIFTS: i32 = 40;
 
 /// Where the weights of a channel are, and which channels are computed together.
 pub(super) struct Layout<'a> {
@@ -26,22 +30,12 @@ pub(super) struct Layout<'a> {
 pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Option<Linear> {
     let limits = bounds(&linear.activation, layout.element)?.map(i64::from);
     let channels = linear.bias.len();
-    let shift_of = |channel: usize| match &linear.shifts {
-        Shifts::PerTensor(shift) => Some(*shift),
-        Shifts::PerChannel(shifts) => shifts.get(channel).copied(),
-    };
+    let shifts = linear.shifts.of_channels(channels);
     let mut constants = Vec::with_capacity(channels);
-    for channel in 0..channels {
-        let weights = (0..layout.products)
-            .map(|at| linear.weights.get((layout.index)(channel, at)).copied())
-            .collect::<Option<Vec<i16>>>()?;
-        constants.push(constant(
-            &weights,
-            linear.bias[channel],
-            shift_of(channel)?,
-            limits,
-            range,
-        ));
+    for (channel, (bias, shift)) in linear.bias.iter().zip(&shifts).enumerate() {
+        let at = (0..layout.products).map(|product| (layout.index)(channel, product));
+        let weights: Vec<i16> = at.map(|at| linear.weights[at]).collect();
+        constants.push(constant(&weights, *bias, *shift, limits, range));
     }
     if constants.iter().all(Option::is_none) {
         return None;
@@ -51,11 +45,12 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
     let least = |block: Option<usize>| {
         let others = (0..channels).filter(|channel| constants[*channel].is_none());
         let same = others.filter(|channel| block.is_none_or(|b| (layout.block)(*channel) == b));
-        same.filter_map(shift_of).filter(|shift| *shift >= 0).min()
+        let all = same.map(|channel| shifts[channel]);
+        all.filter(|shift| *shift >= 0).min()
     };
     for (channel, value) in constants.iter().enumerate() {
         let Some(value) = value else { continue };
-        let own = shift_of(channel)?;
+        let own = shifts[channel];
         let shift = match &linear.shifts {
             Shifts::PerTensor(_) => own,
             Shifts::PerChannel(_) => {
@@ -98,23 +93,14 @@ fn constant(
     if !(0..=SHIFTS).contains(&shift) {
         return None;
     }
-    let [least, most] = range.map(i64::from);
-    let (mut below, mut above) = (0i64, 0i64);
-    for weight in weights {
-        let products = [least, most].map(|x| i64::from(*weight) * x);
-        below = below.checked_add(products[0].min(products[1]).min(0))?;
-        above = above.checked_add(products[0].max(products[1]).max(0))?;
-    }
+    let span = Span::of(weights, range.map(i64::from));
     let result = |sum: i64| {
         let start = bias.checked_add(rounding_constant(shift))?;
         Some((start.checked_add(sum)? >> shift).max(low).min(high))
     };
-    let value = result(below)?;
-    (value == result(above)?).then_some(value)
+    let value = result(span.low)?;
+    (value == result(span.high)?).then_some(value)
 }
-
-/// Shifts that elements can be moved up by within 64 bits, and more than layers have.
-const SHIFTS: i32 = 40;
 
 #[cfg(test)]
 mod tests {

@@ -91,10 +91,7 @@ pub(super) fn lower(
     {
         return Err(bad("a weight doesn't fit the element type".into()));
     }
-    let shifts: Vec<i32> = match &linear.shifts {
-        Shifts::PerTensor(shift) => vec![*shift; channels],
-        Shifts::PerChannel(shifts) => shifts.clone(),
-    };
+    let shifts = linear.shifts.of_channels(channels);
     if shifts.len() != channels {
         return Err(bad(
             "the number of shifts is not the number of channels".into()
@@ -136,10 +133,7 @@ pub(super) fn lower(
         Arithmetic::Espdl(_) => None,
     };
     let linear = settled.as_ref().unwrap_or(linear);
-    let shifts: Vec<i32> = match &linear.shifts {
-        Shifts::PerTensor(shift) => vec![*shift; channels],
-        Shifts::PerChannel(shifts) => shifts.clone(),
-    };
+    let shifts = linear.shifts.of_channels(channels);
     let mut weights = vec![0; padded * taps * inner];
     let mut totals = vec![0u64; channels];
     for (channel, total) in totals.iter_mut().enumerate() {
