@@ -54,7 +54,7 @@ fn rows() -> Vec<Row> {
         ..row
     };
     let square = |kernel, stride| Window::new(kernel, kernel).stride(stride, stride);
-    vec![
+    let mut rows = vec![
         Row {
             published: Some(422.0),
             limit: Some(0.1652),
@@ -371,145 +371,37 @@ fn rows() -> Vec<Row> {
             limit: Some(0.1286),
             ..row("conv 1x1", I8, [64, 3, 3], 64, square(1, 1))
         },
+    ];
+    // Strides, goal, limit.
+    let fives = [
+        (I8, [88, 3, 96], [1, 1], Some(0.20), 0.1605),
+        (I8, [200, 2, 96], [1, 1], Some(0.20), 0.1262),
+        (I8, [104, 3, 96], [2, 1], Some(0.20), 0.1644),
+        (I8, [32, 6, 96], [2, 1], Some(0.20), 0.1945),
+        (I8, [48, 3, 96], [1, 1], Some(0.20), 0.1478),
+        (I8, [64, 24, 24], [1, 1], None, 0.2038),
+        (I8, [120, 12, 12], [1, 1], None, 0.2114),
+        (I8, [240, 6, 6], [1, 1], Some(0.20), 0.1960),
+        (I8, [40, 24, 24], [2, 2], None, 0.3370),
+        (I8, [64, 24, 24], [2, 2], None, 0.2612),
+        (I16, [88, 3, 96], [1, 1], None, 0.2402),
+        (I16, [64, 12, 12], [1, 1], None, 0.3440),
+    ];
+    rows.extend(fives.map(|(element, input, [down, right], goal, limit)| {
+        let name = match [down, right] {
+            [1, 1] => "depthwise 5x5 padded",
+            [2, 1] => "depthwise 5x5 s2x1 padded",
+            _ => "depthwise 5x5 s2 padded",
+        };
+        let window = Window::new(5, 5).stride(down, right).pads(2, 2, 2, 2);
         Row {
-            goal: Some(0.20),
+            goal,
             relu: true,
-            limit: Some(0.1605),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [88, 3, 96],
-                88,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            goal: Some(0.20),
-            relu: true,
-            limit: Some(0.1262),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [200, 2, 96],
-                200,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            goal: Some(0.20),
-            relu: true,
-            limit: Some(0.1644),
-            ..depthwise(row(
-                "depthwise 5x5 s2x1 padded",
-                I8,
-                [104, 3, 96],
-                104,
-                Window::new(5, 5).stride(2, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            goal: Some(0.20),
-            relu: true,
-            limit: Some(0.1945),
-            ..depthwise(row(
-                "depthwise 5x5 s2x1 padded",
-                I8,
-                [32, 6, 96],
-                32,
-                Window::new(5, 5).stride(2, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            goal: Some(0.20),
-            relu: true,
-            limit: Some(0.1478),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [48, 3, 96],
-                48,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.2038),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [64, 24, 24],
-                64,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.2114),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [120, 12, 12],
-                120,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            goal: Some(0.20),
-            relu: true,
-            limit: Some(0.1960),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I8,
-                [240, 6, 6],
-                240,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.3370),
-            ..depthwise(row(
-                "depthwise 5x5 s2 padded",
-                I8,
-                [40, 24, 24],
-                40,
-                Window::new(5, 5).stride(2, 2).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.2612),
-            ..depthwise(row(
-                "depthwise 5x5 s2 padded",
-                I8,
-                [64, 24, 24],
-                64,
-                Window::new(5, 5).stride(2, 2).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.2402),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I16,
-                [88, 3, 96],
-                88,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-        Row {
-            relu: true,
-            limit: Some(0.3440),
-            ..depthwise(row(
-                "depthwise 5x5 padded",
-                I16,
-                [64, 12, 12],
-                64,
-                Window::new(5, 5).stride(1, 1).pads(2, 2, 2, 2),
-            ))
-        },
-    ]
+            limit: Some(limit),
+            ..depthwise(row(name, element, input, input[0], window))
+        }
+    }));
+    rows
 }
 
 impl Row {
