@@ -1,4 +1,4 @@
-// Depthwise convolutions over 3x3 taps that are read where they are, or staged.
+// Depthwise convolutions over 3x3 taps for a rectangle of pixels whose windows are clipped alike.
     .include "blocks.inc"
 
     // fixpoint_sparse: as copy_bounds if the header, at a6, says which of a4 steps are there. The halves of bounds are a5 bytes
@@ -68,9 +68,8 @@ sparse_drained:
     // fixpoint_next_3x3: on to the next block over 3x3 taps, of which a6 are left, if it can be done; else this leaves
     // the kernel. Changes a3 to a7.
     //
-    // fixpoint_begin_3x3: once for a block. It is staged, if that is wanted; the weights of the first five taps go to
-    // q0 to q4, and into the scratch, from a6 on, the lanes at the start, those of the others and the first bounds.
-    // The lower limit and the other bounds are in front of it, so that a6 is where it was when a drain has come to
+    // fixpoint_begin_3x3: once for a block. The weights of the first five taps go to q0 to q4, and into the scratch,
+    // from a6 on, the lanes at the start, those of the others and the first bounds. The lower limit and the other bounds are in front of it, so that a6 is where it was when a drain has come to
     // their end; to there it is a14 from the first bounds. Zeros for a tap that isn't among RUN_VECTORS. Leaves
     // elements in a3, outputs in a5, the first shift in a8, steps in a10, a11 and a7, in a13, which is behind the
     // drain, where its further steps begin, and in the frame where the elements end.
@@ -84,12 +83,7 @@ fixpoint_next_3x3:
 1:  leave
     .p2align 2
 fixpoint_begin_3x3:
-    l32i    a6, a2, RUN_STAGING
-    beqz    a6, 4f
-    s32i    a0, a1, RETURN
-    call0   fixpoint_staged
-    l32i    a0, a1, RETURN
-4:  l32i    a6, a2, RUN_WEIGHTS
+    l32i    a6, a2, RUN_WEIGHTS
     l32i    a4, a2, RUN_VECTORS
     l32i    a10, a2, RUN_RECORD
     l32i    a11, a2, RUN_SCRATCH
@@ -163,6 +157,7 @@ fixpoint_\name:
     lanes_load \bits, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
+    lanes_load_by \bits, 6, 6, 14, 5, 7
     drain_3x3 \bits
 \name\()_drained:
     ee.vst.128.xp q5, a5, a15
@@ -185,68 +180,3 @@ fixpoint_\name:
 
     depthwise_3x3_kernel depthwise_3x3_i8, 8
     depthwise_3x3_kernel depthwise_3x3_i16, 16
-
-    // The same of 8 bits where all is staged: no tap is clipped, results lie without gaps. a11 step to the next row of
-    // taps, a12 to the next pixel, a0 to the next row of pixels, a10 rows left, a7 pixels of a row.
-    .section .text.iram.depthwise_3x3_staged,"ax"
-    .literal .Ldepthwise_3x3_staged_drained, depthwise_3x3_staged_drained
-    .global fixpoint_depthwise_3x3_staged
-    .p2align 2
-fixpoint_depthwise_3x3_staged:
-    save
-    l32i    a11, a2, RUN_X_PIECE
-    l32i    a12, a2, RUN_X_STEP
-    l32i    a15, a2, RUN_Y_STEP
-    addi    a12, a12, -32
-    sub     a12, a12, a11
-    sub     a12, a12, a11
-    addi    a11, a11, -32
-    s32i    a11, a1, TO_SECOND
-    movi    a9, 1
-4:  l32i    a6, a2, RUN_STAGING
-    call0   fixpoint_staged
-    l32i    a6, a2, RUN_WEIGHTS
-    l32i    a10, a2, RUN_RECORD
-    l32i    a11, a2, RUN_SCRATCH
-    .irp n, 0, 1, 2, 3, 4
-    ee.vld.128.ip q\n, a6, 16
-    .endr
-    copy_lanes
-    .rept 4
-    ee.vld.128.ip q5, a6, 16
-    ee.vst.128.ip q5, a11, 16
-    .endr
-    l32r    a13, .Ldepthwise_3x3_staged_drained
-    copy_bounds
-    l32i    a3, a2, RUN_X
-    l32i    a5, a2, RUN_Y
-    l32i    a11, a1, TO_SECOND
-    l32i    a0, a2, RUN_X_GAP
-    l32i    a10, a2, RUN_ROWS
-    l32i    a7, a2, RUN_PIXELS
-1:  loopnez a7, 2f
-    load_lanes 6, 12
-    ee.vld.128.ip q5, a3, 16
-    ee.vld.128.ip q6, a3, 16
-    lanes_load_by 8, 5, 3, 11, 5, 0
-    lanes_load 8, 6, 3, 6, 1
-    lanes_load 8, 5, 3, 5, 2
-    lanes_load_by 8, 6, 3, 11, 6, 3
-    lanes_load 8, 7, 6, 5, 4
-    ee.vld.128.ip q5, a3, 16
-    lanes_load 8, 7, 6, 6, 7
-    ee.vld.128.ip q6, a3, 16
-    lanes_load 8, 7, 6, 5, 7
-    ee.vld.128.xp q5, a3, a12
-    lanes_load 8, 7, 6, 6, 7
-    drain_3x3 8
-depthwise_3x3_staged_drained:
-    ee.vst.128.xp q5, a5, a15
-2:  addi    a10, a10, -1
-    add     a3, a3, a0
-    bnez    a10, 1b
-    l32i    a6, a2, RUN_BLOCKS
-    addi    a6, a6, -1
-    next_block 3f
-    j       4b
-3:  leave

@@ -164,6 +164,7 @@ fixpoint_\name:
     lanes_load \bits, 7, 6, 5, 7
     ee.vld.128.xp q5, a3, a12
     lanes_load \bits, 7, 6, 6, 7
+    lanes_load_by \bits, 6, 6, 14, 5, 7
     drain_3x3 \bits
 \name\()_drained:
     .if \halves

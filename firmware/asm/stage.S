@@ -3,7 +3,6 @@
 
     // fixpoint_staged: copies what `Staging` in crates/vector says, which is at a6. Changes a3 to a8, a10, a11.
     .section .text.iram.stage,"ax"
-    .literal .Lstage_copied, stage_copied
     .global fixpoint_staged
     .p2align 2
 fixpoint_staged:
@@ -16,24 +15,7 @@ fixpoint_staged:
     l32i    a4, a6, 4
     l32i    a7, a6, 16
     l32i    a8, a6, 24
-    bnez    a11, 7f
-    // Short rows, one after another: each by a jump into its copies. A pixel has six bytes.
-    l32r    a11, .Lstage_copied
-    addx2   a10, a10, a10
-    slli    a10, a10, 1
-    sub     a11, a11, a10
-    addi    a8, a8, 16
-    loopnez a7, 6f
-    jx      a11
-    .rept 11
-    ee.vld.128.xp q0, a3, a5
-    ee.vst.128.ip q0, a4, 16
-    .endr
-    ee.vld.128.xp q0, a3, a5
-    ee.vst.128.xp q0, a4, a8
-stage_copied:
-6:  ret
-7:  beqz    a7, 5f
+    beqz    a7, 5f
     bltz    a11, 8f
     mov     a11, a8
     l32i    a8, a6, 20

@@ -199,7 +199,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2873),
+            limit: Some(0.2565),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -211,7 +211,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2436),
+            limit: Some(0.2329),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -223,7 +223,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2844),
+            limit: Some(0.2819),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -259,7 +259,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.5190),
+            limit: Some(0.5104),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -270,7 +270,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.3795),
+            limit: Some(0.3442),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I16,
@@ -333,13 +333,13 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2805),
+            limit: Some(0.2765),
             ..depthwise(row("depthwise 3x3", I8, [256, 8, 8], 256, square(3, 1)))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2685),
+            limit: Some(0.2459),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -351,7 +351,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2868),
+            limit: Some(0.2550),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,

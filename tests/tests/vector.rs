@@ -180,14 +180,15 @@ fn the_units_model_has_the_oracles_bits() {
             "I8 Depthwise3x3Halves",
             "I16 Depthwise3x3Halves",
             "I8 Depthwise3x3Any",
-            "I8 Depthwise3x3Staged",
+            "I8 Depthwise3x3Padded",
+            "I16 Depthwise3x3Padded",
             "Staged rows",
         ]
         .map(str::to_owned),
     );
     keys.push("I8 AlignedSplit across pieces".to_owned());
     keys.push("I16 DepthwiseFives of several blocks".to_owned());
-    for kernel in ["Depthwise3x3", "Depthwise3x3Staged", "DepthwiseFives"] {
+    for kernel in ["Depthwise3x3", "Depthwise3x3Padded", "DepthwiseFives"] {
         keys.push(format!("I8 {kernel} of several blocks"));
         keys.push(format!("I8 {kernel} up to another kind"));
     }

@@ -1,10 +1,10 @@
 //! A convolution as runs.
 
 mod halves;
+mod padded;
 mod parts;
 mod rectangle;
 mod rows;
-pub(crate) mod staged;
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -17,10 +17,11 @@ use fixpoint_runtime::format::Element;
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
 pub(crate) use parts::Parts;
-use staged::STAGED;
 
 /// Vectors of a record whose drain has one step.
 const ROOM: usize = (HEADER + BOUNDS) / VECTOR + 2;
+/// Vectors that can be staged at once.
+const STAGED: usize = 160;
 
 /// Does the task; or answers `None`, with anything in the output.
 pub(crate) fn convolve(
@@ -106,7 +107,7 @@ struct Steps {
     block: usize,
     /// Whether whole vectors can be stored.
     stores_whole: bool,
-    /// Whether [`crate::Kernel::Depthwise3x3`] can be, without staging.
+    /// Whether [`crate::Kernel::Depthwise3x3`] can be.
     is_3x3: bool,
     /// For one row of pixels, each a piece, whose blocks that aren't split a kernel does one after another.
     point: Option<Kernel>,
@@ -413,8 +414,8 @@ impl<'a> Layer<'a> {
         if self.is_in_rows() {
             return self.in_rows(unit, &mut run, share, staged);
         }
-        match self.stage(share, staged) {
-            Some(stage) => self.staged(unit, &stage, &mut run, share),
+        match self.padded(share) {
+            Some(padded) => self.in_place(unit, &mut run, share, &padded),
             None => self.rectangles(unit, &mut run, share),
         }
     }

@@ -10,8 +10,8 @@
 //!
 //! The output channels of one block (sixteen or eight, layout 1 of the image format), for a rectangle
 //! of pixels whose windows are clipped alike: a layer has one such rectangle, or nine with padding on
-//! all sides. (One kernel does every rectangle of a 3x3 depthwise layer: taps that are clipped read an
-//! element that is inside, and weigh nothing; or the input is copied, with zeros around it. One over rows of five taps
+//! all sides. (Kernels over 3x3 taps channel by channel do every rectangle: taps that are clipped read an
+//! element that is inside, and weigh nothing, or are left out. One over rows of five taps
 //! does tiles of windows: rows of taps that are clipped are left out, and the input is copied with zeros beside it.) Its products are *pieces*: elements and weights that both lie one after another in
 //! memory. For each pixel the kernel loads the lanes with the biases, adds the pieces' products, and
 //! drains the lanes.
@@ -77,6 +77,8 @@ mod leak;
 mod means;
 #[cfg(feature = "model")]
 mod model;
+#[cfg(feature = "model")]
+mod padded_model;
 mod pixels;
 mod prepare;
 mod proof;

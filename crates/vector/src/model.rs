@@ -7,6 +7,7 @@ use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
 use crate::image::IMAGE;
+use crate::padded_model;
 use crate::record::{BOUNDS, HEADER, IS_SPARSE, VECTOR};
 use crate::ring_model::{Doubled, rows};
 use crate::rows_model;
@@ -42,15 +43,15 @@ impl Unit for Model {
                 false => run.w_gap as isize,
             };
             loop {
-                if let Some(staging) = run.staging.as_mut() {
-                    stage(staging, VECTOR);
-                }
                 let header = run.record.wrapping_sub(HEADER);
                 run.first_shift = (header.read() & !IS_SPARSE).into();
                 run.more_shifts = header.add(1).read().into();
                 match (kernel, element) {
                     (Kernel::Depthwise3x3Halves, Element::I8) => run_halves::<i8>(run),
                     (Kernel::Depthwise3x3Halves, Element::I16) => run_halves::<i16>(run),
+                    (Kernel::Depthwise3x3Padded, _) => {
+                        padded_model::windows(run, |window| run_block(kernel, window));
+                    }
                     (Kernel::Depthwise3x3Any, _) => rows(run, |windows| run_block(kernel, windows)),
                     _ => run_block(kernel, run),
                 }

@@ -86,7 +86,7 @@ pub struct Run {
     /// what is left. Outputs are 16 bytes further then, weights those of all taps, or as [`Self::w_gap`] says;
     /// all else but the following is the same.
     pub blocks: u32,
-    /// 124: of a depthwise run, from block to block of the elements, unless they are staged.
+    /// 124: of a depthwise run, from block to block of the elements, unless they are staged or padded.
     pub x_block: i32,
     /// 128: of the records. Shifts are read from their headers, 16 bytes in front of them.
     pub record_step: u32,
@@ -106,7 +106,14 @@ pub struct Run {
     pub(crate) far: bool,
 }
 
-/// Pixels that are to be copied, a vector each (see `crate::convolution::staged`). Offsets are part of the
+impl Run {
+    /// In [`Run::head`] of [`Kernel::Depthwise3x3Padded`]: the bytes of the weights that a pixel without a last column
+    /// leaves out, and more than them.
+    pub const LAST: u32 = 64;
+    pub const FIRST: u32 = 256;
+}
+
+/// Pixels that are to be copied, a vector each (see `crate::convolution::rows`). Offsets are part of the
 /// contract here, too.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -125,18 +132,14 @@ pub struct Staging {
     pub from_gap: i32,
     /// 24
     pub to_gap: i32,
-    /// 28: [`Staging::SHORT`], [`Staging::ANY`] or [`Staging::HALVES`].
+    /// 28: [`Staging::ANY`] or [`Staging::HALVES`].
     pub kind: u32,
 }
 
 impl Staging {
-    /// There are rows, of one pixel to [`Self::MOST_SHORT`], and [`Self::from_gap`] is 0.
-    pub const SHORT: u32 = 0;
-    pub const ANY: u32 = 1;
+    pub const ANY: u32 = 0;
     /// As `ANY`, a vector's halves by themselves.
     pub const HALVES: u32 = u32::MAX;
-    /// Pixels of a short row.
-    pub const MOST_SHORT: u32 = 12;
 }
 
 /// Rows that are copied to a ring of three, from [`Run::x`] on and [`Run::x_piece`] bytes each, as windows come to
@@ -223,8 +226,16 @@ pub enum Kernel {
     /// themselves: the first at [`Run::y`], then the second [`Run::x_tap`] before it, which is negative;
     /// [`Run::y_step`] is from the first to the next pixel's second.
     Depthwise3x3Halves,
-    /// As `Depthwise3x3`, of 8 bits: each block is staged, no tap is clipped, and results have no gaps.
-    Depthwise3x3Staged,
+    /// As `Depthwise3x3`, for windows of which a row or column of taps may be in the padding: if [`Run::pieces`] is 1 the
+    /// first row of windows leaves out its first taps, if [`Run::groups`] is 1 the last row its last, and between them are
+    /// [`Run::rows`]. [`Run::head`] is [`Run::LAST`], if the last window of each row leaves out its last column, less
+    /// [`Run::FIRST`], if the first leaves out its first; between them are [`Run::pixels`]. There is at least one row and
+    /// one pixel that leave out nothing. [`Run::x`] is the first tap that is inside, and [`Run::x_gap`] is from behind a
+    /// row's last pixel, or its third column if that is left out, to the first tap that is inside of the next row; to a
+    /// row from one whose first taps were left out it is a row less. Steps are [`Run::x_piece`] from row to row of taps,
+    /// [`Run::x_tap`] from the third tap of a column to the first of the next, [`Run::x_group`] from the last one to the
+    /// next pixel's first.
+    Depthwise3x3Padded,
     /// As `Depthwise3x3`, of 8 bits and of the rows of [`Run::ring`], no tap is clipped; elements and results
     /// are anywhere.
     Depthwise3x3Any,
@@ -263,7 +274,7 @@ impl Kernel {
             Self::Depthwise3x3
                 | Self::Depthwise3x3Halves
                 | Self::Depthwise3x3Any
-                | Self::Depthwise3x3Staged
+                | Self::Depthwise3x3Padded
         )
     }
 

@@ -30,7 +30,8 @@ unsafe extern "C" {
     fn fixpoint_depthwise_3x3_halves_i8(run: *mut Run);
     fn fixpoint_depthwise_3x3_halves_i16(run: *mut Run);
     fn fixpoint_depthwise_3x3_any(run: *mut Run);
-    fn fixpoint_depthwise_3x3_staged(run: *mut Run);
+    fn fixpoint_depthwise_3x3_padded_i8(run: *mut Run);
+    fn fixpoint_depthwise_3x3_padded_i16(run: *mut Run);
     fn fixpoint_depthwise_fives_i8(run: *mut Run);
     fn fixpoint_depthwise_fives_i16(run: *mut Run);
     fn fixpoint_clear(to: *mut u8, vectors: u32);
@@ -71,7 +72,8 @@ impl Unit for Pie {
             (Kernel::UnalignedSplit, _) => fixpoint_unaligned_split,
             (Kernel::Depthwise3x3, I8) => fixpoint_depthwise_3x3_i8,
             (Kernel::Depthwise3x3, I16) => fixpoint_depthwise_3x3_i16,
-            (Kernel::Depthwise3x3Staged, _) => fixpoint_depthwise_3x3_staged,
+            (Kernel::Depthwise3x3Padded, I8) => fixpoint_depthwise_3x3_padded_i8,
+            (Kernel::Depthwise3x3Padded, I16) => fixpoint_depthwise_3x3_padded_i16,
             (Kernel::Depthwise3x3Any, _) => fixpoint_depthwise_3x3_any,
             (Kernel::Depthwise3x3Halves, I8) => fixpoint_depthwise_3x3_halves_i8,
             (Kernel::Depthwise3x3Halves, I16) => fixpoint_depthwise_3x3_halves_i16,

@@ -15,6 +15,8 @@ const MOST_CHANNELS: usize = 33;
 
 pub(super) fn add_to(cases: &mut Vec<Case>) {
     let mut random = Random(23);
+    // Blocks of which some can't be done with those before them.
+    let mut mixed = Random(11);
     for setting in SETTINGS {
         if setting.rules == Rules::Fixpoint {
             cases.extend((1..=MOST_CHANNELS).map(|channels| case(&mut random, setting, channels)));
@@ -22,6 +24,7 @@ pub(super) fn add_to(cases: &mut Vec<Case>) {
             for channels in [16, 24, 40, 48] {
                 cases.extend((0..4).map(|_| case(&mut random, setting, channels)));
             }
+            cases.extend([48, 56, 64, 72].map(|channels| case(&mut mixed, setting, channels)));
         }
     }
 }

@@ -4,8 +4,8 @@
 //! pixels, one of the left half of the columns and one of the right; with an odd number of columns both have the
 //! middle one, and store the same. Other pixels are copied and stored wherever they are.
 
-use super::staged::{STAGED, TAPS};
-use super::{Layer, Share};
+use super::padded::TAPS;
+use super::{Layer, STAGED, Share};
 use crate::record::VECTOR;
 use crate::unit::{Kernel, Ring, Run, Unit};
 

@@ -1,5 +1,5 @@
 //! Convolutions channel by channel over rows of five taps (`Kernel::DepthwiseFives`), tile by tile: elements are
-//! *staged* as in `super::staged`, with zeros beside them where the padding is. A row of taps that is in the padding
+//! *staged*, a vector for each pixel, with zeros beside them where the padding is. A row of taps that is in the padding
 //! is left out.
 
 use core::ptr;
@@ -9,7 +9,7 @@ use crate::record::VECTOR;
 use crate::unit::{Kernel, Run, Staging, Unit};
 
 /// Vectors that can be staged at once.
-const STAGED: u32 = super::staged::STAGED as u32;
+const STAGED: u32 = super::STAGED as u32;
 /// Taps of a row.
 const TAPS: u32 = 5;
 /// Most rows of taps: one window can be staged.
