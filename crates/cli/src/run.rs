@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// Integers in (in the model's input exponent, ONNX order) and integers out
     #[arg(long)]
     raw: bool,
-    /// Stop behind every layer of the first sample and write its output there: NUMBER.npy, integers
+    /// Stop behind every layer of the first sample and write its output there: NUMBER.npy, integers, with channels as
+    /// the board stores them; with '--compare' in the order of the ONNX file
     #[arg(long, value_name = "DIR")]
     pub(crate) dump: Option<PathBuf>,
     /// Stop behind every layer and compare its output with the simulator's

@@ -65,14 +65,27 @@ impl<'a> Trace<'a> {
             return Ok(());
         }
         if let Some(folder) = self.dump.as_ref().filter(|_| number == 0) {
-            for (index, (layer, bytes)) in self.layers.iter().zip(outputs).enumerate() {
-                let raw = converter(layer).decode(bytes)?;
+            let mut orders = match &self.simulator {
+                Some(simulator) => simulator.layers()?.into_iter().map(|l| l.order).collect(),
+                None => Vec::new(),
+            };
+            orders.resize(self.layers.len(), None);
+            for (index, ((layer, bytes), order)) in
+                self.layers.iter().zip(outputs).zip(orders).enumerate()
+            {
+                let raw = converter(layer, order.as_deref()).decode(bytes)?;
                 let mut batch = simulate::empty(&raw, true);
                 simulate::append(&mut batch, &raw);
                 files::write_outputs(&folder.join(format!("{index:03}.npy")), &[batch])?;
             }
+            let order = match self.simulator {
+                Some(_) => "",
+                None => {
+                    ", channels as the board stores them ('--compare MODEL' puts them in the ONNX file's order)"
+                }
+            };
             note(&format!(
-                "{} layers' outputs are in {}",
+                "{} layers' outputs are in {}{order}",
                 outputs.len(),
                 folder.display()
             ));
@@ -119,7 +132,7 @@ impl<'a> Trace<'a> {
 }
 
 /// From a layer's bytes to integers: in ONNX order, or as stored where the firmware tells no dimensions.
-fn converter(layer: &host::Layer) -> Converter {
+fn converter(layer: &host::Layer, order: Option<&[usize]>) -> Converter {
     let width = u32::from(layer.element.bytes());
     let elements = (layer.dims.iter()).try_fold(1u32, |product, &dim| product.checked_mul(dim));
     let told = elements.and_then(|count| count.checked_mul(width)) == Some(layer.bytes)
@@ -134,5 +147,9 @@ fn converter(layer: &host::Layer) -> Converter {
         exponent: layer.exponent.into(),
         bits: 8 * width,
     };
-    Converter::of(info, layer.channels_last && told)
+    let converter = Converter::of(info, layer.channels_last && told);
+    match order.filter(|_| told) {
+        Some(order) => converter.ordered(order),
+        None => converter,
+    }
 }

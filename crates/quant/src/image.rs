@@ -8,6 +8,7 @@ mod constant;
 mod dense;
 mod encode;
 mod linear;
+mod order;
 mod phases;
 mod plan;
 mod proof;
@@ -23,6 +24,8 @@ use fixpoint_runtime::format::MAX_RANK;
 pub use fixpoint_runtime::format::{
     Accumulator, Arithmetic, Element, EspdlChip, Operation, Reduction, Storage,
 };
+use order::Order;
+pub(crate) use order::order_of;
 pub use phases::{Phases, Spread};
 use range::Ranges;
 pub use rearrange::{Axis, Offsets, Rearrange};
@@ -257,9 +260,12 @@ pub struct ImageBuilder {
     arithmetic: Arithmetic,
     keep_inputs: bool,
     dense_groups: bool,
+    reorder_channels: bool,
     tensors: Vec<(TensorDef, Source)>,
     nodes: Vec<Node>,
     outputs: Vec<TensorId>,
+    /// By tensor, in which order its channels have been put.
+    orders: Vec<Option<Order>>,
 }
 
 impl ImageBuilder {
@@ -270,9 +276,11 @@ impl ImageBuilder {
             arithmetic,
             keep_inputs: true,
             dense_groups: true,
+            reorder_channels: true,
             tensors: Vec::new(),
             nodes: Vec::new(),
             outputs: Vec::new(),
+            orders: Vec::new(),
         }
     }
 
@@ -287,6 +295,13 @@ impl ImageBuilder {
     /// (the default). Results are the same.
     pub fn dense_groups(&mut self, dense: bool) -> &mut Self {
         self.dense_groups = dense;
+        self
+    }
+
+    /// Whether channels of tensors that are neither inputs nor outputs of the model may be in another order, where the
+    /// vector unit is faster with it (the default). Results are the same.
+    pub fn reorder_channels(&mut self, reorder: bool) -> &mut Self {
+        self.reorder_channels = reorder;
         self
     }
 
@@ -321,14 +336,15 @@ impl ImageBuilder {
     pub fn finish(&self) -> Result<Image, BuildError> {
         self.check()?;
         let ranges = Ranges::new(self);
-        let mut lowered = self
+        let ordered = &order::ordered(self, &ranges);
+        let mut lowered = ordered
             .nodes
             .iter()
-            .map(|node| linear::lower(self, &ranges, node))
+            .map(|node| linear::lower(ordered, &ranges, node))
             .collect::<Result<Vec<_>, _>>()?;
-        let plan = plan::plan(self);
-        dense::spread(self, &ranges, &mut lowered, &plan)?;
-        let bytes = encode::encode(self, &lowered, &plan)?;
+        let plan = plan::plan(ordered);
+        dense::spread(ordered, &ranges, &mut lowered, &plan)?;
+        let bytes = encode::encode(ordered, &lowered, &plan)?;
         // What the runtime would say on the chip is better heard here.
         fixpoint_runtime::Model::parse(AlignedBytes::new(&bytes).as_ref())?;
         Ok(Image {

@@ -3,6 +3,7 @@
 use fixpoint_runtime::{Element, Model, Observer, Storage, run};
 
 use crate::error::SimulateError;
+use crate::image::order_of;
 use crate::simulate::{Simulator, TensorInfo, integers};
 
 /// A layer of an image, in the order of execution.
@@ -16,6 +17,9 @@ pub struct Layer {
     pub output: TensorInfo,
     /// Whether the output's bytes hold (H, W, C) for dims (1, C, H, W), or (L, C) for (1, C, L).
     pub channels_last: bool,
+    /// For each place of a channel in memory, or of the innermost dimension, which one of the ONNX file's it is;
+    /// `None` if they are in its order.
+    pub order: Option<Vec<usize>>,
 }
 
 /// How far one tensor's integers are from another's.
@@ -79,6 +83,7 @@ impl Simulator {
                     },
                 },
                 channels_last: output.storage == Storage::ChannelsLast,
+                order: order_of(self.image(), layer.output),
             })
         });
         Ok(layers.collect())

@@ -10,7 +10,7 @@ use crate::lower::Lowered;
 use crate::options::Bits;
 use crate::plan::Plan;
 use crate::samples::Samples;
-use crate::simulate::{Simulator, integers};
+use crate::simulate::{Simulator, in_order, integers};
 
 /// Error sums of one layer's output.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,8 +88,9 @@ pub(crate) fn measure(
 ) -> Result<Vec<Quality>, QuantError> {
     let mut simulator = Simulator::new(&lowered.image.bytes)?;
     let formats = simulator.layer_formats()?;
-    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(formats))
-        .map(|(layer, (bits, exponent))| {
+    let orders = simulator.layers()?.into_iter().map(|layer| layer.order);
+    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(formats).zip(orders))
+        .map(|((layer, (bits, exponent)), order)| {
             let tensor = &plan.tensors[layer.output];
             let apart = tensor.apart(&layer.kind);
             Tracked {
@@ -97,7 +98,10 @@ pub(crate) fn measure(
                 scale: pow2(exponent),
                 source: (reference.outputs().iter())
                     .position(|n| (tensor.in_order || apart.is_some()) && *n == tensor.source),
-                index: apart.unwrap_or_else(|| tensor.onnx_index()),
+                index: in_order(
+                    apart.unwrap_or_else(|| tensor.onnx_index()),
+                    order.as_deref(),
+                ),
                 exact: Vec::new(),
                 quality: Quality::default(),
             }

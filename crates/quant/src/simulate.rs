@@ -66,6 +66,16 @@ pub struct Port {
     index: Vec<usize>,
 }
 
+/// Indices of elements whose innermost dimension is stored in an order.
+pub(crate) fn in_order(index: Vec<usize>, order: Option<&[usize]>) -> Vec<usize> {
+    let Some(order) = order.filter(|order| !order.is_empty()) else {
+        return index;
+    };
+    (index.chunks_exact(order.len()))
+        .flat_map(|pixel| order.iter().map(|channel| pixel[*channel]))
+        .collect()
+}
+
 impl Port {
     fn new(tensor: &Tensor<'_>) -> Port {
         let info = TensorInfo {
@@ -93,6 +103,12 @@ impl Port {
             info,
             bits,
         }
+    }
+
+    /// The same where channels are stored in this order.
+    pub fn ordered(mut self, order: &[usize]) -> Port {
+        self.index = in_order(self.index, Some(order));
+        self
     }
 
     /// What it is called and how it is scaled.

@@ -56,6 +56,14 @@
 //! *Channels last* is for ONNX `(1, C, H, W)`, stored `(H, W, C)`, and `(1, C, L)`, stored
 //! `(1, L, C)`. *As in ONNX* is row-major.
 //!
+//! # Orders of channels
+//!
+//! The innermost dimension of a tensor that is neither input nor output of the model may be stored in an order of its
+//! own. No board needs to know. For people who look at such a tensor, the image then ends with a table (which
+//! `fixpoint_quant` reads, and any other reader ignores), all in u16: the number of orders; for each, its number of
+//! channels, and for each place which channel of the ONNX file is there; for each tensor of the table above 0, or the
+//! number of its order, from 1 on. Behind it are the table's length (u32) and `ORDR`.
+//!
 //! # Op record, a multiple of 16 bytes
 //!
 //! | at | type | meaning |

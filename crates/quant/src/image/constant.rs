@@ -28,15 +28,9 @@ pub(super) struct Layout<'a> {
 /// The same op for inputs in a range and zeros, in the fixpoint arithmetic, with constant channels as they are
 /// cheapest; `None` if there are none. With a leak none is looked for.
 pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Option<Linear> {
-    let limits = bounds(&linear.activation, layout.element)?.map(i64::from);
     let channels = linear.bias.len();
     let shifts = linear.shifts.of_channels(channels);
-    let mut constants = Vec::with_capacity(channels);
-    for (channel, (bias, shift)) in linear.bias.iter().zip(&shifts).enumerate() {
-        let at = (0..layout.products).map(|product| (layout.index)(channel, product));
-        let weights: Vec<i16> = at.map(|at| linear.weights[at]).collect();
-        constants.push(constant(&weights, *bias, *shift, limits, range));
-    }
+    let constants = constants(linear, layout, range)?;
     if constants.iter().all(Option::is_none) {
         return None;
     }
@@ -71,6 +65,26 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
         }
     }
     Some(settled)
+}
+
+/// The results of channels that are the same for all inputs in a range, and zeros; `None` if there is a leak.
+pub(super) fn constants(
+    linear: &Linear,
+    layout: &Layout<'_>,
+    range: Range,
+) -> Option<Vec<Option<i64>>> {
+    let limits = bounds(&linear.activation, layout.element)?.map(i64::from);
+    let shifts = linear.shifts.of_channels(linear.bias.len());
+    let channels = linear.bias.iter().zip(&shifts).enumerate();
+    Some(
+        channels
+            .map(|(channel, (bias, shift))| {
+                let at = (0..layout.products).map(|product| (layout.index)(channel, product));
+                let weights: Vec<i16> = at.map(|at| linear.weights[at]).collect();
+                constant(&weights, *bias, *shift, limits, range)
+            })
+            .collect(),
+    )
 }
 
 /// Whether the vector unit's lanes hold a bias for this result, and its rounding constant.

@@ -1,6 +1,7 @@
 //! Bytes of an image, in the format of [`fixpoint_runtime::format`].
 
 use super::linear::Lowered;
+use super::order::write;
 use super::plan::Plan;
 use super::record::op_record;
 use super::{Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Source, Storage, TensorDef};
@@ -110,6 +111,15 @@ pub(super) fn encode(
     );
     let names = std::mem::take(&mut writer.names);
     let name_table = writer.array(names.iter().map(|byte| [*byte]));
+
+    let orders: Vec<_> = (order.iter())
+        .map(|id| builder.orders.get(*id)?.as_ref())
+        .collect();
+    let orders = write(&orders);
+    // They end the image, and with it a multiple of the alignment.
+    let end = (writer.bytes.len() + orders.len()).next_multiple_of(ALIGN as usize);
+    writer.bytes.resize(end - orders.len(), 0);
+    writer.bytes.extend(orders);
 
     if writer.bytes.len() > i32::MAX as usize || plan.bytes > i32::MAX as u64 {
         return Err(BuildError::new(
