@@ -191,8 +191,8 @@ fn print_layers(
         let name: String = name.chars().rev().collect();
         let goal = goal::goal(model, &layer);
         if let Some(goal) = goal {
-            let each = cost.instructions as f64 / layer.macs as f64;
-            goals.note(&format!("{network} {} {name}", layer.index), goal, each);
+            let name = format!("{network} {} {name}", layer.index);
+            goals.note(&name, goal, cost.instructions, layer.macs);
         }
         println!(
             "  {:>3} {:<18} {:<34} {:<14} {:>9} {:>10} {:>9} {:>4} {:>9.1} {:>5.1}% {:>5.0}%",

@@ -7,6 +7,9 @@ use fixpoint_runtime::{Element, Layer, Model, OpKind};
 const LEAST_PRODUCTS: u64 = 64;
 /// Taps of a depthwise convolution that has one.
 const TAPS: u64 = 9;
+/// Multiply-accumulates below which a layer is small: two cores don't share it, and what it takes once, for its
+/// record and for each block of channels, is as much as its products.
+const SMALL: u64 = fixpoint_vector::LEAST;
 
 /// The goal of a layer, if it has one.
 pub(crate) fn goal(model: &Model<'_>, layer: &Layer<'_>) -> Option<f64> {
@@ -32,26 +35,37 @@ pub(crate) fn goal(model: &Model<'_>, layer: &Layer<'_>) -> Option<f64> {
 pub(crate) struct Goals {
     met: usize,
     missed: Vec<String>,
+    /// Small layers that miss theirs.
+    small: Vec<String>,
 }
 
 impl Goals {
-    /// Notes what a layer took for each multiply-accumulate.
-    pub(crate) fn note(&mut self, name: &str, goal: f64, each: f64) {
+    /// Notes the instructions of a layer of so many multiply-accumulates.
+    pub(crate) fn note(&mut self, name: &str, goal: f64, instructions: u64, macs: u64) {
+        let each = instructions as f64 / macs as f64;
         if each <= goal {
             self.met += 1;
-        } else {
-            let missed = format!("{name} ({each:.3} of {goal:.2})");
-            self.missed.push(missed);
+            return;
+        }
+        let missed = format!("{name} ({each:.3} of {goal:.2})");
+        match macs < SMALL {
+            true => self.small.push(missed),
+            false => self.missed.push(missed),
         }
     }
 
-    /// A line about all of them.
+    /// Some lines about all of them.
     pub(crate) fn summary(&self) -> String {
-        let (missed, names) = (self.missed.len(), self.missed.join(", "));
-        let all = self.met + missed;
-        match missed {
-            0 => format!("goals: {all} layers have one, and meet it"),
-            _ => format!("goals: {all} layers have one, {missed} miss it: {names}"),
-        }
+        let all = self.met + self.missed.len() + self.small.len();
+        let those = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => format!("{}: {}", names.len(), names.join(", ")),
+        };
+        format!(
+            "goals: {all} layers have one, {} meet it\nmiss it: {}\nmiss it with fewer than {SMALL} multiply-accumulates: {}",
+            self.met,
+            those(&self.missed),
+            those(&self.small),
+        )
     }
 }
