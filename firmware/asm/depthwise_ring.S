@@ -130,14 +130,30 @@ fixpoint_ring:
 
     // 3x3 taps of rows that are copied to a ring of three; halves of a vector are stored by themselves, or lanes at any
     // address. As above; a0 to the third row of taps, a7 and a15 steps of the halves that are stored, or a7 from pixel to
-    // pixel, and a15 how many lanes are stored, less 16.
+    // pixel, and a15 where lanes are stored.
     .macro depthwise_3x3_ring_kernel name, bits, halves
     .section .text.iram.\name,"ax"
     .literal .L\name\()_drained, \name\()_drained
+    .if \halves == 0
+    .literal .L\name\()_16, \name\()_16
+    .literal .L\name\()_12, \name\()_12
+    .literal .L\name\()_8, \name\()_8
+    .literal .L\name\()_4, \name\()_4
+    .literal .L\name\()_some, \name\()_some
+    .endif
     .global fixpoint_\name
     .p2align 2
 fixpoint_\name:
     save
+    .if \halves == 0
+    l32i    a4, a2, RUN_WHOLE
+    .irp bytes, 16, 12, 8, 4
+    l32r    a15, .L\name\()_\bytes
+    beqi    a4, \bytes, 4f
+    .endr
+    l32r    a15, .L\name\()_some
+4:  s32i    a15, a1, STORES
+    .endif
 4:  l32r    a13, .L\name\()_drained
     call0   fixpoint_begin_ring
 1:  call0   fixpoint_ring
@@ -145,8 +161,7 @@ fixpoint_\name:
     .if \halves
     l32i    a15, a2, RUN_X_TAP
     .else
-    l32i    a15, a2, RUN_LANES
-    addi    a15, a15, -16
+    l32i    a15, a1, STORES
     .endif
     l32i    a7, a2, RUN_Y_STEP
     loopnez a10, 2f
@@ -171,12 +186,14 @@ fixpoint_\name:
     ee.vst.h.64.xp q5, a5, a15
     ee.vst.l.64.xp q5, a5, a7
     .else
-    bnez    a15, 5f
+    jx      a15
     // The core stores words at any address.
+\name\()_16:
     ee.movi.32.a q5, a4, 3
     ee.movi.32.a q5, a10, 2
     s32i    a4, a5, 12
     s32i    a10, a5, 8
+\name\()_8:
     ee.movi.32.a q5, a4, 1
     ee.movi.32.a q5, a10, 0
     s32i    a4, a5, 4
@@ -196,11 +213,20 @@ fixpoint_\name:
     call0   fixpoint_next_3x3
     j       4b
     .if \halves == 0
-    // Not all lanes.
-5:  mov     a4, a6
+\name\()_12:
+    ee.movi.32.a q5, a4, 2
+    s32i    a4, a5, 8
+    j       \name\()_8
+\name\()_4:
+    ee.movi.32.a q5, a10, 0
+    s32i    a10, a5, 0
+    j       3b
+    // Less than whole words.
+\name\()_some:
+    mov     a4, a6
     s32i    a11, a1, ELEMENTS_STEP
     s32i    a0, a1, LINK
-    addi    a10, a15, 16
+    l32i    a10, a2, RUN_WHOLE
     call0   fixpoint_store_i8
     l32i    a11, a1, ELEMENTS_STEP
     l32i    a0, a1, LINK

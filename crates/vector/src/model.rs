@@ -52,7 +52,7 @@ impl Unit for Model {
                     (Kernel::Depthwise3x3Padded, _) => {
                         padded_model::windows(run, |window| run_block(kernel, window));
                     }
-                    (Kernel::Depthwise3x3Any, _) => rows(run, |windows| run_block(kernel, windows)),
+                    (Kernel::Depthwise3x3Any, _) => rows(run, |windows| run_any(windows)),
                     _ => run_block(kernel, run),
                 }
                 run.blocks -= 1;
@@ -266,6 +266,28 @@ unsafe fn run_halves<T: Lanes>(run: &Run) {
                 y.copy_from(first.as_ptr(), first.len());
             }
         });
+    }
+}
+
+/// A row of [`Kernel::Depthwise3x3Any`]: more may be stored than counts.
+///
+/// # Safety
+///
+/// As [`Unit`] says.
+unsafe fn run_any(windows: &Run) {
+    let stored = Run {
+        lanes: windows.whole as u32,
+        ..*windows
+    };
+    for pixel in 0..windows.pixels {
+        let at = |step: i32| step as isize * pixel as isize;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = windows.x.wrapping_offset(at(windows.x_step));
+            let sums = pixel_sums::<i8>(Kernel::Depthwise3x3Any, windows, x);
+            let y = windows.y.wrapping_offset(at(windows.y_step));
+            store::<i8>(&stored, sums, y);
+        }
     }
 }
 

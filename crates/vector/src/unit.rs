@@ -55,10 +55,11 @@ pub struct Run {
     pub first_shift: u32,
     /// 76: how many shifts by one follow.
     pub more_shifts: u32,
-    /// 80: elements of a pixel that are stored.
+    /// 80: elements of a pixel that count, and are stored.
     pub lanes: u32,
     /// 84: [`Self::y_step`] if `y` is a multiple of 16 for each pixel and `lanes` are all; the negative of it if
-    /// `y` is a multiple of 8 and they are eight bytes; else 0.
+    /// `y` is a multiple of 8 and they are eight bytes; else 0. In a [`Kernel::Depthwise3x3Any`] run, elements that
+    /// are stored: `lanes`, or more up to a multiple of 4.
     pub whole: i32,
     /// 88: [`SCRATCH`] bytes, at a multiple of 16.
     pub scratch: *mut u8,

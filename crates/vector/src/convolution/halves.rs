@@ -2,11 +2,12 @@
 //! ring of three (`crate::Ring`), with zeros where the padding is. Where pixels are at multiples of 8, a block of
 //! all channels is copied, and stored, half by half. The last block has half of them: its vectors are of two
 //! pixels, one of the left half of the columns and one of the right; with an odd number of columns both have the
-//! middle one, and store the same. Other pixels are copied and stored wherever they are.
+//! middle one, and store the same. Other pixels are copied and stored wherever they are, a word at a time: the last block
+//! comes first, as what its last word has too much goes to the next pixel's first block.
 
 use super::padded::TAPS;
 use super::{Layer, STAGED, Share};
-use crate::record::VECTOR;
+use crate::record::{VECTOR, WORD};
 use crate::unit::{Kernel, Ring, Run, Unit};
 
 /// Bytes of half a vector.
@@ -48,8 +49,37 @@ impl Layer<'_> {
         &self,
         unit: &mut impl Unit,
         run: &mut Run,
+        share: &Share,
+        memory: *mut u8,
+    ) -> Option<()> {
+        let [blocks, rows, columns] = share;
+        let whole = (self.channels_out() / self.lanes()) as u32;
+        let overwritten = !self.channels_out().is_multiple_of(WORD)
+            && (blocks.start, whole > 0) == (0, true)
+            && *columns == (0..self.out.w);
+        if !overwritten || rows.is_empty() {
+            return self.rings(unit, run, share, memory, false);
+        }
+        // The last pixel, behind which is another's share, is exact.
+        let end = rows.end - 1;
+        let last = whole..blocks.end;
+        let but_last = [last.clone(), rows.start..end, columns.clone()];
+        self.rings(unit, run, &but_last, memory, true)?;
+        let others = [last, end..rows.end, columns.clone()];
+        self.rings(unit, run, &others, memory, false)?;
+        let first = [0..whole.min(blocks.end), rows.clone(), columns.clone()];
+        self.rings(unit, run, &first, memory, false)
+    }
+
+    /// Does a share by as many columns as there is room for, and stores `words` instead of lanes.
+    #[inline(never)]
+    fn rings(
+        &self,
+        unit: &mut impl Unit,
+        run: &mut Run,
         [blocks, rows, columns]: &Share,
         memory: *mut u8,
+        words: bool,
     ) -> Option<()> {
         let whole = (self.channels_out() / self.lanes()) as u32;
         let most = ((MOST - TAPS) / usize::from(self.window.stride_w) + 1) as u32;
@@ -62,24 +92,24 @@ impl Layer<'_> {
             let both = last && halves;
             let most = if both { 2 * most } else { most };
             let mut left = columns.start;
-            while left < columns.end && !blocks.is_empty() {
+            while left < columns.end && !blocks.is_empty() && !rows.is_empty() {
                 let right = columns.end.min(left + most);
                 let share = [blocks.clone(), rows.clone(), left..right];
-                self.ring(unit, run, &share, memory, both)?;
+                self.ring(unit, run, &share, memory, (both, words))?;
                 left = right;
             }
         }
         Some(())
     }
 
-    /// Does as many columns as there is room for: vectors of two pixels if `both`.
+    /// Does columns for which there is room: vectors of two pixels if `both`.
     fn ring(
         &self,
         unit: &mut impl Unit,
         run: &mut Run,
         share: &Share,
         memory: *mut u8,
-        both: bool,
+        (both, words): (bool, bool),
     ) -> Option<()> {
         let [blocks, rows, columns] = share;
         let (steps, window) = (self.steps(), self.window);
@@ -148,6 +178,10 @@ impl Layer<'_> {
             (run.pixels, run.rows) = (pixels, rows.len() as u32);
             run.blocks = blocks.end - block;
             run.ring = &raw mut ring;
+            run.whole = match words {
+                true => run.lanes.next_multiple_of(WORD as u32),
+                false => run.lanes,
+            } as i32;
             // SAFETY: windows lie over the input or its padding, and so do these pixels and rows, of which
             // the ring has those that are in the input; the results are this share's.
             unsafe { unit.run(self.element, kernel, run) };
