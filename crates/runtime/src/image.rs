@@ -12,7 +12,7 @@ use crate::op::{Depth, Op};
 use fixpoint_kernels::Hwc;
 
 /// Words of a tensor's record.
-const WORDS: usize = TENSOR_BYTES as usize / size_of::<u32>();
+pub(crate) const WORDS: usize = TENSOR_BYTES as usize / size_of::<u32>();
 
 /// A validated image. Borrows its bytes; copying a `Model` is cheap.
 #[derive(Clone, Copy, Debug)]
@@ -458,8 +458,10 @@ impl<'a> Model<'a> {
     }
 
     pub(crate) fn op_record(&self, offset: u32) -> Option<&'a [u8]> {
-        self.slice(self.op_table, self.op_bytes)?
-            .get(offset as usize..)
+        // The table is in the image.
+        let bytes = self.op_bytes.checked_sub(offset)?;
+        let rest = self.image.get((self.op_table + offset) as usize..)?;
+        rest.get(..bytes as usize)
     }
 
     pub(crate) fn name_at(&self, reference: u32) -> Option<&'a str> {
@@ -500,11 +502,10 @@ impl<'a> Model<'a> {
     /// The record of tensor `index`.
     #[inline(never)]
     pub(crate) fn tensor_words(&self, index: usize) -> Option<&'a [u32; WORDS]> {
-        let index = u32::try_from(index).ok()?;
-        let tensors = u32::from(self.tensors);
-        let at = (index < tensors).then_some(index * TENSOR_BYTES)?;
-        // Records are whole words, from a multiple of 16 on.
-        words(self.slice(self.tensor_table + at, TENSOR_BYTES)?)
+        (index < self.tensors.into()).then_some(())?;
+        // The table is in the image. Records are whole words, from a multiple of 16 on.
+        let at = self.tensor_table as usize + index * TENSOR_BYTES as usize;
+        words(self.image.get(at..)?)
     }
 
     /// The image from `offset` on.

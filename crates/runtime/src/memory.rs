@@ -1,5 +1,7 @@
 //! 16-byte aligned memory, and the only casts between bytes and elements.
 
+use core::ptr;
+
 use crate::bytes::slice;
 use crate::image::Tensor;
 use fixpoint_kernels::Window;
@@ -76,6 +78,29 @@ impl<'a> Arena<'a> {
         self.split(tensor.place()).map(|(_, output)| output)
     }
 
+    /// The bytes of an op's input and output, whose offsets and lengths these are. There are none of an input that
+    /// shares some with the output.
+    #[inline(always)]
+    pub(crate) fn pair(
+        &mut self,
+        input: (u32, u32),
+        output: (u32, u32),
+    ) -> Option<(Option<&[u8]>, &mut [u8])> {
+        let near = (self.near.len() as u32, self.near.as_mut_ptr());
+        let far = (self.far.len() as u32, self.far.as_mut_ptr());
+        let y = find(near, far, output.0, output.1);
+        (!y.is_null()).then_some(())?;
+        let x = find(near, far, input.0, input.1);
+        let (start, end) = (x.addr(), y.addr());
+        let [bytes, outputs] = [input.1, output.1].map(|bytes| bytes as usize);
+        let apart = start + bytes <= end || end + outputs <= start;
+        // SAFETY: both are in memory that is borrowed for as long as they are, and have no byte in common.
+        unsafe {
+            let x = (apart && !x.is_null()).then(|| core::slice::from_raw_parts(x, bytes));
+            Some((x, core::slice::from_raw_parts_mut(y, outputs)))
+        }
+    }
+
     /// The bytes of an op's output, and all others.
     #[inline(always)]
     pub(crate) fn split(&mut self, output: Place) -> Option<(Others<'_>, &mut [u8])> {
@@ -99,6 +124,19 @@ impl<'a> Arena<'a> {
             near,
         };
         (!output.constant).then_some((others, bytes))
+    }
+}
+
+/// Where so many bytes of an arena of two memories are, if they are in one of them, or null.
+#[inline(never)]
+fn find(near: (u32, *mut u8), far: (u32, *mut u8), offset: u32, bytes: u32) -> *mut u8 {
+    let ((length, start), offset) = match offset.checked_sub(near.0) {
+        Some(offset) => (far, offset),
+        None => (near, offset),
+    };
+    match length.checked_sub(offset) {
+        Some(rest) if rest >= bytes => start.wrapping_add(offset as usize),
+        _ => ptr::null_mut(),
     }
 }
 
@@ -251,5 +289,38 @@ impl AsRef<[u8]> for AlignedBytes {
 impl AsMut<[u8]> for AlignedBytes {
     fn as_mut(&mut self) -> &mut [u8] {
         &mut bytes_mut(&mut self.blocks)[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_apart_and_in_the_arena() {
+        let (mut near, mut far) = ([Block16::ZERO; 4], [Block16::ZERO; 2]);
+        let [first, second] = [near.as_ptr().addr(), far.as_ptr().addr()];
+        let mut arena = Arena::in_two(&mut near, &mut far);
+        // Where input and output begin, of 64 bytes in the first memory and 32 in the second.
+        let mut pair = |input, output| {
+            let (x, y) = arena.pair(input, output)?;
+            let x = x.map(|x| (x.as_ptr().addr(), x.len()));
+            Some((x, (y.as_ptr().addr(), y.len())))
+        };
+        let found = pair((0, 16), (16, 48));
+        assert_eq!(found, Some((Some((first, 16)), (first + 16, 48))));
+        let found = pair((48, 16), (0, 48));
+        assert_eq!(found, Some((Some((first + 48, 16)), (first, 48))));
+        let found = pair((64, 32), (0, 64));
+        assert_eq!(found, Some((Some((second, 32)), (first, 64))));
+        // The same memory, or some of it.
+        assert_eq!(pair((0, 48), (0, 48)), Some((None, (first, 48))));
+        assert_eq!(pair((0, 17), (16, 16)), Some((None, (first + 16, 16))));
+        assert_eq!(pair((79, 2), (64, 16)), Some((None, (second, 16))));
+        // Outside of either.
+        assert_eq!(pair((80, 17), (64, 16)), Some((None, (second, 16))));
+        for output in [(48, 17), (96, 1), (80, 17), (u32::MAX, 2), (1, u32::MAX)] {
+            assert_eq!(pair((0, 1), output), None, "{output:?}");
+        }
     }
 }

@@ -114,7 +114,7 @@ pub fn run_to(
                 layer: index + 1,
                 record: position.record.saturating_add(length),
             };
-            observer.layer_done(index.into(), arena.at(output).unwrap_or_default());
+            observer.layer_done(index.into(), output);
             continue;
         }
         // Parsing has looked at every element. Not by `?`, which would copy it.
