@@ -401,6 +401,19 @@ fn rows() -> Vec<Row> {
             ..depthwise(row(name, element, input, input[0], window))
         }
     }));
+    // Of one pixel, where what is around the kernel takes most.
+    let pixels = [
+        (I8, 88, 22, 0.756),
+        (I8, 200, 50, 0.297),
+        (I8, 64, 10, 1.68),
+        (I16, 88, 22, 0.900),
+        (I16, 200, 50, 0.395),
+    ];
+    rows.extend(pixels.map(|(element, inputs, outputs, limit)| Row {
+        relu: true,
+        limit: Some(limit),
+        ..row("conv 1x1", element, [inputs, 1, 1], outputs, square(1, 1))
+    }));
     rows
 }
 

@@ -3,6 +3,7 @@
 mod halves;
 mod padded;
 mod parts;
+mod points;
 mod rectangle;
 mod rows;
 
@@ -17,6 +18,7 @@ use fixpoint_runtime::format::Element;
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
 pub(crate) use parts::Parts;
+use points::Points;
 
 /// Vectors of a record whose drain has one step.
 const ROOM: usize = (HEADER + BOUNDS) / VECTOR + 2;
@@ -29,28 +31,97 @@ pub(crate) fn convolve(
     task: &Convolution<'_>,
     output: &mut [u8],
 ) -> Option<()> {
-    let mut place = MaybeUninit::uninit();
-    let layer = layer(task, output, &mut place)?;
-    layer.run(unit, &layer.whole())
+    let mut place = Place::new();
+    let work = Work::new(task, output, &mut place)?;
+    work.run(unit, &work.whole())
 }
 
-/// The task if its arrays are as long as its shapes say and the unit can do it.
+/// A task as what does it.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'l> {
+    Points(&'l Points<'l>),
+    Layer(&'l Layer<'l>),
+}
+
+/// Where a [`Work`] is: it is large.
+pub(crate) struct Place<'l> {
+    points: MaybeUninit<Points<'l>>,
+    layer: MaybeUninit<Layer<'l>>,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self {
+            points: MaybeUninit::uninit(),
+            layer: MaybeUninit::uninit(),
+        }
+    }
+}
+
+impl<'l> Work<'l> {
+    /// The task if its arrays are as long as its shapes say and the unit can do it.
+    #[inline(always)]
+    pub(crate) fn new(
+        task: &'l Convolution<'_>,
+        output: &'l mut [u8],
+        place: &'l mut Place<'l>,
+    ) -> Option<Self> {
+        let (y, outputs) = (output.as_mut_ptr(), output.len());
+        match Points::new(task, output, &mut place.points) {
+            Some(points) => Some(Self::Points(points)),
+            None => layer(task, y, outputs, &mut place.layer).map(Self::Layer),
+        }
+    }
+
+    /// All of the output.
+    #[inline(always)]
+    pub(crate) fn whole(self) -> Share {
+        match self {
+            Self::Points(points) => points.whole(),
+            Self::Layer(layer) => layer.whole(),
+        }
+    }
+
+    /// Multiply-accumulates, padding included.
+    pub(crate) fn work(self) -> u64 {
+        match self {
+            Self::Points(points) => points.work(),
+            Self::Layer(layer) => layer.work(),
+        }
+    }
+
+    /// Does a share of it, or answers `None`.
+    #[inline(always)]
+    pub(crate) fn run(self, unit: &mut impl Unit, share: &Share) -> Option<()> {
+        match self {
+            Self::Points(points) => points.run(unit, share),
+            Self::Layer(layer) => layer.run(unit, share),
+        }
+    }
+}
+
 // By itself, and so is what `prepare` does: the compiler for the chip gives up on frames that are too large.
 #[inline(never)]
-pub(crate) fn layer<'t>(
+fn layer<'t>(
     task: &'t Convolution<'_>,
-    output: &'t mut [u8],
+    output: *mut u8,
+    outputs: usize,
     place: &'t mut MaybeUninit<Layer<'t>>,
 ) -> Option<&'t Layer<'t>> {
-    let layer = place.write(Layer::new(task, output.as_mut_ptr(), output.len()));
+    let layer = place.write(Layer::new(task, output, outputs));
     layer.prepare(task.sums)?;
     Some(layer)
 }
 
+/// The product, or more than there are addresses for.
+#[inline(never)]
+fn times(a: usize, b: usize) -> usize {
+    a.saturating_mul(b)
+}
+
 /// How long the arrays of a task must be, in bytes.
 struct Sizes {
-    /// Positions of the output.
-    pixels: usize,
     /// Exactly so many.
     output: usize,
     input: usize,
@@ -109,8 +180,6 @@ struct Steps {
     stores_whole: bool,
     /// Whether [`crate::Kernel::Depthwise3x3`] can be.
     is_3x3: bool,
-    /// For one row of pixels, each a piece, whose blocks that aren't split a kernel does one after another.
-    point: Option<Kernel>,
 }
 
 /// A rectangular part of a layer's output: of its blocks of channels, as many as there are lanes each, of
@@ -155,12 +224,7 @@ impl<'a> Layer<'a> {
     fn prepare(&mut self, sums: Sums) -> Option<()> {
         let count = self.rows.end.checked_sub(self.rows.start)?;
         let (shape, out) = (self.shape, self.out);
-        let one_row = self.is_one_row();
-        // A row of such a window is as long as the input's.
-        let slides = match one_row {
-            true => (out.h, out.w) == (shape.h, shape.w),
-            false => self.window.output(shape.h, shape.w) == Some((out.h, out.w)),
-        };
+        let slides = self.window.output(shape.h, shape.w) == Some((out.h, out.w));
         // Most factors are small, and the check of others takes longer than all else.
         let mut factors = 0;
         let small = self.sizes(count, |a, b| {
@@ -169,7 +233,7 @@ impl<'a> Layer<'a> {
         });
         let sizes = match factors >> (usize::BITS / 2) {
             0 => small,
-            _ => self.large_sizes(count)?,
+            _ => self.large_sizes(count),
         };
         let places = self.input.as_ptr().addr() | self.output.addr();
         let right = slides
@@ -188,15 +252,7 @@ impl<'a> Layer<'a> {
             .is_multiple_of(VECTOR);
         right.then_some(())?;
         self.parts = self.parts_of(sums)?;
-        if one_row {
-            let before = self.rows.start as usize * out.w as usize * self.pixel();
-            self.input = self.input.get(before..)?;
-            let w = sizes.pixels as u32;
-            let row = |c| Hwc { h: 1, w, c };
-            (self.shape, self.out) = (row(shape.c), row(out.c));
-            self.rows = 0..1.min(w);
-        }
-        self.steps = MaybeUninit::new(self.find_steps(one_row));
+        self.steps = MaybeUninit::new(self.find_steps());
         Some(())
     }
 
@@ -208,7 +264,6 @@ impl<'a> Layer<'a> {
         let blocks = self.channels_out().div_ceil(self.lanes());
         let read = times(shape.h as usize, shape.w as usize);
         Sizes {
-            pixels,
             output: times(pixels, self.channels_out() * self.width),
             input: times(read, self.pixel()),
             weights: times(blocks, self.block()),
@@ -216,25 +271,11 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The sizes, if they are numbers.
+    /// The same, whatever the factors.
     #[cold]
     #[inline(never)]
-    fn large_sizes(&self, rows: u32) -> Option<Sizes> {
-        let mut fits = true;
-        let sizes = self.sizes(rows, |a, b| {
-            let product = a.checked_mul(b);
-            fits &= product.is_some();
-            product.unwrap_or_default()
-        });
-        fits.then_some(sizes)
-    }
-
-    /// Whether each output is made of the pixel in its place: then all pixels, one after another, are one row.
-    #[inline(always)]
-    fn is_one_row(&self) -> bool {
-        let w = self.window;
-        let ones = (w.kernel_h ^ 1) | (w.kernel_w ^ 1) | (w.stride_h ^ 1) | (w.stride_w ^ 1);
-        ones | w.pad_top | w.pad_bottom | w.pad_left | w.pad_right == 0
+    fn large_sizes(&self, rows: u32) -> Sizes {
+        self.sizes(rows, times)
     }
 
     /// Of a layer that is run.
@@ -245,7 +286,7 @@ impl<'a> Layer<'a> {
     }
 
     #[inline(always)]
-    fn find_steps(&self, one_row: bool) -> Steps {
+    fn find_steps(&self) -> Steps {
         let (pixel, window) = (self.pixel(), self.window);
         let whole = self.elements_aligned() && self.stores_whole();
         let row = self.shape.w as usize * pixel;
@@ -264,26 +305,6 @@ impl<'a> Layer<'a> {
             block: self.block(),
             stores_whole: self.stores_whole(),
             is_3x3: is_3x3 && whole,
-            point: match one_row && !self.depthwise {
-                true => self.point(),
-                false => None,
-            },
-        }
-    }
-
-    /// The kernel for one row of pixels, each a piece.
-    #[inline(always)]
-    fn point(&self) -> Option<Kernel> {
-        let input = self.pixel() | self.input.as_ptr().addr();
-        let output = (self.channels_out() * self.width) | self.output.addr();
-        if (input | output).is_multiple_of(VECTOR) {
-            return Some(Kernel::Point);
-        }
-        let half = VECTOR / 2;
-        ((input | output).is_multiple_of(half) && self.width == 1).then_some(())?;
-        match input.is_multiple_of(VECTOR) {
-            true => Some(Kernel::PointHalves),
-            false => (self.pixel() == half).then_some(Kernel::PointEights),
         }
     }
 
@@ -405,9 +426,6 @@ impl<'a> Layer<'a> {
             most_sparse: most_steps.min(STEPS as u32 - 1),
             far: false,
         };
-        if let Some(kernel) = self.steps().point {
-            return self.points(unit, &mut run, share, kernel);
-        }
         if self.in_halves() {
             return self.halves(unit, &mut run, share, staged);
         }
@@ -426,20 +444,12 @@ impl<'a> Layer<'a> {
         let (block, each) = (block as usize, self.records.each);
         let first = block * self.lanes();
         let records = self.records.bytes.get(block * each..)?;
-        let record = Record::read(records.get(..each)?)?;
+        let splits = Record::begin(records.get(..each)?, run)?;
         // Whether lanes are split depends on the biases, and how on what is proved.
-        (!record.splits() || self.parts.is_some()).then_some(())?;
+        (!splits || self.parts.is_some()).then_some(())?;
         run.weights = self.weights.get(block * self.steps().block..)?.as_ptr();
-        run.record = record.start;
-        run.above = record.above;
-        run.first_shift = record.first_shift;
-        run.more_shifts = record.more_shifts;
-        run.join_shift = record.join_shift;
-        run.one_split = record.one_split;
-        run.kept = record.kept;
-        run.far = record.far;
         run.lanes = self.channels(first).len() as u32;
-        Some((first, record.splits()))
+        Some((first, splits))
     }
 
     /// The first block from `block` on whose lanes aren't split, but `end` at most.

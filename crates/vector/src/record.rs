@@ -15,7 +15,7 @@
 //! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
 
 use crate::image::IMAGE;
-use crate::unit::{Kernel, LIST, SCRATCH};
+use crate::unit::{Kernel, LIST, Run, SCRATCH};
 
 /// Bytes of a vector register.
 pub(crate) const VECTOR: usize = 16;
@@ -56,7 +56,8 @@ impl Record {
     /// `None` if these bytes are none.
     #[inline(always)]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let [first, more, one_split, kept, a, b, c, d, ..] = *bytes.first_chunk::<HEADER>()?;
+        let [what, join_shift, ..] = *header(bytes)?;
+        let [first, more, one_split, kept] = what.to_le_bytes();
         let [more, kept] = [more, kept].map(usize::from);
         let behind = HEADER + BOUNDS + (more + 2) * VECTOR;
         let above = match (one_split, kept) {
@@ -70,7 +71,7 @@ impl Record {
             above: bytes.as_ptr().wrapping_add(behind),
             first_shift: (first & !IS_SPARSE).into(),
             more_shifts: more as u32,
-            join_shift: u32::from_le_bytes([a, b, c, d]),
+            join_shift,
             one_split,
             kept: kept as u32,
             far: more > Kernel::MOST_3X3_SHIFTS as usize && first < IS_SPARSE,
@@ -83,21 +84,46 @@ impl Record {
         bytes.get(2).is_some_and(|one_split| *one_split != 0)
     }
 
-    /// Whether lanes are split.
-    pub(crate) fn splits(&self) -> bool {
-        self.one_split != 0
+    /// Fills in what a run says of the block whose record these bytes are; whether lanes are split.
+    #[inline(never)]
+    pub(crate) fn begin(bytes: &[u8], run: &mut Run) -> Option<bool> {
+        let record = Self::read(bytes)?;
+        run.record = record.start;
+        run.above = record.above;
+        run.first_shift = record.first_shift;
+        run.more_shifts = record.more_shifts;
+        run.join_shift = record.join_shift;
+        run.one_split = record.one_split;
+        run.kept = record.kept;
+        run.far = record.far;
+        Some(record.one_split != 0)
     }
+}
+
+/// The words of a record's header; `None` if there are fewer, or not at a multiple of four: bytes would take longer.
+#[inline(always)]
+fn header(bytes: &[u8]) -> Option<&[u32; HEADER / WORD]> {
+    let words: *const [u32; HEADER / WORD] = bytes.as_ptr().cast();
+    let there = words.is_aligned() && bytes.len() >= HEADER;
+    // SAFETY: they are there, aligned, and any bytes are words.
+    there.then(|| unsafe { &*words })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A record of that many bytes with this header.
+    /// Of that many bytes with this header.
+    fn record(header: [u8; 4], bytes: usize) -> Option<Record> {
+        let mut words = Aligned([0; 256]);
+        words.0[0] = u32::from_le_bytes(header);
+        // SAFETY: integers without padding.
+        let (_, record, _) = unsafe { words.0.align_to() };
+        Record::read(&record[..bytes])
+    }
+
     fn reads(header: [u8; 4], bytes: usize) -> bool {
-        let mut record = [0; 1024];
-        record[..4].copy_from_slice(&header);
-        Record::read(&record[..bytes]).is_some()
+        record(header, bytes).is_some()
     }
 
     #[test]
@@ -116,9 +142,7 @@ mod tests {
     #[test]
     fn more_than_eight_shifts_by_one_are_far_unless_it_says_which() {
         let read = |header: [u8; 4]| {
-            let mut record = [0; 1024];
-            record[..4].copy_from_slice(&header);
-            let record = Record::read(&record).expect("a record");
+            let record = record(header, 1024).expect("a record");
             (record.first_shift, record.far)
         };
         assert_eq!(read([5, 8, 0, 0]), (5, false));

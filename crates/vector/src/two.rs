@@ -3,13 +3,11 @@
 //! It is cut into two shares of the output: blocks of channels, so that each core needs half of the
 //! weights, or rows, or columns. A share has the bits that it has in the whole, whoever does it.
 
-use core::mem::MaybeUninit;
-
 use fixpoint_runtime::accelerator::{
     Accelerator, Averaging, Bending, Combination, Convolution, Pooling,
 };
 
-use crate::convolution::{Layer, Share, layer};
+use crate::convolution::{Place, Share, Work};
 use crate::unit::Unit;
 use crate::{ElementUnit, Vector};
 
@@ -41,7 +39,7 @@ pub struct TwoVectors<C, U> {
 pub const LEAST: u64 = 16_000;
 
 /// A layer that two cores do shares of.
-struct Shared<'l>(&'l Layer<'l>);
+struct Shared<'l>(Work<'l>);
 // SAFETY: a layer is only read, but for its output, of which each share is written by one core only:
 // shares of `halves` have no element in common, and a unit stores the elements of its share and no other.
 unsafe impl Sync for Shared<'_> {}
@@ -56,12 +54,13 @@ impl Shared<'_> {
 
 impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
     #[inline(never)]
-    fn run(&mut self, layer: &Layer<'_>) -> bool {
+    fn run(&mut self, layer: Work<'_>) -> bool {
         let (mut unit, mut other) = (self.unit, self.unit);
         let shared = Shared(layer);
         let worth = self.cores.are_two() && layer.work() >= self.least;
-        let Some((first, second)) = halves(layer.whole()).filter(|_| worth) else {
-            return shared.done(&mut unit, &layer.whole());
+        let whole = layer.whole();
+        let Some((first, second)) = halves(&whole).filter(|_| worth) else {
+            return shared.done(&mut unit, &whole);
         };
         let (mut first_done, mut second_done) = (false, false);
         let shared = &shared;
@@ -76,8 +75,8 @@ impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
 /// What isn't a convolution takes too little time to be shared.
 impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C, U> {
     fn convolve(&mut self, task: &Convolution<'_>, output: &mut [u8]) -> bool {
-        let mut place = MaybeUninit::uninit();
-        layer(task, output, &mut place).is_some_and(|layer| self.run(layer))
+        let mut place = Place::new();
+        Work::new(task, output, &mut place).is_some_and(|work| self.run(work))
     }
 
     fn combine_i8(&mut self, task: &Combination<'_, i8>, output: &mut [i8]) -> bool {
@@ -149,7 +148,7 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
 
 /// The share in two, as evenly as it goes. Blocks rather than rows or columns where they are about as
 /// good: what is prepared for a block is then prepared once.
-fn halves(share: Share) -> Option<(Share, Share)> {
+fn halves(share: &Share) -> Option<(Share, Share)> {
     let (mut best, mut axis) = (100, None);
     for (at, range) in share.iter().enumerate() {
         let count = range.end.saturating_sub(range.start).min(1000);
@@ -161,7 +160,7 @@ fn halves(share: Share) -> Option<(Share, Share)> {
             }
         }
     }
-    let (mut first, mut second) = (share.clone(), share);
+    let (mut first, mut second) = (share.clone(), share.clone());
     let (first_range, second_range) = (first.get_mut(axis?)?, second.get_mut(axis?)?);
     let middle = first_range.start + (first_range.end - first_range.start) / 2;
     (first_range.end, second_range.start) = (middle, middle);

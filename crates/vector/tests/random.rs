@@ -6,7 +6,7 @@ mod task;
 use std::collections::BTreeMap;
 use std::thread;
 
-use fixpoint_runtime::accelerator::{Accelerator, Convolution, Sums};
+use fixpoint_runtime::accelerator::{Accelerator, Convolution, Prepared, Sums};
 use fixpoint_vector::{Cores, Job, Model, TwoVectors, Vector};
 use task::{Random, Task, draw};
 
@@ -79,6 +79,53 @@ fn parts_of_a_task_give_the_bits_of_the_whole() {
         assert!(!unit.convolve(&beyond, output.bytes_mut()), "{}", task.name);
     }
     assert!(parts > 200, "{parts}");
+}
+
+/// All of it but its last bytes.
+fn shorter(bytes: &[u8], by: usize) -> &[u8] {
+    &bytes[..bytes.len() - by]
+}
+
+#[test]
+fn arrays_that_are_too_short_are_refused() {
+    let mut random = Random(4);
+    let mut unit = Vector(Model);
+    let mut points = 0;
+    for round in 0..300 {
+        let drawn = draw(&mut random, round, false);
+        let task = Task::<i16>::new(&mut random, &drawn);
+        let mut output = task.blank();
+        let whole = task.task();
+        points += usize::from(whole.window.kernel_h == 1 && whole.window.kernel_w == 1);
+        let prepared = |bytes| Prepared {
+            bytes,
+            ..whole.prepared
+        };
+        let mut convolve = |task: Convolution<'_>| unit.convolve(&task, output.bytes_mut());
+        let refused = [
+            convolve(Convolution {
+                input: shorter(whole.input, 2),
+                ..whole.clone()
+            }),
+            convolve(Convolution {
+                weights: shorter(whole.weights, 16),
+                ..whole.clone()
+            }),
+            convolve(Convolution {
+                prepared: prepared(shorter(whole.prepared.bytes, 16)),
+                ..whole.clone()
+            }),
+            convolve(Convolution {
+                input: &whole.input[1..],
+                ..whole.clone()
+            }),
+        ];
+        assert_eq!(refused, [false; 4], "{}", task.name);
+        let bytes = output.bytes_mut();
+        let less = bytes.len() - 2;
+        assert!(!unit.convolve(&whole, &mut bytes[..less]), "{}", task.name);
+    }
+    assert!(points > 10, "{points}");
 }
 
 /// Two threads, or the second job given up once and done again.

@@ -20,27 +20,40 @@ pub(crate) enum Parts {
     Across(usize),
 }
 
+impl Parts {
+    /// For so many products of a row of the kernel; `None` if the unit can't do it, `Some(None)` if lanes aren't split.
+    #[inline(always)]
+    pub(super) fn of(
+        element: Element,
+        row: usize,
+        depthwise: bool,
+        sums: Sums,
+    ) -> Option<Option<Self>> {
+        if element == Element::I16 {
+            return (sums == Sums::Whole).then_some(None);
+        }
+        Some(Some(match sums {
+            Sums::Whole => return Some(None),
+            Sums::Rows(rows) if rows > 0 => Self::Rows(rows.into()),
+            Sums::Vectors(vectors) if vectors > 0 && !depthwise => {
+                let vectors = usize::from(vectors);
+                match row.is_multiple_of(VECTOR) && vectors >= row / VECTOR {
+                    true => Self::Across(vectors),
+                    false => Self::Vectors(vectors),
+                }
+            }
+            _ if row <= SAFE_PRODUCTS => Self::Rows(SAFE_PRODUCTS / row),
+            _ if depthwise => return None,
+            _ => Self::Vectors(1),
+        }))
+    }
+}
+
 impl Layer<'_> {
     #[inline(always)]
     pub(super) fn parts_of(&self, sums: Sums) -> Option<Option<Parts>> {
-        if self.element == Element::I16 {
-            return (sums == Sums::Whole).then_some(None);
-        }
         let row = usize::from(self.window.kernel_w) * self.products();
-        Some(Some(match sums {
-            Sums::Whole => return Some(None),
-            Sums::Rows(rows) if rows > 0 => Parts::Rows(rows.into()),
-            Sums::Vectors(vectors) if vectors > 0 && !self.depthwise => {
-                let vectors = usize::from(vectors);
-                match row.is_multiple_of(VECTOR) && vectors >= row / VECTOR {
-                    true => Parts::Across(vectors),
-                    false => Parts::Vectors(vectors),
-                }
-            }
-            _ if row <= SAFE_PRODUCTS => Parts::Rows(SAFE_PRODUCTS / row),
-            _ if self.depthwise => return None,
-            _ => Parts::Vectors(1),
-        }))
+        Parts::of(self.element, row, self.depthwise, sums)
     }
 
     /// How often the lanes are split, at most; `None` if they are not.

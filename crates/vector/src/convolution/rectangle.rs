@@ -76,47 +76,6 @@ impl Layer<'_> {
         Some(end)
     }
 
-    /// Does a share of one row of pixels, each a piece for this kernel.
-    #[inline(never)]
-    pub(super) fn points(
-        &self,
-        unit: &mut impl Unit,
-        run: &mut Run,
-        share: &Share,
-        kernel: Kernel,
-    ) -> Option<()> {
-        let [blocks, _, columns] = share;
-        let (steps, before) = (self.steps(), columns.start as usize);
-        // Those with results for all lanes.
-        let whole = blocks
-            .end
-            .min((self.channels_out() * self.width / VECTOR) as u32);
-        let mut block = blocks.start;
-        while block < blocks.end && before < columns.end as usize {
-            let (first, splits) = self.begin(run, block)?;
-            if splits {
-                block = self.split_blocks(unit, run, block, share)?;
-                continue;
-            }
-            run.x = self.input.as_ptr().wrapping_add(before * steps.pixel);
-            run.y = (self.output).wrapping_add(before * steps.y + first * self.width);
-            (run.x_step, run.y_step) = (steps.x, steps.y as i32);
-            (run.pixels, run.rows) = (columns.end - columns.start, 1);
-            run.vectors = (steps.pixel / VECTOR) as u32;
-            if run.vectors == 0 {
-                run.head = steps.pixel as u32;
-                run.x = run.x.wrapping_sub(VECTOR - steps.pixel);
-            }
-            run.w_gap = steps.block as i32;
-            run.blocks = whole.saturating_sub(block).max(1);
-            let end = block + run.blocks;
-            // SAFETY: as in `blocks`.
-            unsafe { unit.run(self.element, kernel, run) };
-            block = end - run.blocks;
-        }
-        Some(())
-    }
-
     /// Does a rectangle of blocks, up to the first of another kind, where the group then ends: it is empty if
     /// there is a block that can't be done. The first has been begun, and is again then.
     #[inline(never)]
