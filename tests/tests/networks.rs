@@ -51,14 +51,14 @@ const KNOWN: [Known; 3] = [
         bits: Bits::I16,
         published: Some(7.243),
         goal: Some(1.5),
-        limit: Some(24),
+        limit: Some(20),
     },
     Known {
         folder: "mnist",
         bits: Bits::I8,
         published: None,
         goal: None,
-        limit: Some(19),
+        limit: Some(15),
     },
 ];
 

@@ -8,11 +8,10 @@ mod rectangle;
 mod rows;
 
 use core::mem::MaybeUninit;
-use core::ops::Range;
+use core::ops::{Deref, Range};
 use core::ptr;
 
-use fixpoint_kernels::{Hwc, Window};
-use fixpoint_runtime::accelerator::{Convolution, Prepared, Sums};
+use fixpoint_runtime::accelerator::{Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
@@ -68,10 +67,12 @@ impl<'l> Work<'l> {
         place: &'l mut Place<'l>,
     ) -> Option<Self> {
         let (y, outputs) = (output.as_mut_ptr(), output.len());
-        match Points::new(task, output, &mut place.points) {
-            Some(points) => Some(Self::Points(points)),
-            None => layer(task, y, outputs, &mut place.layer).map(Self::Layer),
+        if Points::are_of(task)
+            && let Some(points) = Points::new(task, output, &mut place.points)
+        {
+            return Some(Self::Points(points));
         }
+        layer(task, y, outputs, &mut place.layer).map(Self::Layer)
     }
 
     /// All of the output.
@@ -131,22 +132,12 @@ struct Sizes {
 
 /// A task, and what follows from it.
 pub(crate) struct Layer<'a> {
-    element: Element,
+    task: &'a Convolution<'a>,
     /// Bytes of an element.
     pub(crate) width: usize,
-    /// Of an accumulator.
-    pub(crate) lane_bits: u32,
-    input: &'a [u8],
-    weights: &'a [u8],
-    records: Prepared<'a>,
     output: *mut u8,
     /// Bytes of the output.
     outputs: usize,
-    shape: Hwc,
-    out: Hwc,
-    rows: Range<u32>,
-    window: &'a Window,
-    depthwise: bool,
     pub(crate) parts: Option<Parts>,
     /// Set by `prepare`, without which nothing is run: zeros would be written and copied for each layer.
     steps: MaybeUninit<Steps>,
@@ -186,27 +177,27 @@ struct Steps {
 /// its rows, and of its columns. Shares that have no element in common can be done at the same time.
 pub(crate) type Share = [Range<u32>; 3];
 
+/// What the task says is not copied: that took longer than to look for it.
+impl<'a> Deref for Layer<'a> {
+    type Target = Convolution<'a>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Convolution<'a> {
+        self.task
+    }
+}
+
 impl<'a> Layer<'a> {
     #[inline(always)]
     fn new(task: &'a Convolution<'_>, output: *mut u8, outputs: usize) -> Self {
-        let (width, lane_bits) = match task.element {
-            Element::I8 => (1, 20),
-            Element::I16 => (2, 40),
-        };
         Layer {
-            element: task.element,
-            width,
-            lane_bits,
-            input: task.input,
-            weights: task.weights,
-            records: task.prepared,
+            task,
+            width: match task.element {
+                Element::I8 => 1,
+                Element::I16 => 2,
+            },
             output,
             outputs,
-            shape: task.shape,
-            out: task.out,
-            rows: task.rows.clone(),
-            window: task.window,
-            depthwise: task.depthwise,
             parts: None,
             steps: MaybeUninit::uninit(),
         }
@@ -244,10 +235,10 @@ impl<'a> Layer<'a> {
             && out.c > 0
             && self.input.len() >= sizes.input
             && self.weights.len() >= sizes.weights
-            && self.records.each > 0
-            && self.records.bytes.len() >= sizes.records
-            && (self.records.bytes.as_ptr().addr()
-                | self.records.each
+            && self.prepared.each > 0
+            && self.prepared.bytes.len() >= sizes.records
+            && (self.prepared.bytes.as_ptr().addr()
+                | self.prepared.each
                 | self.weights.as_ptr().addr())
             .is_multiple_of(VECTOR);
         right.then_some(())?;
@@ -267,7 +258,7 @@ impl<'a> Layer<'a> {
             output: times(pixels, self.channels_out() * self.width),
             input: times(read, self.pixel()),
             weights: times(blocks, self.block()),
-            records: times(blocks, self.records.each),
+            records: times(blocks, self.prepared.each),
         }
     }
 
@@ -306,6 +297,11 @@ impl<'a> Layer<'a> {
             stores_whole: self.stores_whole(),
             is_3x3: is_3x3 && whole,
         }
+    }
+
+    /// Bits of an accumulator.
+    pub(crate) fn lane_bits(&self) -> u32 {
+        20 * self.width as u32
     }
 
     /// Elements of a vector, channels of a block.
@@ -382,7 +378,7 @@ impl<'a> Layer<'a> {
     ) -> Option<()> {
         let scratch: *mut u8 = space.as_mut_ptr().cast();
         let staged = scratch.wrapping_add(size_of::<Scratch>());
-        let most_steps = (self.records.each / VECTOR).saturating_sub(ROOM) as u32;
+        let most_steps = (self.prepared.each / VECTOR).saturating_sub(ROOM) as u32;
         let mut run = Run {
             x: self.input.as_ptr(),
             x_step: 0,
@@ -402,7 +398,7 @@ impl<'a> Layer<'a> {
             w_gap: 0,
             x_group: 0,
             w_group: 0,
-            record: self.records.bytes.as_ptr(),
+            record: self.prepared.bytes.as_ptr(),
             above: ptr::null(),
             first_shift: 0,
             more_shifts: 0,
@@ -418,7 +414,7 @@ impl<'a> Layer<'a> {
             kept: 0,
             blocks: 1,
             x_block: if self.depthwise { VECTOR as i32 } else { 0 },
-            record_step: self.records.each as u32,
+            record_step: self.prepared.each as u32,
             x_span: 0,
             staging: ptr::null_mut(),
             ring: ptr::null_mut(),
@@ -441,9 +437,9 @@ impl<'a> Layer<'a> {
     /// Fills in what a run says of a block; its first channel, and whether lanes are split.
     #[inline(never)]
     fn begin(&self, run: &mut Run, block: u32) -> Option<(usize, bool)> {
-        let (block, each) = (block as usize, self.records.each);
+        let (block, each) = (block as usize, self.prepared.each);
         let first = block * self.lanes();
-        let records = self.records.bytes.get(block * each..)?;
+        let records = self.prepared.bytes.get(block * each..)?;
         let splits = Record::begin(records.get(..each)?, run)?;
         // Whether lanes are split depends on the biases, and how on what is proved.
         (!splits || self.parts.is_some()).then_some(())?;
@@ -454,7 +450,7 @@ impl<'a> Layer<'a> {
 
     /// The first block from `block` on whose lanes aren't split, but `end` at most.
     fn split_until(&self, block: u32, end: u32) -> u32 {
-        let records = self.records.bytes.chunks_exact(self.records.each);
+        let records = self.prepared.bytes.chunks_exact(self.prepared.each);
         let splits = records
             .skip(block as usize)
             .take(end.saturating_sub(block) as usize)

@@ -89,7 +89,7 @@ impl Block {
         // By how much sums are shifted when the drain begins.
         let above = join.as_ref().map_or(0, |_| least.min(SPLIT));
         // A shift beyond a lane's bits is one to its sign.
-        let last = above + layer.lane_bits - 1;
+        let last = above + layer.lane_bits() - 1;
         let [least, most] = [least, most.unsigned_abs()].map(|shift| shift.min(last));
         let more = most - least;
         // Too many steps are none for the record.
@@ -116,7 +116,7 @@ impl Block {
         block.push(&shift.to_le_bytes());
         block.push(&sparse.to_le_bytes());
         block.push(&[0; 4]);
-        let mask = match (&join, layer.lane_bits) {
+        let mask = match (&join, layer.lane_bits()) {
             (Some(_), _) => (1 << SPLIT) - 1,
             (None, bits) => (1 << bits) - 1,
         };

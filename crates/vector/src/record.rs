@@ -84,6 +84,12 @@ impl Record {
         bytes.get(2).is_some_and(|one_split| *one_split != 0)
     }
 
+    /// Whether lanes aren't split, nothing is kept, and at most so many shifts by one follow.
+    #[inline(always)]
+    pub(crate) fn is_plain(bytes: &[u8], most: u32) -> bool {
+        header(bytes).is_some_and(|[what, ..]| what >> u8::BITS <= most)
+    }
+
     /// Fills in what a run says of the block whose record these bytes are; whether lanes are split.
     #[inline(never)]
     pub(crate) fn begin(bytes: &[u8], run: &mut Run) -> Option<bool> {

@@ -5,12 +5,11 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use fixpoint_kernels::Window;
 use fixpoint_runtime::accelerator::Convolution;
 use fixpoint_runtime::format::Element;
 
 use super::{Parts, ROOM, Share};
-use crate::record::{Record, STEPS, Scratch, VECTOR};
+use crate::record::{HEADER, Record, STEPS, Scratch, VECTOR};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Half a vector.
@@ -38,7 +37,15 @@ pub(crate) struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    /// The task if it is such a one, its arrays are as long as its shapes say, none of its
+    /// Whether a task is such a layer: the window is one element, and moves by one.
+    #[inline(always)]
+    pub(crate) fn are_of(task: &Convolution<'_>) -> bool {
+        let w = task.window;
+        let ones = (w.kernel_h ^ 1) | (w.kernel_w ^ 1) | (w.stride_h ^ 1) | (w.stride_w ^ 1);
+        !task.depthwise && ones | w.pad_top | w.pad_bottom | w.pad_left | w.pad_right == 0
+    }
+
+    /// Such a task if its arrays are as long as its shapes say, none of its
     /// sizes is extraordinary, and the unit can do it.
     #[inline(never)]
     pub(crate) fn new(
@@ -46,7 +53,6 @@ impl<'a> Points<'a> {
         output: &'a mut [u8],
         place: &'a mut MaybeUninit<Self>,
     ) -> Option<&'a Self> {
-        (is_point(task.window) && !task.depthwise).then_some(())?;
         let (shape, out, rows, each) = (task.shape, task.out, &task.rows, task.prepared.each);
         let [h, w, c, n] = [shape.h, shape.w, shape.c, out.c].map(|count| count as usize);
         let double = u32::from(task.element == Element::I16);
@@ -65,7 +71,7 @@ impl<'a> Points<'a> {
             && rows.end <= out.h
             && c > 0
             && n > 0
-            && each > 0
+            && each >= ROOM * VECTOR
             && pixels * results == output.len()
             && all * pixel <= task.input.len()
             && blocks * block <= task.weights.len()
@@ -114,9 +120,19 @@ impl<'a> Points<'a> {
     }
 
     /// Does a share of it, or answers `None`.
+    // By itself: what lies behind the scratch on the stack is too far away for some of LLVM's code.
     #[inline(never)]
-    pub(crate) fn run(&self, unit: &mut impl Unit, [blocks, _, columns]: &Share) -> Option<()> {
-        let mut scratch = MaybeUninit::<Scratch>::uninit();
+    pub(crate) fn run(&self, unit: &mut impl Unit, share: &Share) -> Option<()> {
+        self.runs(unit, share, &mut MaybeUninit::uninit())
+    }
+
+    #[inline(never)]
+    fn runs(
+        &self,
+        unit: &mut impl Unit,
+        [blocks, _, columns]: &Share,
+        scratch: &mut MaybeUninit<Scratch>,
+    ) -> Option<()> {
         let before = columns.start as usize;
         let double = u32::from(self.element == Element::I16);
         let x = self.x.wrapping_add(before * self.pixel);
@@ -166,8 +182,11 @@ impl<'a> Points<'a> {
             record: self.records,
             first_shift: 0,
             more_shifts: 0,
-            lanes: 0,
-            whole: 0,
+            lanes: (VECTOR >> double) as u32,
+            whole: match outputs.is_multiple_of(VECTOR) {
+                true => self.results as i32,
+                false => 0,
+            },
             scratch: scratch.as_mut_ptr().cast(),
             x_tap: 0,
             part_vectors: self.part_vectors,
@@ -184,7 +203,7 @@ impl<'a> Points<'a> {
             staging: ptr::null_mut(),
             most_shifts: 0,
             ring: ptr::null_mut(),
-            most_sparse: ((self.each / VECTOR).saturating_sub(ROOM) as u32).min(STEPS as u32 - 1),
+            most_sparse: ((self.each / VECTOR - ROOM) as u32).min(STEPS as u32 - 1),
             far: false,
         };
         let mut at = blocks.start as usize;
@@ -193,18 +212,25 @@ impl<'a> Points<'a> {
             let record = unsafe {
                 core::slice::from_raw_parts(self.records.wrapping_add(at * self.each), self.each)
             };
+            // Kernels of points find in a record themselves what there is, if it is plain.
+            let mut splits = false;
+            if kernel.is_point() && Record::is_plain(record, run.most_sparse) {
+                run.record = record.as_ptr().wrapping_add(HEADER);
+            } else {
+                splits = Record::begin(record, &mut run)?;
+            }
             // Whether lanes are split depends on the biases, and how on what is proved.
-            let splits = Record::begin(record, &mut run)?;
             (!splits || self.part_vectors > 0).then_some(())?;
             run.weights = self.weights.wrapping_add(at * block);
             run.y = y.wrapping_add(at * VECTOR);
-            let bytes = (self.results - at * VECTOR).min(VECTOR);
-            run.lanes = (bytes >> double) as u32;
-            run.whole = match bytes {
-                _ if outputs.is_multiple_of(VECTOR) => run.y_step,
-                HALF if outputs.is_multiple_of(HALF) => -run.y_step,
-                _ => 0,
-            };
+            // Only the last block may have fewer.
+            let bytes = self.results - at * VECTOR;
+            if bytes < VECTOR {
+                run.lanes = (bytes >> double) as u32;
+                if bytes == HALF && outputs.is_multiple_of(HALF) {
+                    run.whole = -run.y_step;
+                }
+            }
             let kernel = match (splits, aligned) {
                 (false, _) => kernel,
                 (true, true) => Kernel::AlignedSplit,
@@ -226,12 +252,4 @@ impl<'a> Points<'a> {
         }
         Some(())
     }
-}
-
-/// Whether a window is one element, and moves by one.
-#[inline(always)]
-fn is_point(window: &Window) -> bool {
-    let w = window;
-    let ones = (w.kernel_h ^ 1) | (w.kernel_w ^ 1) | (w.stride_h ^ 1) | (w.stride_w ^ 1);
-    ones | w.pad_top | w.pad_bottom | w.pad_left | w.pad_right == 0
 }
