@@ -16,8 +16,7 @@ fixpoint_sparse:
     addi    a13, a13, -1
     and     a3, a3, a13
     extui   a8, a8, 0, 7
-    addi    a6, a11, 16
-    addi    a11, a11, -16
+    addi    a6, a11, 32
     addi    a4, a1, SPARSE_END
     beqz    a3, 2f
     // From the last to the first.

@@ -13,6 +13,9 @@
     .global fixpoint_begin_padded
     .global fixpoint_next_padded
     .p2align 2
+fixpoint_begin_padded:
+    j       4f
+    .p2align 2
 fixpoint_next_padded:
     // Only behind rows whose first taps are clipped a10 is 0, and a11 where their last are.
     beqz    a10, 2f
@@ -48,13 +51,9 @@ fixpoint_next_padded:
 1:  l32i    a6, a2, RUN_BLOCKS
     l32i    a13, a1, DRAINED
     addi    a6, a6, -1
-    next_block 9b
-    l32i    a3, a2, RUN_X
-    addi    a3, a3, 16
-    s32i    a3, a2, RUN_X
-    .p2align 2
-fixpoint_begin_padded:
-    l32i    a6, a2, RUN_WEIGHTS
+    next_block 9b, 0
+    // What is called lies at words, and zeros in front of it.
+4:  l32i    a6, a2, RUN_WEIGHTS
     l32i    a10, a2, RUN_RECORD
     l32i    a11, a2, RUN_SCRATCH
     ee.vld.128.ip q0, a6, 48
@@ -72,6 +71,10 @@ fixpoint_begin_padded:
     l32i    a4, a2, RUN_PIECES
     l32i    a3, a2, RUN_X
     l32i    a5, a2, RUN_Y
+    addi    a10, a3, 16
+    addi    a12, a5, 16
+    s32i    a10, a2, RUN_X
+    s32i    a12, a2, RUN_Y
     l32i    a12, a2, RUN_X_TAP
     l32i    a7, a2, RUN_X_GROUP
     mov     a10, a11
@@ -150,9 +153,7 @@ fixpoint_\name:
 3:  l32i    a7, a2, RUN_X_GAP
     l32i    a4, a1, ROWS_LEFT
     add     a3, a3, a7
-    l32i    a7, a2, RUN_Y_GAP
     addi    a4, a4, -1
-    add     a5, a5, a7
     bnez    a4, 5b
     call0   fixpoint_next_padded
     j       4b

@@ -64,6 +64,5 @@ pub(crate) fn windows(run: &Run, mut window: impl FnMut(&Run)) {
         }
         let gap = run.x_gap - if above { row } else { 0 };
         x = x.wrapping_offset(gap as isize);
-        y = y.wrapping_offset(run.y_gap as isize);
     }
 }

@@ -231,9 +231,9 @@ pub enum Kernel {
     /// first row of windows leaves out its first taps, if [`Run::groups`] is 1 the last row its last, and between them are
     /// [`Run::rows`]. [`Run::head`] is [`Run::LAST`], if the last window of each row leaves out its last column, less
     /// [`Run::FIRST`], if the first leaves out its first; between them are [`Run::pixels`]. There is at least one row and
-    /// one pixel that leave out nothing. [`Run::x`] is the first tap that is inside, and [`Run::x_gap`] is from behind a
-    /// row's last pixel, or its third column if that is left out, to the first tap that is inside of the next row; to a
-    /// row from one whose first taps were left out it is a row less. Steps are [`Run::x_piece`] from row to row of taps,
+    /// one pixel that leave out nothing. Results have no gaps. [`Run::x`] is the first tap that is inside, and
+    /// [`Run::x_gap`] is from behind a row's last pixel, or its third column if that is left out, to the first tap that is
+    /// inside of the next row; to a row from one whose first taps were left out it is a row less. Steps are [`Run::x_piece`] from row to row of taps,
     /// [`Run::x_tap`] from the third tap of a column to the first of the next, [`Run::x_group`] from the last one to the
     /// next pixel's first.
     Depthwise3x3Padded,

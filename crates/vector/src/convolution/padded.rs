@@ -56,13 +56,13 @@ pub(super) struct Padded {
 }
 
 impl Layer<'_> {
-    /// How a share is done so, if it is: at most one row or column of taps is in the padding on each side, and some windows
-    /// are whole.
+    /// How a share is done so, if it is: rows are whole, at most one row or column of taps is in the padding on each side,
+    /// and some windows are whole.
     #[inline(never)]
     pub(super) fn padded(&self, share: &Share) -> Option<Padded> {
         let one = (self.window.dilation_h, self.window.dilation_w) == (1, 1);
-        (self.steps().is_3x3 && one).then_some(())?;
         let [_, rows, columns] = share;
+        (self.steps().is_3x3 && one && columns.len() == self.out.w as usize).then_some(())?;
         let [down, across] = self.axes(share);
         let windows = |axis: &Axis, positions: &Range<u32>| {
             let (before, behind) = (axis.before, axis.behind());
@@ -130,10 +130,8 @@ impl Layer<'_> {
             run.pixels = across as u32;
             run.head = (right as u32 * Run::LAST).wrapping_sub(left as u32 * Run::FIRST);
             let y = (rows.start - self.rows.start) as usize * steps.y_row;
-            let y = y + columns.start as usize * steps.y + at;
-            run.y = self.output.wrapping_add(y);
+            run.y = self.output.wrapping_add(y + at);
             run.y_step = steps.y as i32;
-            run.y_gap = (steps.y_row as i32).wrapping_sub(columns.len() as i32 * steps.y as i32);
             run.blocks = blocks.end - block;
             // SAFETY: windows lie over the input but for the rows and columns that are said to be left out, and results
             // are this share's, of the blocks that follow, too.
