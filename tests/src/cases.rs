@@ -6,6 +6,7 @@
 mod binary;
 mod channelwise;
 mod graphs;
+mod heads;
 mod linear;
 mod movement;
 mod plain;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Case> {
     vector::add_to(&mut cases);
     channelwise::add_to(&mut cases);
     rows::add_to(&mut cases);
+    heads::add_to(&mut cases);
     cases
 }
 

@@ -401,12 +401,25 @@ fn rows() -> Vec<Row> {
             ..depthwise(row(name, element, input, input[0], window))
         }
     }));
+    // Few output channels, as in the heads of detectors.
+    let heads = [
+        (I8, [64, 30, 40], 6, 0.20, 0.1503),
+        (I8, [128, 15, 20], 4, 0.20, 0.1396),
+        (I8, [256, 8, 10], 4, 0.20, 0.1360),
+        (I16, [64, 30, 40], 6, 0.22, 0.2649),
+        (I16, [128, 15, 20], 4, 0.22, 0.2435),
+    ];
+    rows.extend(heads.map(|(element, input, outputs, goal, limit)| Row {
+        goal: Some(goal),
+        limit: Some(limit),
+        ..row("conv 1x1", element, input, outputs, square(1, 1))
+    }));
     // Of one pixel, where what is around the kernel takes most.
     let pixels = [
-        (I8, 88, 22, 0.750),
+        (I8, 88, 22, 0.760),
         (I8, 200, 50, 0.295),
-        (I8, 64, 10, 1.69),
-        (I16, 88, 22, 0.884),
+        (I8, 64, 10, 1.71),
+        (I16, 88, 22, 0.895),
         (I16, 200, 50, 0.384),
     ];
     rows.extend(pixels.map(|(element, inputs, outputs, limit)| Row {

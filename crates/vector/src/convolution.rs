@@ -1,5 +1,6 @@
 //! A convolution as runs.
 
+pub(crate) mod dots;
 mod halves;
 mod padded;
 mod parts;

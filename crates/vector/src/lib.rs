@@ -70,6 +70,8 @@ extern crate std;
 
 mod convolution;
 #[cfg(feature = "model")]
+mod dots_model;
+#[cfg(feature = "model")]
 mod element_model;
 mod elements;
 mod image;

@@ -6,6 +6,7 @@ use core::mem::MaybeUninit;
 use fixpoint_kernels::Element as Number;
 use fixpoint_runtime::format::Element;
 
+use crate::dots_model::dots;
 use crate::image::IMAGE;
 use crate::padded_model;
 use crate::record::{BOUNDS, HEADER, IS_SPARSE, VECTOR};
@@ -25,6 +26,12 @@ impl Unit for Model {
         };
         // SAFETY: the caller's promise.
         unsafe {
+            if kernel == Kernel::Dots {
+                return match element {
+                    Element::I8 => dots::<i8>(run),
+                    Element::I16 => dots::<i16>(run),
+                };
+            }
             if kernel == Kernel::DepthwiseFives {
                 let width = match element {
                     Element::I8 => size_of::<i8>(),

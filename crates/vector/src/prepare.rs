@@ -5,6 +5,7 @@ use fixpoint_kernels::{Element as Number, Shifts};
 use fixpoint_runtime::accelerator::Convolution;
 
 use crate::convolution::Layer;
+use crate::convolution::dots::PART;
 use crate::image::{IMAGE, image_of};
 use crate::record::{BOUNDS, HEADER, IS_SPARSE, STEPS, VECTOR};
 use crate::unit::{Kernel, LIST, LONG, SPARSE, SPLIT};
@@ -14,7 +15,9 @@ const BIAS_VECTORS: usize = 8;
 /// No product of 8-bit elements is above 2 to this.
 const PRODUCT_BITS: u32 = 14;
 /// Bytes of the longest record.
-const MOST: usize = HEADER + BOUNDS + (STEPS + 1) * VECTOR + BIAS_VECTORS * VECTOR;
+const MOST: usize = HEADER + BOUNDS + (STEPS + 1) * VECTOR + BIAS_VECTORS * VECTOR + DOTS;
+/// Most bytes for [`Kernel::Dots`]: no record has more than 255 vectors.
+const DOTS: usize = 3 << 10;
 
 /// Tells the record of each block of a task, whose input is not looked at, for what becomes of its sums: a multiple
 /// of 16 bytes. Blocks that are `whole` by themselves ([`crate::prove`]) aren't split, even if the layer is. `None` if
@@ -37,7 +40,9 @@ pub fn prepare<T: Number>(
     let layer = Layer::of_weights(task)?;
     let firsts = (0..layer.channels_out()).step_by(layer.lanes());
     for (block, first) in firsts.enumerate() {
-        record(Block::new(&layer, &finish, first, whole(block))?.bytes());
+        let mut own = Block::new(&layer, &finish, first, whole(block))?;
+        own.dots(&layer, &finish);
+        record(own.bytes());
     }
     Some(())
 }
@@ -48,6 +53,15 @@ struct Finish<'a> {
     shifts: Shifts<'a>,
     low: i16,
     high: i16,
+}
+
+impl Finish<'_> {
+    fn shift(&self, channel: usize) -> Option<i32> {
+        Some(match self.shifts {
+            Shifts::Uniform(shift) => i32::from(shift),
+            Shifts::PerChannel(all) => i32::from(*all.get(channel)?),
+        })
+    }
 }
 
 /// A record that grows.
@@ -72,10 +86,7 @@ impl Block {
         let mut shifts = [0; VECTOR];
         let mut biases = [0; VECTOR];
         for (lane, channel) in layer.channels(first).enumerate() {
-            shifts[lane] = match finish.shifts {
-                Shifts::Uniform(shift) => i32::from(shift),
-                Shifts::PerChannel(all) => i32::from(*all.get(channel)?),
-            };
+            shifts[lane] = finish.shift(channel)?;
             biases[lane] = finish.bias.get(channel)?;
         }
         let own = &shifts[..lanes];
@@ -147,6 +158,49 @@ impl Block {
             }
         }
         Some(block)
+    }
+
+    /// Appends what [`Kernel::Dots`] reads, if that is faster and there is room.
+    fn dots(&mut self, layer: &Layer<'_>, finish: &Finish<'_>) -> Option<()> {
+        let cut = layer.cut()?;
+        let channels = layer.channels_out();
+        let (least, most) = match layer.width {
+            1 => (i8::MIN.into(), i8::MAX.into()),
+            _ => (i16::MIN, i16::MAX),
+        };
+        // It knows no other limits.
+        let all = (finish.low, finish.high) == (least, most);
+        (all && channels * cut.channel() * VECTOR <= DOTS).then_some(())?;
+        let mut facts = [(0i64, 0u32); VECTOR];
+        for (channel, (bias, shift)) in facts[..channels].iter_mut().enumerate() {
+            *bias = finish.bias.get(channel)?;
+            *shift = finish.shift(channel)?.try_into().ok()?;
+            (bias.unsigned_abs() < 1 << 38 && *shift < 32).then_some(())?;
+        }
+        let begin = self.used;
+        let (lanes, width) = (layer.lanes(), layer.width);
+        let vectors = layer.sum_products() * width / VECTOR;
+        let parts = cut.parts * PART;
+        for (channel, (bias, shift)) in facts[..channels].iter().enumerate() {
+            self.push(&bias.to_le_bytes());
+            self.push(&shift.to_le_bytes());
+            self.push(&[0; 4]);
+            for at in 0..parts + cut.last {
+                let vector = if at < parts {
+                    at
+                } else {
+                    vectors - cut.last + at - parts
+                };
+                for lane in 0..lanes {
+                    let from = ((vector * lanes + lane) * lanes + channel) * width;
+                    let weight = layer.weight(from)?;
+                    let counts = at < parts || vector >= parts;
+                    self.push(if counts { weight } else { &[0; 2][..width] });
+                }
+            }
+        }
+        self.bytes[12] = u8::try_from(begin / VECTOR).ok()?;
+        Some(())
     }
 
     fn bytes(&self) -> &[u8] {

@@ -5,12 +5,15 @@
 //! | 0 | u8: the first shift of the drain, less than [`IS_SPARSE`], which is added if the u32 at 8 isn't 0; u8: how many shifts by one follow, less than [`STEPS`]; u8: what stands for 1 at the split, 0 if lanes aren't split; u8: vectors that are kept, at most [`LIST`] |
 //! | 4 | u32: how lanes that are split join ([`crate::Run::join_shift`]) |
 //! | 8 | u32: 0, or a bit for each shift by one behind the first that is a lane's, of which there are at most `SPARSE`: depthwise 3x3 kernels then shift by more than one, and leave out the others |
-//! | 12 | 4 zeros |
+//! | 12 | u8: at how many vectors there is what [`crate::Kernel::Dots`] reads, or 0: that doesn't do the layer; 3 zeros |
 //! | 16 | the image at the start (`crate::image`): the biases, or their lower bits |
 //! | 64 | the *bounds* of the drain's first step: the largest result in the lanes whose shift this is, and the least number in the others |
 //! | 80 | the smallest result in all lanes |
 //! | 96 | the bounds of the other steps |
 //! | .. | if lanes are split, the biases' upper bits: so many vectors as are kept, to be added times what stands for 1; or, if none are, the image at the end |
+//!
+//! For [`crate::Kernel::Dots`], of each output channel: i64: the bias; u32: the shift; 4 zeros; then its weights, as many
+//! vectors for a pixel as `crate::convolution::dots` says, zeros for elements that were in the part before.
 //!
 //! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
 
@@ -88,6 +91,14 @@ impl Record {
     #[inline(always)]
     pub(crate) fn is_plain(bytes: &[u8], most: u32) -> bool {
         header(bytes).is_some_and(|[what, ..]| what >> u8::BITS <= most)
+    }
+
+    /// Where in a record there is what [`Kernel::Dots`] reads.
+    #[inline(always)]
+    pub(crate) fn dots(bytes: &[u8]) -> Option<usize> {
+        let [_, _, _, dots] = *header(bytes)?;
+        let at = (dots & 0xff) as usize * VECTOR;
+        (at > 0).then_some(at)
     }
 
     /// Fills in what a run says of the block whose record these bytes are; whether lanes are split.

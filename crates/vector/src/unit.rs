@@ -254,6 +254,13 @@ pub enum Kernel {
     DepthwiseUnaligned,
     /// Anything depthwise of 8 bits, lanes are split.
     DepthwiseSplit,
+    /// Pixels are pieces, elements at multiples of 16. Lanes are input channels: [`Run::lanes`] is how many output
+    /// channels there are, and [`Run::record`] where the record begins for this kernel (`crate::record`).
+    /// [`Run::pieces`] are parts of four vectors in front of the last part, of [`Run::vectors`], which begins
+    /// [`Run::x_group`] bytes behind the pixel's first; [`Run::w_gap`] is how many bytes an element has. One row of
+    /// pixels; the one that is [`Run::x_step`] behind the last is read as well. If there are parts, the scratch has 8
+    /// bytes for each pixel.
+    Dots,
 }
 
 impl Kernel {

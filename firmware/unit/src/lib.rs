@@ -34,6 +34,7 @@ unsafe extern "C" {
     fn fixpoint_depthwise_3x3_padded_i16(run: *mut Run);
     fn fixpoint_depthwise_fives_i8(run: *mut Run);
     fn fixpoint_depthwise_fives_i16(run: *mut Run);
+    fn fixpoint_dots(run: *mut Run);
     fn fixpoint_clear(to: *mut u8, vectors: u32);
 }
 
@@ -84,6 +85,7 @@ impl Unit for Pie {
             (Kernel::DepthwiseUnaligned, I8) => fixpoint_depthwise_unaligned_i8,
             (Kernel::DepthwiseUnaligned, I16) => fixpoint_depthwise_unaligned_i16,
             (Kernel::DepthwiseSplit, _) => fixpoint_depthwise_split,
+            (Kernel::Dots, _) => fixpoint_dots,
         };
         // SAFETY: the caller's promise.
         unsafe { call(run) }

@@ -49,9 +49,11 @@ fn records<T: Number>(
             Op::FullyConnected { .. } => u32::try_from(def.elements()).ok()?,
             _ => u32::try_from(def.channels()?).ok()?,
         };
+        // One row of as many pixels.
+        let pixels = def.elements() / u64::from(channels.max(1));
         Some(Hwc {
             h: 1,
-            w: 1,
+            w: u32::try_from(pixels).ok()?,
             c: channels,
         })
     };
@@ -78,7 +80,7 @@ fn records<T: Number>(
         shape: shape(input)?,
         window,
         weights: &weights,
-        // Rows and columns don't matter.
+        // But for their number, pixels don't matter.
         out: shape(output)?,
         rows: 0..1,
         depthwise,

@@ -17,19 +17,19 @@ const HALF: usize = VECTOR / 2;
 
 /// Such a layer, whose arrays are as long as its shapes say.
 pub(crate) struct Points<'a> {
-    element: Element,
-    x: *const u8,
-    y: *mut u8,
+    pub(super) element: Element,
+    pub(super) x: *const u8,
+    pub(super) y: *mut u8,
     weights: *const u8,
-    records: *const u8,
+    pub(super) records: *const u8,
     /// Bytes of a record.
-    each: usize,
+    pub(super) each: usize,
     pixels: u32,
     /// Channels of a pixel, and its bytes.
     channels: u32,
-    pixel: usize,
+    pub(super) pixel: usize,
     /// Bytes of a pixel's results.
-    results: usize,
+    pub(super) results: usize,
     /// Vectors between two splits; none if lanes aren't split.
     part_vectors: u32,
     /// Inputs, weights and records, which are read, and the output, which is written.
@@ -130,9 +130,10 @@ impl<'a> Points<'a> {
     fn runs(
         &self,
         unit: &mut impl Unit,
-        [blocks, _, columns]: &Share,
+        share: &Share,
         scratch: &mut MaybeUninit<Scratch>,
     ) -> Option<()> {
+        let [blocks, _, columns] = share;
         let before = columns.start as usize;
         let double = u32::from(self.element == Element::I16);
         let x = self.x.wrapping_add(before * self.pixel);
@@ -206,6 +207,11 @@ impl<'a> Points<'a> {
             most_sparse: ((self.each / VECTOR - ROOM) as u32).min(STEPS as u32 - 1),
             far: false,
         };
+        // SAFETY: `new` has checked that there is a record.
+        let first = unsafe { core::slice::from_raw_parts(self.records, self.each) };
+        if Record::dots(first).is_some() && self.dots(unit, &mut run, first, share).is_some() {
+            return Some(());
+        }
         let mut at = blocks.start as usize;
         while at < blocks.end as usize && columns.start < columns.end {
             // SAFETY: `new` has checked that each block has a record, and shares have blocks of the layer.

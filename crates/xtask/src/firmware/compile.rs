@@ -66,8 +66,8 @@ const LIBRARY_CALLS: &[&str] = &[
 ];
 
 /// Special registers and instructions of the start-up assembly, beyond the target's features.
-const ASSEMBLY_FEATURES: &str = "+coprocessor,+exception,+interrupt,+highpriinterrupts,\
-    +prid,+rvector,+timers3,+windowed";
+const ASSEMBLY_FEATURES: &str = "+clamps,+coprocessor,+exception,+interrupt,\
+    +highpriinterrupts,+prid,+rvector,+timers3,+windowed";
 
 fn folder() -> PathBuf {
     paths::root().join("firmware")
