@@ -57,7 +57,7 @@ fn case(random: &mut Random, setting: Setting, shape: &[usize; 4], round: usize)
     let [inner, outputs, h, w] = *shape;
     let (low, high) = setting.range();
     // Every third with the largest sums there are.
-    let extreme = round % 3 == 0;
+    let extreme = round.is_multiple_of(3);
     let mut input = setting.chw(random, [inner, h, w]);
     if extreme {
         for value in &mut input.values {
@@ -90,7 +90,7 @@ fn case(random: &mut Random, setting: Setting, shape: &[usize; 4], round: usize)
                 _ => random.between(-(1 << 33), 1 << 33),
             })
             .collect(),
-        per_channel: round % 4 != 0,
+        per_channel: !round.is_multiple_of(4),
         // Limits are none for those kernels.
         relu: round % 11 == 10,
         clip: None,
