@@ -241,7 +241,7 @@ impl Setting {
         outputs: &[&[i64]],
     ) -> Case {
         let label = format!("{name} {:?} i{}", self.rules, self.bits);
-        let image = match builder.finish() {
+        let image = match builder.clone().finish() {
             Ok(image) => image,
             Err(error) => panic!("{label}: {error}"),
         };

@@ -333,10 +333,11 @@ impl ImageBuilder {
     }
 
     /// Plans the arena and writes the image.
-    pub fn finish(&self) -> Result<Image, BuildError> {
+    pub fn finish(mut self) -> Result<Image, BuildError> {
         self.check()?;
-        let ranges = Ranges::new(self);
-        let ordered = &order::ordered(self, &ranges);
+        let ranges = Ranges::new(&self);
+        order::reorder(&mut self, &ranges);
+        let ordered = &self;
         let mut lowered = ordered
             .nodes
             .iter()
@@ -358,7 +359,7 @@ impl ImageBuilder {
     }
 
     /// [`Self::finish`], only the bytes.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
+    pub fn to_bytes(self) -> Result<Vec<u8>, BuildError> {
         Ok(self.finish()?.bytes)
     }
 

@@ -21,14 +21,14 @@ pub(crate) use table::{order_of, write};
 /// For each place of a channel in memory, which one it is.
 pub(crate) type Order = Vec<usize>;
 
-/// The same model with the channels of hidden tensors in the order that is cheapest on the chip.
-pub(super) fn ordered(builder: &ImageBuilder, ranges: &Ranges) -> ImageBuilder {
-    let mut ordered = builder.clone();
+/// Puts the channels of hidden tensors into the order that is cheapest on the chip.
+pub(super) fn reorder(builder: &mut ImageBuilder, ranges: &Ranges) {
     if builder.arithmetic != Arithmetic::Fixpoint || !builder.reorder_channels {
-        return ordered;
+        return;
     }
     let spaces = Spaces::new(builder);
-    let mut makers: Vec<Vec<Maker>> = vec![Vec::new(); builder.tensors.len()];
+    let mut makers: Vec<Vec<Maker>> = Vec::new();
+    makers.resize_with(builder.tensors.len(), Vec::new);
     for node in &builder.nodes {
         let space = spaces.of(node.output);
         if !spaces.fixed[space] {
@@ -36,23 +36,19 @@ pub(super) fn ordered(builder: &ImageBuilder, ranges: &Ranges) -> ImageBuilder {
         }
     }
     let orders: Vec<Option<Order>> = makers.iter().map(|makers| choose(makers)).collect();
-    ordered.orders = (0..builder.tensors.len())
+    builder.orders = (0..builder.tensors.len())
         .map(|id| orders[spaces.of(TensorId(id))].clone())
         .collect();
-    for (id, (_, source)) in ordered.tensors.iter_mut().enumerate() {
-        if let (Source::Constant(values), Some(order)) = (source, &ordered.orders[id]) {
+    for ((_, source), order) in builder.tensors.iter_mut().zip(&builder.orders) {
+        if let (Source::Constant(values), Some(order)) = (source, order) {
             *values = taken(values, order);
         }
     }
-    for node in &mut ordered.nodes {
-        let of = |id: Option<&TensorId>| ordered.orders[id?.0].as_deref();
-        reorder(
-            &mut node.op,
-            of(node.inputs.first()),
-            of(Some(&node.output)),
-        );
+    for node in &mut builder.nodes {
+        let of = |id: Option<&TensorId>| builder.orders[id?.0].as_deref();
+        let (input, output) = (of(node.inputs.first()), of(Some(&node.output)));
+        reorder_op(&mut node.op, input, output);
     }
-    ordered
 }
 
 /// Values of channels, one after another and again and again, in an order.
@@ -63,7 +59,7 @@ fn taken<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
 }
 
 /// Puts what an op holds for channels of its input and output in their orders.
-fn reorder(op: &mut Op, input: Option<&[usize]>, output: Option<&[usize]>) {
+fn reorder_op(op: &mut Op, input: Option<&[usize]>, output: Option<&[usize]>) {
     let (linear, depthwise) = match op {
         Op::Conv2d { linear, .. }
         | Op::ConvTranspose2d { linear, .. }

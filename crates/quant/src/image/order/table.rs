@@ -55,9 +55,11 @@ pub(crate) fn order_of(image: &[u8], tensor: usize) -> Option<Order> {
     for _ in 0..words.next()? {
         let channels = words.next()?;
         let order: Order = words.by_ref().take(channels).collect();
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        sorted.into_iter().eq(0..channels).then_some(())?;
+        let mut found = vec![false; channels];
+        for channel in &order {
+            *found.get_mut(*channel)? = true;
+        }
+        (order.len() == channels && found.iter().all(|found| *found)).then_some(())?;
         orders.push(order);
     }
     let number = words.nth(tensor)?;
