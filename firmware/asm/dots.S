@@ -17,10 +17,12 @@
     .endif
     .endm
 
-    // ACCX to the next result. Another instruction is between the last product and the shift.
+    // ACCX, which is not negative, to the next result; a0 is what it began with too much, after the shift. Another
+    // instruction is between the last product and the shift.
     .macro finish bits
     add     a12, a12, a15
     ee.srs.accx a10, a6, 0
+    sub     a10, a10, a0
     .if \bits == 8
     clamps  a10, a10, 7
     s8i     a10, a12, 0
@@ -41,6 +43,7 @@
 
     // The results of all pixels: of the sums in the scratch, or \each is 0 and they begin with the bias.
     .macro last_part bits, each
+    l32i    a0, a1, TOO_MUCH
     loop    a4, 92f
     ee.ld.accx.ip a11, \each
     add_four \bits
@@ -67,7 +70,9 @@ fixpoint_dots:
     sub     a5, a5, a15
 1:  l32i    a0, a2, RUN_PIECES
     l32i    a14, a2, RUN_X
+    l32i    a10, a13, 12
     l32i    a6, a13, 8
+    s32i    a10, a1, TOO_MUCH
     mov     a12, a5
     add     a5, a5, a8
     mov     a11, a13
@@ -104,6 +109,7 @@ fixpoint_dots:
     mov     a9, a7
     bnei    a10, 2, 8f
     // Two vectors.
+    l32i    a0, a1, TOO_MUCH
     addi    a9, a9, -16
     ee.vld.128.ip q0, a14, 16
     ee.vld.128.xp q1, a14, a9
@@ -116,7 +122,8 @@ fixpoint_dots:
     finish  8
 93: j       dots_next
     // One.
-8:  ee.vld.128.xp q0, a14, a9
+8:  l32i    a0, a1, TOO_MUCH
+    ee.vld.128.xp q0, a14, a9
     ee.vld.128.ip q2, a13, 16
     loop    a4, dots_next
     ee.ld.accx.ip a11, 0

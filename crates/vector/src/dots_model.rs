@@ -24,7 +24,7 @@ pub(crate) unsafe fn dots<T: Element>(run: &Run) {
             let record = (run.record).wrapping_add(channel * (1 + vectors) * VECTOR);
             // SAFETY: the caller's promise, for all of it.
             unsafe {
-                let mut sum = record.cast::<i64>().read();
+                let mut sum = record.cast::<i64>().read() << (64 - BITS) >> (64 - BITS);
                 for vector in 0..vectors {
                     let mut at = vector * VECTOR;
                     let weights = record.add(VECTOR + at);
@@ -34,8 +34,9 @@ pub(crate) unsafe fn dots<T: Element>(run: &Run) {
                     }
                     sum = add::<T>(sum, x.add(at), weights);
                 }
-                let shift = record.add(size_of::<i64>()).cast::<u32>().read();
-                y.cast::<T>().add(channel).write(T::saturate(sum >> shift));
+                let [shift, too_much] = record.add(size_of::<i64>()).cast::<[u32; 2]>().read();
+                let result = (sum >> (shift & 63)).min(i32::MAX.into()) - i64::from(too_much);
+                y.cast::<T>().add(channel).write(T::saturate(result));
             }
         }
     }

@@ -171,20 +171,34 @@ impl Block {
         // It knows no other limits.
         let all = (finish.low, finish.high) == (least, most);
         (all && channels * cut.channel() * VECTOR <= DOTS).then_some(())?;
-        let mut facts = [(0i64, 0u32); VECTOR];
-        for (channel, (bias, shift)) in facts[..channels].iter_mut().enumerate() {
-            *bias = finish.bias.get(channel)?;
+        let (lanes, width, products) = (layer.lanes(), layer.width, layer.sum_products());
+        let weight = |channel, product| layer.weight((product * lanes + channel) * width);
+        let mut facts = [(0i64, 0u32, 0u32); VECTOR];
+        for (channel, (start, shift, too_much)) in facts[..channels].iter_mut().enumerate() {
+            let bias = finish.bias.get(channel)?;
             *shift = finish.shift(channel)?.try_into().ok()?;
-            (bias.unsigned_abs() < 1 << 38 && *shift < 32).then_some(())?;
+            let mut most = bias.unsigned_abs();
+            for product in 0..products {
+                let weight = match *weight(channel, product)? {
+                    [low, high] => i16::from_le_bytes([low, high]).unsigned_abs(),
+                    ref bytes => i8::from_le_bytes([*bytes.first()?]).unsigned_abs().into(),
+                };
+                most = most.checked_add(u64::from(weight) * u64::from(least.unsigned_abs()))?;
+            }
+            // No sum is as far from zero as 2 to this, and sums that begin with that more are not negative: the shift
+            // gives 31 bits of them.
+            let bits = (u64::BITS - most.leading_zeros()).max(*shift);
+            (*shift < 32 && bits <= 38 && bits - *shift <= 30).then_some(())?;
+            *start = bias + (1 << bits);
+            *too_much = 1 << (bits - *shift);
         }
         let begin = self.used;
-        let (lanes, width) = (layer.lanes(), layer.width);
-        let vectors = layer.sum_products() * width / VECTOR;
+        let vectors = products * width / VECTOR;
         let parts = cut.parts * PART;
-        for (channel, (bias, shift)) in facts[..channels].iter().enumerate() {
-            self.push(&bias.to_le_bytes());
+        for (channel, (start, shift, too_much)) in facts[..channels].iter().enumerate() {
+            self.push(&start.to_le_bytes());
             self.push(&shift.to_le_bytes());
-            self.push(&[0; 4]);
+            self.push(&too_much.to_le_bytes());
             for at in 0..parts + cut.last {
                 let vector = if at < parts {
                     at
@@ -192,8 +206,7 @@ impl Block {
                     vectors - cut.last + at - parts
                 };
                 for lane in 0..lanes {
-                    let from = ((vector * lanes + lane) * lanes + channel) * width;
-                    let weight = layer.weight(from)?;
+                    let weight = weight(channel, vector * lanes + lane)?;
                     let counts = at < parts || vector >= parts;
                     self.push(if counts { weight } else { &[0; 2][..width] });
                 }

@@ -12,8 +12,8 @@
 //! | 96 | the bounds of the other steps |
 //! | .. | if lanes are split, the biases' upper bits: so many vectors as are kept, to be added times what stands for 1; or, if none are, the image at the end |
 //!
-//! For [`crate::Kernel::Dots`], of each output channel: i64: the bias; u32: the shift; 4 zeros; then its weights, as many
-//! vectors for a pixel as `crate::convolution::dots` says, zeros for elements that were in the part before.
+//! For [`crate::Kernel::Dots`], of each output channel: i64: the bias and 2^e, so that no sum is negative or above
+//! 2^(e + 1); u32: the shift; u32: what that makes of 2^e; then its weights, as many vectors for a pixel as `crate::convolution::dots` says, zeros for elements that were in the part before.
 //!
 //! The greatest of the smallest result and of each step's lesser of lanes and bounds is the result.
 

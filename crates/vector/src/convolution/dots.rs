@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use fixpoint_runtime::format::Element;
 
 use super::{Layer, Points, Share};
-use crate::record::{Record, VECTOR};
+use crate::record::{Aligned, Record, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Vectors of a part: kernels hold its weights, and do a part of all pixels before the next.
@@ -14,6 +14,9 @@ pub(crate) const PART: usize = 4;
 /// Most pixels of a run, and bytes of them, so that these are in the cache for the second channel.
 const PIXELS: usize = 128;
 const TILE: usize = 1 << 14;
+
+/// Bytes of a sum.
+const SUM: usize = size_of::<i64>();
 
 /// How the vectors of a pixel are cut into parts.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +102,7 @@ impl Points<'_> {
             && self.results <= VECTOR
             && channels * cut.channel() <= room;
         right.then_some(())?;
-        let mut sums = MaybeUninit::<[i64; PIXELS]>::uninit();
+        let mut sums = MaybeUninit::<Aligned<{ PIXELS * SUM / WORD }>>::uninit();
         run.scratch = sums.as_mut_ptr().cast();
         run.record = record.as_ptr().wrapping_add(at);
         run.lanes = channels as u32;

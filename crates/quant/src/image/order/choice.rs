@@ -19,6 +19,8 @@ const SPLIT: u64 = 45;
 const SPLIT_DEPTHWISE: u64 = 100;
 /// What it takes to go on to blocks of the other kind, for all pixels.
 const CHANGE: u64 = 300;
+/// Far more than a lane holds.
+const MOST_BIAS: i64 = 1 << 40;
 /// Multiply-accumulates from which on two cores share a layer.
 const SHARED: u64 = fixpoint_vector::LEAST;
 
@@ -77,9 +79,11 @@ impl Maker {
             let weights: Vec<i16> = (0..each)
                 .map(|at| linear.weights[index(channel, at)])
                 .collect();
+            // Whether biases are sound is looked at later.
+            let bias = linear.bias[channel].clamp(-MOST_BIAS, MOST_BIAS) + rounding_constant(shift);
             let alone = Channel {
                 weights: &weights,
-                bias: linear.bias[channel].saturating_add(rounding_constant(shift)),
+                bias,
                 shift,
             };
             let whole = input.element == Element::I16
