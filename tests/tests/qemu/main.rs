@@ -4,6 +4,11 @@
 //! `QEMU_ESP` names a `qemu-system-xtensa` with the machine `esp32s3`
 //! (<https://github.com/espressif/qemu>); without it nothing is tried. `FIRMWARE` may name a folder with images
 //! other than the prebuilt ones, `QEMU_ESP_DATA` one with QEMU's ROM files.
+//!
+//! Forks for PICSimLab have a UART that takes bit 27 of `UART_CONF0` for the choice of the clock
+//! (`TICK_REF_ALWAYS_ON` in `hw/char/esp32_uart.c`; autobaud on the S3) and so lets in 128 bytes each 0.43 s:
+//! the first block of the stub takes 21 s, the flasher waits 3.5 s ("stopped answering during
+//! starting the stub"), and inputs of networks take minutes. There `uart_calc_baud` has to ignore that bit.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod chip;
