@@ -276,6 +276,11 @@ export interface Report {
   inputs: TensorReport[];
   outputs: TensorReport[];
   layers: LayerReport[];
+  /**
+   * For each op of the image the layer, by its place in `layers`, that it is part of: some layers are done in strips,
+   * a few rows at a time. Empty where each op is a layer.
+   */
+  steps: number[];
   /** Exponents by ONNX tensor name. */
   tensors: Record<string, number[]>;
   macs: number;
@@ -393,6 +398,7 @@ export interface Prediction {
   needsPsram: boolean;
   constants: Constants;
   cycles: number;
+  /** Of each op of the image: see `Report.steps`. */
   layerCycles: number[];
 }
 

@@ -16,6 +16,7 @@ mod range;
 mod rearrange;
 mod record;
 mod records;
+mod strips;
 
 pub use fixpoint_kernels::Window;
 pub use fixpoint_kernels::resize::{Between, WEIGHT_BITS};
@@ -29,6 +30,7 @@ pub(crate) use order::order_of;
 pub use phases::{Phases, Spread};
 use range::Ranges;
 pub use rearrange::{Axis, Offsets, Rearrange};
+pub use strips::Step;
 
 /// A tensor of an [`ImageBuilder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -188,6 +190,19 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it has weights, which are lowered.
+    fn is_linear(&self) -> bool {
+        matches!(
+            self,
+            Self::Conv2d { .. }
+                | Self::DepthwiseConv2d { .. }
+                | Self::ConvTranspose2d { .. }
+                | Self::FullyConnected { .. }
+        )
+    }
+}
+
 /// Bytes for tensors that every board with our firmware has on the chip.
 pub const NEAR_ROOM: u32 = 366 << 10;
 
@@ -233,7 +248,9 @@ pub struct Image {
     /// What goes to a file or to flash.
     pub bytes: Vec<u8>,
     pub plan: MemoryPlan,
-    /// Width of the sums of each op, in order; `None` for ops without weights.
+    /// What each op of the image is of the builder's ops; one after another, unless some are done in strips.
+    pub steps: Vec<Step>,
+    /// Width of the sums of each op of the builder, in order; `None` for ops without weights.
     pub accumulators: Vec<Option<Accumulator>>,
 }
 
@@ -261,6 +278,7 @@ pub struct ImageBuilder {
     keep_inputs: bool,
     dense_groups: bool,
     reorder_channels: bool,
+    strips: bool,
     tensors: Vec<(TensorDef, Source)>,
     nodes: Vec<Node>,
     outputs: Vec<TensorId>,
@@ -277,6 +295,7 @@ impl ImageBuilder {
             keep_inputs: true,
             dense_groups: true,
             reorder_channels: true,
+            strips: true,
             tensors: Vec::new(),
             nodes: Vec::new(),
             outputs: Vec::new(),
@@ -302,6 +321,13 @@ impl ImageBuilder {
     /// vector unit is faster with it (the default). Results are the same.
     pub fn reorder_channels(&mut self, reorder: bool) -> &mut Self {
         self.reorder_channels = reorder;
+        self
+    }
+
+    /// Whether layers may be done strip by strip where the whole of what is between them doesn't fit internal memory
+    /// (the default). Results are the same.
+    pub fn strips(&mut self, strips: bool) -> &mut Self {
+        self.strips = strips;
         self
     }
 
@@ -345,12 +371,36 @@ impl ImageBuilder {
             .collect::<Result<Vec<_>, _>>()?;
         let plan = plan::plan(ordered);
         dense::spread(ordered, &ranges, &mut lowered, &plan)?;
-        let bytes = encode::encode(ordered, &lowered, &plan)?;
+        let of_node = |node: usize| lowered.get(node).and_then(Option::as_ref);
+        let (bytes, memory, steps) = match strips::find(ordered, &plan) {
+            Some((cut, steps, plan)) => {
+                let lowered: Vec<_> = steps
+                    .iter()
+                    .zip(&cut.nodes)
+                    .map(|(step, node)| of_node(step.op).filter(|_| node.op.is_linear()))
+                    .collect();
+                (
+                    encode::encode(&cut, &lowered, &plan, true)?,
+                    plan.memory,
+                    steps,
+                )
+            }
+            None => {
+                let steps = (0..ordered.nodes.len()).map(|op| Step { op, first: Some(0) });
+                let lowered: Vec<_> = lowered.iter().map(Option::as_ref).collect();
+                (
+                    encode::encode(ordered, &lowered, &plan, false)?,
+                    plan.memory,
+                    steps.collect(),
+                )
+            }
+        };
         // What the runtime would say on the chip is better heard here.
         fixpoint_runtime::Model::parse(AlignedBytes::new(&bytes).as_ref())?;
         Ok(Image {
             bytes,
-            plan: plan.memory,
+            plan: memory,
+            steps,
             accumulators: lowered
                 .iter()
                 .map(|linear| linear.as_ref().map(|linear| linear.accumulator))

@@ -6,6 +6,7 @@ use crate::equalize::Scales;
 use crate::error::QuantError;
 use crate::exponent::pow2;
 use crate::float::Reference;
+use crate::image::Step;
 use crate::lower::Lowered;
 use crate::options::Bits;
 use crate::plan::Plan;
@@ -46,6 +47,8 @@ impl Quality {
 }
 
 struct Recorder<'a> {
+    /// What of the plan each op of the image is.
+    steps: &'a [Step],
     /// One per layer of the plan: exponent, where each stored element is in ONNX order, values.
     layers: &'a mut [Tracked],
 }
@@ -57,16 +60,23 @@ struct Tracked {
     /// Position of the tensor among the reference's outputs.
     source: Option<usize>,
     exact: Vec<f32>,
+    /// Elements of this sample's output that have been seen: some are in two strips.
+    seen: usize,
     quality: Quality,
 }
 
 impl Observer for Recorder<'_> {
     fn layer_done(&mut self, index: usize, output: &[u8]) {
-        let Some(layer) = self.layers.get_mut(index) else {
+        let Some((first, layer)) = (self.steps.get(index))
+            .and_then(|step| Some((step.first?, self.layers.get_mut(step.op)?)))
+        else {
             return;
         };
         let values = integers(output, layer.bits.width());
-        for (integer, at) in values.zip(&layer.index) {
+        let (end, seen) = (first + values.len(), layer.seen);
+        layer.seen = end.max(seen);
+        let places = layer.index.iter().skip(seen.max(first));
+        for (integer, at) in values.skip(seen.saturating_sub(first)).zip(places) {
             if let Some(exact) = layer.exact.get(*at) {
                 layer
                     .quality
@@ -87,10 +97,17 @@ pub(crate) fn measure(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Quality>, QuantError> {
     let mut simulator = Simulator::new(&lowered.image.bytes)?;
-    let formats = simulator.layer_formats()?;
-    let orders = simulator.layers()?.into_iter().map(|layer| layer.order);
-    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(formats).zip(orders))
-        .map(|((layer, (bits, exponent)), order)| {
+    let steps = &lowered.image.steps;
+    // All ops that are parts of a layer have its format and order.
+    let (formats, orders) = (simulator.layer_formats()?, simulator.layers()?);
+    let mut known = vec![None; plan.layers.len()];
+    for ((step, format), layer) in steps.iter().zip(formats).zip(orders) {
+        if let (Some(_), Some(place)) = (step.first, known.get_mut(step.op)) {
+            *place = Some((format, layer.order));
+        }
+    }
+    let mut layers: Vec<Tracked> = (plan.layers.iter().zip(known.into_iter().flatten()))
+        .map(|(layer, ((bits, exponent), order))| {
             let tensor = &plan.tensors[layer.output];
             let apart = tensor.apart(&layer.kind);
             Tracked {
@@ -103,6 +120,7 @@ pub(crate) fn measure(
                     order.as_deref(),
                 ),
                 exact: Vec::new(),
+                seen: 0,
                 quality: Quality::default(),
             }
         })
@@ -114,6 +132,7 @@ pub(crate) fn measure(
         let values = reference.run(&sample)?;
         for layer in &mut layers {
             layer.exact.clear();
+            layer.seen = 0;
             let Some(k) = layer.source else { continue };
             match scales.scaled(&reference.outputs()[k], &values[k].1) {
                 Some(scaled) => layer.exact = scaled,
@@ -121,6 +140,7 @@ pub(crate) fn measure(
             }
         }
         let mut recorder = Recorder {
+            steps,
             layers: &mut layers,
         };
         session.run_observed(&sample, &mut recorder)?;

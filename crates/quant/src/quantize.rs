@@ -387,6 +387,10 @@ fn report(
         inputs: plan.inputs.iter().map(tensor).collect(),
         outputs: plan.outputs.iter().map(tensor).collect(),
         macs: layers.iter().map(|l| l.macs).sum(),
+        steps: match lowered.image.steps.len() == layers.len() {
+            true => Vec::new(),
+            false => lowered.image.steps.iter().map(|step| step.op).collect(),
+        },
         layers,
         tensors: BTreeMap::new(),
         image_bytes: lowered.image.bytes.len(),

@@ -23,6 +23,10 @@ pub struct Report {
     pub outputs: Vec<TensorReport>,
     /// In execution order; an activation fused into its producer has no entry of its own.
     pub layers: Vec<LayerReport>,
+    /// For each op of the image the layer that it is part of: some layers are done in strips, a few rows at a time.
+    /// Empty where each op is a layer.
+    #[serde(default)]
+    pub steps: Vec<usize>,
     /// Exponents by ONNX tensor name, with the keys of the ESP-DL toolkit's table: activations,
     /// weights (one exponent, or one per output channel) and biases.
     pub tensors: BTreeMap<String, Vec<i32>>,

@@ -191,7 +191,7 @@ impl Port {
 }
 
 /// Little-endian integers of 8 or 16 bits.
-pub(crate) fn integers(bytes: &[u8], bits: u32) -> impl Iterator<Item = i32> {
+pub(crate) fn integers(bytes: &[u8], bits: u32) -> impl ExactSizeIterator<Item = i32> {
     bytes.chunks_exact(bits as usize / 8).map(|b| match *b {
         [a, b] => i16::from_le_bytes([a, b]).into(),
         _ => (b[0] as i8).into(),
@@ -336,7 +336,7 @@ impl Simulator {
         })
     }
 
-    /// Widths and exponents of the layers' outputs, in execution order.
+    /// Widths and exponents of the ops' outputs, in execution order.
     pub(crate) fn layer_formats(&self) -> Result<Vec<(Bits, i32)>, SimulateError> {
         let model = Model::parse(self.image.as_ref()).map_err(refused)?;
         Ok((model.layers())

@@ -13,6 +13,7 @@ import { bytes, count, duration, milliseconds, percent, plural } from "../format
 import { numberOf, stepAs } from "../framed.ts";
 import type { SegmentState } from "../segments.ts";
 import { Watch, session } from "../session.ts";
+import { byLayer, comparedByLayer, layersOf } from "../strips.ts";
 import { name } from "./data.ts";
 import "./project.ts";
 
@@ -355,12 +356,14 @@ export class BoardStep extends PlainElement {
 
   #profile(answer: Answer | undefined): TemplateResult | typeof nothing {
     if (!answer || answer.layerCycles.length === 0 || answer.milliseconds === undefined) return nothing;
-    const { layerCycles } = answer;
+    const report = session.outcome?.report;
+    const of = layersOf(report, answer.layerCycles.length);
+    const layerCycles = byLayer(of, answer.layerCycles);
     const sum = layerCycles.reduce((a, b) => a + b, 0);
-    const macs = session.outcome?.report.layers.map((layer) => layer.macs) ?? [];
+    const macs = report?.layers.map((layer) => layer.macs) ?? [];
     const forecast = session.outcome?.forecast;
-    const predicted = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
-    const { comparison } = board;
+    const predicted = byLayer(of, forecast && "layerCycles" in forecast ? forecast.layerCycles : []);
+    const comparison = board.comparison && comparedByLayer(of, board.comparison);
     return html`
       <details>
         <summary>${board.virtual ? "Estimated cycles" : "Cycles"} and bits of each layer</summary>
@@ -388,11 +391,13 @@ export class BoardStep extends PlainElement {
             </thead>
             <tbody>
               ${layerCycles.map((cycles, i) => {
-                const layer = board.layers[i];
+                // The op that ends it, which is all of it or joins its strips.
+                const layer = board.layers[of.lastIndexOf(i)];
+                const whole = of.indexOf(i) === of.lastIndexOf(i);
                 const work = macs[i] ?? 0;
                 return html`<tr>
                   <th scope="row">${layer?.name ?? i}</th>
-                  <td>${layer?.operator ?? ""}</td>
+                  <td>${whole ? (layer?.operator ?? "") : `${report?.layers[i]?.op ?? ""} in strips`}</td>
                   <td class="n">${count(cycles)}</td>
                   <td class="n">${predicted[i] === undefined ? "" : count(predicted[i])}</td>
                   <td class="n">${percent(cycles / Math.max(1, sum), 1)}</td>

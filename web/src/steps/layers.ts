@@ -7,9 +7,11 @@ import { layerChart } from "../elements/chart.ts";
 import { count, decibel, exponents, percent, plural, real, shape } from "../format.ts";
 import { stepAs } from "../framed.ts";
 import type { Forecast } from "../predict.ts";
+import { byLayer, inStrips, layersOf } from "../strips.ts";
 
 export function layerView(report: Report, forecast: Forecast | undefined): TemplateResult {
-  const cycles = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
+  const counts = forecast && "layerCycles" in forecast ? forecast.layerCycles : [];
+  const cycles = byLayer(layersOf(report, counts.length), counts);
   const advice = advise(report);
   const measured = report.measured_samples > 0;
   const marked = new Map(advice.map((found) => [found.index, found] as const));
@@ -28,6 +30,10 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
       ${measured && report.layers.some(raised)
         ? html`<span id="raised-note">* Quiet channels are raised by powers of two, 16 at most, so that they use more of the
             range; the weights behind make up for it exactly.</span>`
+        : nothing}
+      ${report.steps.length > 0
+        ? html`<span id="strips-note">Layers in strips are done a few rows at a time, one after another, so that what is
+            between them fits the chip's internal memory.</span>`
         : nothing}
     </p>
     <div class="scroll" tabindex="0" role="group" aria-label="Layers">
@@ -64,7 +70,7 @@ export function layerView(report: Report, forecast: Forecast | undefined): Templ
             </tr>`,
           )}
           ${report.layers.map((layer, i) =>
-            layerRow({ layer, i, found: marked.get(i), cycles: cycles[i], measured }),
+            layerRow({ layer, i, found: marked.get(i), cycles: cycles[i], measured, strips: inStrips(report, i) }),
           )}
         </tbody>
       </table>
@@ -101,13 +107,13 @@ const insight = (report: Report, advice: readonly Advice[]): TemplateResult => h
   </div>
 `;
 
-type Row = { layer: LayerReport; i: number; found: Advice | undefined; cycles: number | undefined; measured: boolean };
+type Row = { layer: LayerReport; i: number; found: Advice | undefined; cycles: number | undefined; measured: boolean; strips: boolean };
 
-const layerRow = ({ layer, i, found, cycles, measured }: Row): TemplateResult => html`
+const layerRow = ({ layer, i, found, cycles, measured, strips }: Row): TemplateResult => html`
   <tr data-layer=${layer.name} class=${found ? "poor" : ""}>
     <td class="n">${i + 1}</td>
     <th scope="row">${layer.name}${found ? html` <span class="mark"><span aria-hidden="true">■</span><span class="visually-hidden">loses accuracy</span></span>` : nothing}</th>
-    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}${layer.inserted ? html` <span class="quiet">(reordering)</span>` : nothing}</td>
+    <td>${layer.op}${layer.activation ? ` + ${layer.activation}` : ""}${layer.inserted ? html` <span class="quiet">(reordering)</span>` : nothing}${strips ? html` <span class="quiet">(in strips)</span>` : nothing}</td>
     <td>${shape(layer.output_dims)}</td>
     <td class="n exponent">${layer.output_exponent}</td>
     <td class="n weights" title=${layer.weight_exponents.length > 1 ? layer.weight_exponents.join(", ") : ""}>

@@ -57,7 +57,8 @@ pub(super) fn spread(
         return Ok(());
     }
     candidates.sort_by_key(|candidate| -candidate.near / candidate.bytes.max(1) as i64);
-    let mut image = encode(builder, lowered, plan)?.len() as u64;
+    let grouped: Vec<_> = lowered.iter().map(Option::as_ref).collect();
+    let mut image = encode(builder, &grouped, plan, false)?.len() as u64;
     for candidate in candidates {
         let grown = image + candidate.bytes;
         let saved = match grown + plan.bytes <= NEAR_ROOM.into() {

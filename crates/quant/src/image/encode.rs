@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 pub(super) struct Writer {
     bytes: Vec<u8>,
     names: Vec<u8>,
-    known_names: BTreeMap<String, u32>,
+    known_names: BTreeMap<Vec<u8>, u32>,
+    /// Of a net in strips, which all have the arrays of their layer.
+    known_arrays: Option<BTreeMap<Vec<u8>, u32>>,
 }
 
 impl Writer {
@@ -24,10 +26,18 @@ impl Writer {
         u32::try_from(aligned).unwrap_or(u32::MAX)
     }
 
-    /// Appends an array and returns its offset.
+    /// Appends an array and returns its offset, or that of the same bytes.
     pub(super) fn array<const N: usize>(&mut self, values: impl Iterator<Item = [u8; N]>) -> u32 {
         let offset = self.align();
         self.bytes.extend(values.flatten());
+        if let Some(known) = &mut self.known_arrays {
+            let array = self.bytes[offset as usize..].to_vec();
+            let first = *known.entry(array).or_insert(offset);
+            if first != offset {
+                self.bytes.truncate(offset as usize);
+                return first;
+            }
+        }
         self.align();
         offset
     }
@@ -40,7 +50,7 @@ impl Writer {
     }
 
     pub(super) fn name(&mut self, name: &str) -> u32 {
-        if let Some(reference) = self.known_names.get(name) {
+        if let Some(reference) = self.known_names.get(name.as_bytes()) {
             return *reference;
         }
         // Longer names are cut at a character, they are for people.
@@ -48,20 +58,22 @@ impl Writer {
         let reference = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.extend((end as u16).to_le_bytes());
         self.names.extend(name[..end].bytes());
-        self.known_names.insert(name.to_owned(), reference);
+        self.known_names.insert(name.into(), reference);
         reference
     }
 }
 
 pub(super) fn encode(
     builder: &ImageBuilder,
-    lowered: &[Option<Lowered>],
+    lowered: &[Option<&Lowered>],
     plan: &Plan,
+    in_strips: bool,
 ) -> Result<Vec<u8>, BuildError> {
     let mut writer = Writer {
         bytes: vec![0; HEADER_BYTES as usize],
         names: Vec::new(),
         known_names: BTreeMap::new(),
+        known_arrays: in_strips.then(BTreeMap::new),
     };
     let rank_of_source = |source: &Source| match source {
         Source::Input => 0,
@@ -91,7 +103,7 @@ pub(super) fn encode(
             &mut writer,
             &mut ops,
             node,
-            linear.as_ref(),
+            *linear,
             &position,
         )?;
     }

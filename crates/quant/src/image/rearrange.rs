@@ -82,6 +82,18 @@ impl Rearrange {
         Self { start, fill, axes }
     }
 
+    /// So many elements from one on, in stored order.
+    pub(super) fn rows(start: usize, count: usize) -> Self {
+        Self {
+            start: start as i64,
+            fill: 0,
+            axes: vec![Axis {
+                size: count,
+                offsets: Offsets::Step(1),
+            }],
+        }
+    }
+
     /// ONNX DepthToSpace of channels-last `(1, C, H, W)`; `crd` is the mode in which columns of a
     /// block vary fastest within the channels of the input.
     pub fn depth_to_space(dims: [usize; 4], block: usize, crd: bool) -> Self {

@@ -1,0 +1,156 @@
+//! Which chains of layers are worth their strips.
+
+use super::super::plan::{Plan, plan};
+use super::super::{Arithmetic, ImageBuilder, Node, Op, TensorId, Window};
+use super::{Chain, Step, bare, cut, rows_of, window_of};
+
+/// Cycles for a byte that is read from or written to PSRAM, by `fixpoint_emulator`'s cache model (about six to wait for
+/// a byte of a line that is used once).
+const FAR_BYTE: u64 = 6;
+/// Cycles for ten products on the vector unit: 0.09 to 0.3 instructions each (`cargo xtask bench device`).
+const TEN_PRODUCTS: u64 = 3;
+/// Cycles around the kernel of an op, the other core's part in it among them (`fixpoint_vector::LEAST`).
+const AN_OP: u64 = 4000;
+/// In how many strips.
+const STRIPS: [usize; 9] = [2, 3, 4, 6, 8, 10, 12, 16, 24];
+/// Most ops of an image: of so many a board tells the cycles (`fixpoint_device`).
+const MOST_OPS: usize = 256;
+
+/// What a run takes, as far as strips change it, in cycles.
+fn cost(builder: &ImageBuilder, plan: &Plan) -> u64 {
+    let near = u64::from(plan.memory.near_bytes);
+    let far = |id: TensorId| match plan.offsets[id.0] {
+        Some(offset) if near > 0 && offset >= near => builder.def(id).bytes(),
+        _ => 0,
+    };
+    let node = |node: &Node| {
+        let bytes: u64 = node.inputs.iter().chain([&node.output]).map(|id| far(*id)).sum();
+        let products = builder.def(node.output).elements() * products(builder, node);
+        bytes * FAR_BYTE + products * TEN_PRODUCTS / 10 + AN_OP
+    };
+    builder.nodes.iter().map(node).sum()
+}
+
+/// Products of an element; an op without weights takes about as long as a few.
+fn products(builder: &ImageBuilder, node: &Node) -> u64 {
+    let area = |window: &Window| u64::from(window.kernel_h) * u64::from(window.kernel_w);
+    match &node.op {
+        Op::Conv2d { window, groups, .. } => {
+            let channels = builder.def(node.inputs[0]).channels().unwrap_or(1) / groups;
+            area(window) * channels as u64
+        }
+        Op::DepthwiseConv2d { window, .. } | Op::MaxPool { window } => area(window),
+        _ => 3,
+    }
+}
+
+/// Whether an op's rows follow from its one input's.
+fn has_rows(builder: &ImageBuilder, at: usize) -> bool {
+    let node = &builder.nodes[at];
+    let [input] = node.inputs[..] else {
+        return false;
+    };
+    let both = [input, node.output].map(|id| rows_of(builder.def(id)));
+    both.iter().all(Option::is_some)
+        && window_of(&node.op).is_some()
+        && !builder.is_constant(input)
+}
+
+/// The last op, from `first` on, that a chain which begins there can have.
+fn reach(builder: &ImageBuilder, first: usize, taken: &[Chain]) -> usize {
+    let mut last = first;
+    loop {
+        let output = builder.nodes[last].output;
+        let readers = (builder.nodes.iter()).filter(|node| node.inputs.contains(&output));
+        let next = last + 1;
+        let goes_on = readers.count() == 1
+            && !builder.outputs.contains(&output)
+            && next < builder.nodes.len()
+            && builder.nodes[next].inputs == [output]
+            && has_rows(builder, next)
+            && taken.iter().all(|chain| chain.first != next);
+        if !goes_on {
+            return last;
+        }
+        last = next;
+    }
+}
+
+/// The net with chains in strips, without its linear layers' integers, where that is faster or lets it fit: what each of
+/// its ops is, and its plan. `None` if all of it fits internal memory, or nothing is gained.
+pub(crate) fn find(
+    builder: &ImageBuilder,
+    planned: &Plan,
+) -> Option<(ImageBuilder, Vec<Step>, Plan)> {
+    let wanted = builder.strips && builder.arithmetic == Arithmetic::Fixpoint;
+    (wanted && planned.memory.near_bytes > 0).then_some(())?;
+    let builder = &bare(builder);
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut best = None;
+    let mut least = cost(builder, planned);
+    loop {
+        let before = least;
+        let mut better = None;
+        for chain in candidates(builder, planned, &chains) {
+            let mut all = chains.clone();
+            all.push(chain);
+            let Some((net, steps)) = cut(builder, &all) else {
+                continue;
+            };
+            if net.nodes.len() > MOST_OPS.max(builder.nodes.len()) {
+                continue;
+            }
+            let plan = plan(&net);
+            let cycles = cost(&net, &plan);
+            if cycles < least {
+                least = cycles;
+                better = Some((all, (net, steps, plan)));
+            }
+        }
+        match better {
+            // What gains less than one part in thirty isn't worth its ops.
+            Some((all, found)) if least < before - before / 30 => {
+                chains = all;
+                best = Some(found);
+            }
+            _ => return best,
+        }
+    }
+}
+
+/// Chains that begin with the first op, or the one before, whose output would be far, and end where the rows' bytes
+/// become fewer.
+fn candidates(builder: &ImageBuilder, planned: &Plan, taken: &[Chain]) -> Vec<Chain> {
+    let near = u64::from(planned.memory.near_bytes);
+    let bytes = |at: usize| builder.def(builder.nodes[at].output).bytes();
+    let inside = |at: usize| taken.iter().any(|chain| chain.first <= at && at <= chain.last);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < builder.nodes.len() {
+        let far = planned.offsets[builder.nodes[at].output.0].is_some_and(|place| place >= near);
+        if !far || inside(at) || !has_rows(builder, at) {
+            at += 1;
+            continue;
+        }
+        let end = reach(builder, at, taken);
+        let earlier = at.checked_sub(1).filter(|&before| {
+            has_rows(builder, before) && !inside(before) && reach(builder, before, taken) == end
+        });
+        for first in [Some(at), earlier].into_iter().flatten() {
+            for last in first + 1..=end {
+                if bytes(last) >= bytes(last - 1) && last < end {
+                    continue;
+                }
+                let rows = rows_of(builder.def(builder.nodes[last].output)).map_or(0, |(rows, _)| rows);
+                let counts = STRIPS.iter().filter(|strips| **strips <= rows);
+                found.extend(counts.map(|&strips| Chain {
+                    first,
+                    last,
+                    strips,
+                }));
+            }
+        }
+        at = end + 1;
+    }
+    found
+}
