@@ -13,6 +13,7 @@ mod phases;
 mod plan;
 mod proof;
 mod range;
+mod reads;
 mod rearrange;
 mod record;
 mod records;
@@ -372,7 +373,7 @@ impl ImageBuilder {
         let plan = plan::plan(ordered);
         dense::spread(ordered, &ranges, &mut lowered, &plan)?;
         let of_node = |node: usize| lowered.get(node).and_then(Option::as_ref);
-        let (bytes, memory, steps) = match strips::find(ordered, &plan) {
+        let (bytes, memory, steps) = match strips::find(ordered, &lowered, &plan) {
             Some((cut, steps, plan)) => {
                 let lowered: Vec<_> = steps
                     .iter()

@@ -3,6 +3,7 @@
 use super::linear::Lowered;
 use super::order::write;
 use super::plan::Plan;
+use super::reads::reads;
 use super::record::op_record;
 use super::{Arithmetic, BuildError, Element, EspdlChip, ImageBuilder, Source, Storage, TensorDef};
 use fixpoint_runtime::format::{
@@ -96,17 +97,16 @@ pub(super) fn encode(
         };
         tensor_record(&mut tensors, writer.name(&def.name), def, offset, constant);
     }
-    let mut ops = Vec::new();
-    for (node, linear) in builder.nodes.iter().zip(lowered) {
-        op_record(
-            builder,
-            &mut writer,
-            &mut ops,
-            node,
-            *linear,
-            &position,
-        )?;
+    let mut ops = vec![Vec::new(); builder.nodes.len()];
+    for is_often in [false, true] {
+        let nodes = builder.nodes.iter().zip(lowered).zip(&mut ops);
+        for ((node, linear), op) in nodes {
+            if (reads(builder, node) > 1) == is_often {
+                op_record(builder, &mut writer, op, node, *linear, &position)?;
+            }
+        }
     }
+    let ops = ops.concat();
     let name = writer.name(&builder.name);
 
     let count = |source: u8| {

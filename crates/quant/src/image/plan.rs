@@ -32,12 +32,17 @@ impl Buffer {
 }
 
 pub(super) fn plan(builder: &ImageBuilder) -> Plan {
+    plan_within(builder, NEAR_ROOM)
+}
+
+/// With less of the internal memory, if it takes two.
+pub(super) fn plan_within(builder: &ImageBuilder, room: u32) -> Plan {
     let (buffers, of_tensor) = share(builder);
     let all: Vec<usize> = (0..buffers.len()).collect();
     let (mut offsets, mut bytes) = place_all(&buffers, &all);
     let mut near = 0;
     if bytes > u64::from(NEAR_ROOM) {
-        (offsets, near, bytes) = place_in_two(&buffers);
+        (offsets, near, bytes) = place_in_two(&buffers, room);
     }
     let lower_bound = (0..=builder.nodes.len())
         .map(|time| {
@@ -159,9 +164,9 @@ fn place_all(buffers: &[Buffer], some: &[usize]) -> (Vec<u64>, u64) {
         .unwrap_or_default()
 }
 
-/// Places for all buffers in two memories, of which the first has [`NEAR_ROOM`]; the bytes of the first
+/// Places for all buffers in two memories, of which the first has so much room; the bytes of the first
 /// and of both. What is written to and read from the second is as little as some simple orders give.
-fn place_in_two(buffers: &[Buffer]) -> (Vec<u64>, u64, u64) {
+fn place_in_two(buffers: &[Buffer], room: u32) -> (Vec<u64>, u64, u64) {
     let all: Vec<usize> = (0..buffers.len()).collect();
     let by = |key: &dyn Fn(&Buffer) -> u64| sorted(buffers, &all, key);
     let orders = [
@@ -173,7 +178,7 @@ fn place_in_two(buffers: &[Buffer]) -> (Vec<u64>, u64, u64) {
         by(&|b| (b.last - b.first) as u64),
     ];
     let plan = |order: &Vec<usize>| {
-        let mut near = Memory::new(buffers, NEAR_ROOM.into());
+        let mut near = Memory::new(buffers, room.into());
         let far: Vec<usize> = (order.iter().copied())
             .filter(|index| !near.place(*index))
             .collect();
@@ -263,7 +268,7 @@ mod tests {
     /// No two that are alive at once share a byte, and none lies across the end of the first memory; its
     /// bytes, those of all, and which buffers are in it.
     fn checked(buffers: &[Buffer]) -> (u64, u64, Vec<bool>) {
-        let (offsets, near, all) = place_in_two(buffers);
+        let (offsets, near, all) = place_in_two(buffers, NEAR_ROOM);
         assert!(near <= u64::from(NEAR_ROOM));
         let spans: Vec<_> = (offsets.iter().zip(buffers))
             .map(|(offset, buffer)| *offset..offset + buffer.bytes)

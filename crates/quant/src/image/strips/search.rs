@@ -1,47 +1,73 @@
 //! Which chains of layers are worth their strips.
 
-use super::super::plan::{Plan, plan};
-use super::super::{Arithmetic, ImageBuilder, Node, Op, TensorId, Window};
+use super::super::linear::Lowered;
+use super::super::plan::{Plan, plan_within};
+use super::super::reads::{products, reads};
+use super::super::{Arithmetic, ImageBuilder, NEAR_ROOM, Node, Op, TensorId};
 use super::{Chain, Step, bare, cut, rows_of, window_of};
 
-/// Cycles for a byte that is read from or written to PSRAM, by `fixpoint_emulator`'s cache model (about six to wait for
-/// a byte of a line that is used once).
+/// Cycles for a byte that is read from or written to PSRAM or flash, by `fixpoint_emulator`'s cache model (about six to
+/// wait for a byte of a line that is used once).
 const FAR_BYTE: u64 = 6;
 /// Cycles for ten products on the vector unit: 0.09 to 0.3 instructions each (`cargo xtask bench device`).
 const TEN_PRODUCTS: u64 = 3;
+/// As many products take as long as an element of an op that isn't a convolution.
+const OTHER: u64 = 3;
 /// Cycles around the kernel of an op, the other core's part in it among them (`fixpoint_vector::LEAST`).
 const AN_OP: u64 = 4000;
 /// In how many strips.
-const STRIPS: [usize; 9] = [2, 3, 4, 6, 8, 10, 12, 16, 24];
+const STRIPS: [usize; 10] = [2, 3, 4, 5, 6, 8, 10, 12, 16, 24];
+/// Bytes of internal memory for tensors: what they leave is for constants.
+const ROOMS: [u32; 3] = [NEAR_ROOM, NEAR_ROOM / 4 * 3, NEAR_ROOM / 2];
 /// Most ops of an image: of so many a board tells the cycles (`fixpoint_device`).
 const MOST_OPS: usize = 256;
 
-/// What a run takes, as far as strips change it, in cycles.
-fn cost(builder: &ImageBuilder, plan: &Plan) -> u64 {
+/// Bytes of a layer's constants, and how often a run reads them.
+type Constants = (u64, u64);
+
+/// Of a net's layers, those first that are written last, and first have room.
+fn constants(builder: &ImageBuilder, lowered: &[Option<Lowered>]) -> Vec<Constants> {
+    let mut all = [Vec::new(), Vec::new()];
+    for (node, linear) in builder.nodes.iter().zip(lowered).rev() {
+        if let Some(linear) = linear {
+            let width = builder.def(node.output).element.bytes() as usize;
+            let bytes = linear.weights.len() * width + linear.records.bytes.len();
+            let reads = reads(builder, node);
+            all[usize::from(reads == 1)].push((bytes as u64, reads));
+        }
+    }
+    all.concat()
+}
+
+/// What a run takes, as far as strips change it, in cycles. Tensors leave room for some of the constants.
+fn cost(builder: &ImageBuilder, plan: &Plan, constants: &[Constants]) -> u64 {
     let near = u64::from(plan.memory.near_bytes);
+    let taken = if near > 0 { near } else { plan.bytes };
+    let mut room = u64::from(NEAR_ROOM).saturating_sub(taken);
+    let mut read = 0;
+    for (bytes, reads) in constants {
+        let inside = room.min(*bytes);
+        room -= inside;
+        read += (bytes - inside) * reads;
+    }
     let far = |id: TensorId| match plan.offsets[id.0] {
         Some(offset) if near > 0 && offset >= near => builder.def(id).bytes(),
         _ => 0,
     };
     let node = |node: &Node| {
-        let bytes: u64 = node.inputs.iter().chain([&node.output]).map(|id| far(*id)).sum();
-        let products = builder.def(node.output).elements() * products(builder, node);
+        let written = far(node.output);
+        // What moves elements reads those that it writes.
+        let most = match node.op {
+            Op::Rearrange(_) => builder.def(node.output).bytes(),
+            _ => u64::MAX,
+        };
+        let read = node.inputs.iter().map(|id| far(*id).min(most));
+        let bytes = written + read.sum::<u64>();
+        let products =
+            builder.def(node.output).elements() * products(builder, node).unwrap_or(OTHER);
         bytes * FAR_BYTE + products * TEN_PRODUCTS / 10 + AN_OP
     };
-    builder.nodes.iter().map(node).sum()
-}
-
-/// Products of an element; an op without weights takes about as long as a few.
-fn products(builder: &ImageBuilder, node: &Node) -> u64 {
-    let area = |window: &Window| u64::from(window.kernel_h) * u64::from(window.kernel_w);
-    match &node.op {
-        Op::Conv2d { window, groups, .. } => {
-            let channels = builder.def(node.inputs[0]).channels().unwrap_or(1) / groups;
-            area(window) * channels as u64
-        }
-        Op::DepthwiseConv2d { window, .. } | Op::MaxPool { window } => area(window),
-        _ => 3,
-    }
+    read * FAR_BYTE + builder.nodes.iter().map(node).sum::<u64>()
 }
 
 /// Whether an op's rows follow from its one input's.
@@ -51,9 +77,7 @@ fn has_rows(builder: &ImageBuilder, at: usize) -> bool {
         return false;
     };
     let both = [input, node.output].map(|id| rows_of(builder.def(id)));
-    both.iter().all(Option::is_some)
-        && window_of(&node.op).is_some()
-        && !builder.is_constant(input)
+    both.iter().all(Option::is_some) && window_of(&node.op).is_some() && !builder.is_constant(input)
 }
 
 /// The last op, from `first` on, that a chain which begins there can have.
@@ -80,14 +104,16 @@ fn reach(builder: &ImageBuilder, first: usize, taken: &[Chain]) -> usize {
 /// its ops is, and its plan. `None` if all of it fits internal memory, or nothing is gained.
 pub(crate) fn find(
     builder: &ImageBuilder,
+    lowered: &[Option<Lowered>],
     planned: &Plan,
 ) -> Option<(ImageBuilder, Vec<Step>, Plan)> {
     let wanted = builder.strips && builder.arithmetic == Arithmetic::Fixpoint;
     (wanted && planned.memory.near_bytes > 0).then_some(())?;
+    let constants = &constants(builder, lowered);
     let builder = &bare(builder);
     let mut chains: Vec<Chain> = Vec::new();
     let mut best = None;
-    let mut least = cost(builder, planned);
+    let mut least = cost(builder, planned, constants);
     loop {
         let before = least;
         let mut better = None;
@@ -100,9 +126,10 @@ pub(crate) fn find(
             if net.nodes.len() > MOST_OPS.max(builder.nodes.len()) {
                 continue;
             }
-            let plan = plan(&net);
-            let cycles = cost(&net, &plan);
-            if cycles < least {
+            let plans = ROOMS.map(|room| plan_within(&net, room));
+            let costs = plans.map(|plan| (cost(&net, &plan, constants), plan));
+            let cheapest = costs.into_iter().min_by_key(|(cycles, _)| *cycles);
+            if let Some((cycles, plan)) = cheapest.filter(|(cycles, _)| *cycles < least) {
                 least = cycles;
                 better = Some((all, (net, steps, plan)));
             }
@@ -123,7 +150,11 @@ pub(crate) fn find(
 fn candidates(builder: &ImageBuilder, planned: &Plan, taken: &[Chain]) -> Vec<Chain> {
     let near = u64::from(planned.memory.near_bytes);
     let bytes = |at: usize| builder.def(builder.nodes[at].output).bytes();
-    let inside = |at: usize| taken.iter().any(|chain| chain.first <= at && at <= chain.last);
+    let inside = |at: usize| {
+        taken
+            .iter()
+            .any(|chain| chain.first <= at && at <= chain.last)
+    };
     let mut found = Vec::new();
     let mut at = 0;
     while at < builder.nodes.len() {
@@ -141,7 +172,8 @@ fn candidates(builder: &ImageBuilder, planned: &Plan, taken: &[Chain]) -> Vec<Ch
                 if bytes(last) >= bytes(last - 1) && last < end {
                     continue;
                 }
-                let rows = rows_of(builder.def(builder.nodes[last].output)).map_or(0, |(rows, _)| rows);
+                let rows =
+                    rows_of(builder.def(builder.nodes[last].output)).map_or(0, |(rows, _)| rows);
                 let counts = STRIPS.iter().filter(|strips| **strips <= rows);
                 found.extend(counts.map(|&strips| Chain {
                     first,
