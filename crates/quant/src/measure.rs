@@ -6,12 +6,12 @@ use crate::equalize::Scales;
 use crate::error::QuantError;
 use crate::exponent::pow2;
 use crate::float::Reference;
-use crate::image::Step;
+use crate::image::{Step, in_order};
 use crate::lower::Lowered;
 use crate::options::Bits;
 use crate::plan::Plan;
 use crate::samples::Samples;
-use crate::simulate::{Simulator, in_order, integers};
+use crate::simulate::{Simulator, integers};
 
 /// Error sums of one layer's output.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,15 +110,17 @@ pub(crate) fn measure(
         .map(|(layer, ((bits, exponent), order))| {
             let tensor = &plan.tensors[layer.output];
             let apart = tensor.apart(&layer.kind);
+            let comparable = tensor.in_order || apart.is_some();
+            let index = apart.unwrap_or_else(|| tensor.onnx_index());
             Tracked {
                 bits,
                 scale: pow2(exponent),
                 source: (reference.outputs().iter())
-                    .position(|n| (tensor.in_order || apart.is_some()) && *n == tensor.source),
-                index: in_order(
-                    apart.unwrap_or_else(|| tensor.onnx_index()),
-                    order.as_deref(),
-                ),
+                    .position(|n| comparable && *n == tensor.source),
+                index: match order {
+                    Some(order) => in_order(&index, &order),
+                    None => index,
+                },
                 exact: Vec::new(),
                 seen: 0,
                 quality: Quality::default(),

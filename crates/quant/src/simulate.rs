@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
 use crate::exponent;
+use crate::image::in_order;
 use crate::imitation::Imitation;
 use crate::options::{Bits, Chip};
 use crate::plan::{Layout, onnx_index};
@@ -66,16 +67,6 @@ pub struct Port {
     index: Vec<usize>,
 }
 
-/// Indices of elements whose innermost dimension is stored in an order.
-pub(crate) fn in_order(index: Vec<usize>, order: Option<&[usize]>) -> Vec<usize> {
-    let Some(order) = order.filter(|order| !order.is_empty()) else {
-        return index;
-    };
-    (index.chunks_exact(order.len()))
-        .flat_map(|pixel| order.iter().map(|channel| pixel[*channel]))
-        .collect()
-}
-
 impl Port {
     fn new(tensor: &Tensor<'_>) -> Port {
         let info = TensorInfo {
@@ -107,7 +98,7 @@ impl Port {
 
     /// The same where channels are stored in this order.
     pub fn ordered(mut self, order: &[usize]) -> Port {
-        self.index = in_order(self.index, Some(order));
+        self.index = in_order(&self.index, order);
         self
     }
 

@@ -41,7 +41,7 @@ pub(super) fn reorder(builder: &mut ImageBuilder, ranges: &Ranges) {
         .collect();
     for ((_, source), order) in builder.tensors.iter_mut().zip(&builder.orders) {
         if let (Source::Constant(values), Some(order)) = (source, order) {
-            *values = taken(values, order);
+            *values = in_order(values, order);
         }
     }
     for node in &mut builder.nodes {
@@ -51,11 +51,16 @@ pub(super) fn reorder(builder: &mut ImageBuilder, ranges: &Ranges) {
     }
 }
 
-/// Values of channels, one after another and again and again, in an order.
-fn taken<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
-    (values.chunks_exact(order.len()))
-        .flat_map(|pixel| order.iter().map(|channel| pixel[*channel]))
-        .collect()
+/// Values of channels, one after another and again and again, in an order; as they are if that is empty.
+pub(crate) fn in_order<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
+    if order.is_empty() {
+        return values.to_vec();
+    }
+    let mut ordered = Vec::with_capacity(values.len());
+    for pixel in values.chunks_exact(order.len()) {
+        ordered.extend(order.iter().map(|channel| pixel[*channel]));
+    }
+    ordered
 }
 
 /// Puts what an op holds for channels of its input and output in their orders.
@@ -69,7 +74,7 @@ fn reorder_op(op: &mut Op, input: Option<&[usize]>, output: Option<&[usize]>) {
         _ => return,
     };
     if let Some(order) = input {
-        linear.weights = taken(&linear.weights, order);
+        linear.weights = in_order(&linear.weights, order);
     }
     let Some(order) = output else { return };
     if !depthwise {
@@ -79,16 +84,16 @@ fn reorder_op(op: &mut Op, input: Option<&[usize]>, output: Option<&[usize]>) {
             .flat_map(|first| linear.weights[first..first + each].iter().copied())
             .collect();
     }
-    linear.bias = taken(&linear.bias, order);
+    linear.bias = in_order(&linear.bias, order);
     if let Shifts::PerChannel(shifts) = &mut linear.shifts {
-        *shifts = taken(shifts, order);
+        *shifts = in_order(shifts, order);
     }
     reorder_slopes(&mut linear.activation, output);
 }
 
 fn reorder_slopes(activation: &mut Activation, order: Option<&[usize]>) {
     if let (Activation::PRelu { slopes, .. }, Some(order)) = (activation, order) {
-        *slopes = taken(slopes, order);
+        *slopes = in_order(slopes, order);
     }
 }
 
