@@ -231,7 +231,8 @@ fn check_leak(activation: &Activation, bound: u128) -> Result<(), String> {
     }
 }
 
-fn taps(window: &super::Window) -> usize {
+/// Of a window.
+pub(super) fn taps(window: &super::Window) -> usize {
     usize::from(window.kernel_h) * usize::from(window.kernel_w)
 }
 

@@ -11,6 +11,7 @@
 mod choice;
 mod table;
 
+use super::linear::taps;
 use super::range::Ranges;
 use super::{Activation, Arithmetic, Element, ImageBuilder, Linear, Node, Op, Shifts, Source};
 use super::{TensorDef, TensorId};
@@ -217,7 +218,6 @@ fn is_sound(builder: &ImageBuilder, node: &Node) -> bool {
 
 /// The linear part of an op, and how many products each of its outputs has.
 fn products<'a>(input: &TensorDef, op: &'a Op) -> Option<(&'a Linear, usize)> {
-    let taps = |window: &super::Window| usize::from(window.kernel_h) * usize::from(window.kernel_w);
     Some(match op {
         Op::Conv2d { linear, window, .. } | Op::ConvTranspose2d { linear, window, .. } => {
             (linear, taps(window) * channels(input))
