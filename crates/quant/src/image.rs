@@ -27,7 +27,7 @@ pub use fixpoint_runtime::format::{
     Accumulator, Arithmetic, Element, EspdlChip, Operation, Reduction, Storage,
 };
 use order::Order;
-pub(crate) use order::{in_order, order_of};
+pub(crate) use order::{Orders, in_order};
 pub use phases::{Phases, Spread};
 use range::Ranges;
 pub use rearrange::{Axis, Offsets, Rearrange};

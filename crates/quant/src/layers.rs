@@ -3,7 +3,7 @@
 use fixpoint_runtime::{Element, Model, Observer, Storage, run};
 
 use crate::error::SimulateError;
-use crate::image::order_of;
+use crate::image::Orders;
 use crate::simulate::{Simulator, TensorInfo, integers};
 
 /// A layer of an image, in the order of execution.
@@ -67,6 +67,7 @@ impl Simulator {
     /// The image's layers.
     pub fn layers(&self) -> Result<Vec<Layer>, SimulateError> {
         let model = Model::parse(self.image()).map_err(failed)?;
+        let orders = Orders::of(self.image());
         let layers = model.layers().filter_map(|layer| {
             let output = model.tensor(layer.output)?;
             Some(Layer {
@@ -83,7 +84,7 @@ impl Simulator {
                     },
                 },
                 channels_last: output.storage == Storage::ChannelsLast,
-                order: order_of(self.image(), layer.output),
+                order: orders.of_tensor(layer.output).cloned(),
             })
         });
         Ok(layers.collect())

@@ -17,7 +17,7 @@ use super::{Activation, Arithmetic, Element, ImageBuilder, Linear, Node, Op, Shi
 use super::{TensorDef, TensorId};
 use choice::{Maker, choose};
 
-pub(crate) use table::{order_of, write};
+pub(crate) use table::{Orders, write};
 
 /// For each place of a channel in memory, which one it is.
 pub(crate) type Order = Vec<usize>;

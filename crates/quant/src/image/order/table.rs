@@ -42,26 +42,46 @@ pub(crate) fn write(orders: &[Option<&Order>]) -> Vec<u8> {
     bytes
 }
 
-/// For each place of a channel of a tensor, by its index in the image, which one of the ONNX file it is; `None` if they
-/// are in the file's order, as far as the image says.
-pub(crate) fn order_of(image: &[u8], tensor: usize) -> Option<Order> {
-    let before = image.get(HEADER_BYTES as usize..)?.strip_suffix(&MARK)?;
-    let (before, length) = before.split_last_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let table = before.get(before.len().checked_sub(length)?..)?;
-    let mut words =
-        (table.chunks_exact(2)).map(|word| usize::from(u16::from_le_bytes([word[0], word[1]])));
-    let mut orders = Vec::new();
-    for _ in 0..words.next()? {
-        let channels = words.next()?;
-        let order: Order = words.by_ref().take(channels).collect();
-        let mut found = vec![false; channels];
-        for channel in &order {
-            *found.get_mut(*channel)? = true;
-        }
-        (order.len() == channels && found.iter().all(|found| *found)).then_some(())?;
-        orders.push(order);
+/// What is read of a table.
+#[derive(Default)]
+pub(crate) struct Orders {
+    different: Vec<Order>,
+    /// By tensor, 0 or the number of its order, from 1 on.
+    tensors: Vec<usize>,
+}
+
+impl Orders {
+    /// Those of an image; of no tensor, where its end is no table.
+    pub(crate) fn of(image: &[u8]) -> Self {
+        Self::read(image).unwrap_or_default()
     }
-    let number = words.nth(tensor)?;
-    orders.into_iter().nth(number.checked_sub(1)?)
+
+    fn read(image: &[u8]) -> Option<Self> {
+        let before = image.get(HEADER_BYTES as usize..)?.strip_suffix(&MARK)?;
+        let (before, length) = before.split_last_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let table = before.get(before.len().checked_sub(length)?..)?;
+        let mut words =
+            (table.chunks_exact(2)).map(|word| usize::from(u16::from_le_bytes([word[0], word[1]])));
+        let mut different = Vec::new();
+        for _ in 0..words.next()? {
+            let channels = words.next()?;
+            let order: Order = words.by_ref().take(channels).collect();
+            let mut found = vec![false; channels];
+            for channel in &order {
+                *found.get_mut(*channel)? = true;
+            }
+            (order.len() == channels && found.iter().all(|found| *found)).then_some(())?;
+            different.push(order);
+        }
+        let tensors = words.collect();
+        Some(Self { different, tensors })
+    }
+
+    /// For each place of a channel of a tensor, by its index in the image, which one of the ONNX file it is; `None` if
+    /// they are in the file's order, as far as the image says.
+    pub(crate) fn of_tensor(&self, tensor: usize) -> Option<&Order> {
+        let number = *self.tensors.get(tensor)?;
+        self.different.get(number.checked_sub(1)?)
+    }
 }
