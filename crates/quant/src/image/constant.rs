@@ -14,20 +14,32 @@ use fixpoint_vector::Span;
 /// Shifts that elements can be moved up by within 64 bits, and more than layers have.
 const SHIFTS: i32 = 40;
 
-/// Where the weights of a channel are, and which channels are computed together.
+/// Where the weights of a channel are.
 pub(super) struct Layout<'a> {
     pub(super) element: Element,
     /// Products of an output.
     pub(super) products: usize,
     /// Of a channel and one of its products, among the weights.
     pub(super) index: &'a dyn Fn(usize, usize) -> usize,
-    /// Of a channel.
-    pub(super) block: &'a dyn Fn(usize) -> usize,
+}
+
+impl Layout<'_> {
+    /// The weights of a channel, in the order of its products.
+    pub(super) fn weights(&self, linear: &Linear, channel: usize) -> Vec<i16> {
+        (0..self.products)
+            .map(|product| linear.weights[(self.index)(channel, product)])
+            .collect()
+    }
 }
 
 /// The same op for inputs in a range and zeros, in the fixpoint arithmetic, with constant channels as they are
-/// cheapest; `None` if there are none. With a leak none is looked for.
-pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Option<Linear> {
+/// cheapest; `None` if there are none. With a leak none is looked for. Channels of one `block` are computed together.
+pub(super) fn settled(
+    linear: &Linear,
+    layout: &Layout<'_>,
+    block: &dyn Fn(usize) -> usize,
+    range: Range,
+) -> Option<Linear> {
     let channels = linear.bias.len();
     let shifts = linear.shifts.of_channels(channels);
     let constants = constants(linear, layout, range)?;
@@ -36,9 +48,9 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
     }
     let mut settled = linear.clone();
     // The least shift of the others in the block, or else of the layer.
-    let least = |block: Option<usize>| {
+    let least = |of: Option<usize>| {
         let others = (0..channels).filter(|channel| constants[*channel].is_none());
-        let same = others.filter(|channel| block.is_none_or(|b| (layout.block)(*channel) == b));
+        let same = others.filter(|channel| of.is_none_or(|of| block(*channel) == of));
         let all = same.map(|channel| shifts[channel]);
         all.filter(|shift| *shift >= 0).min()
     };
@@ -48,8 +60,7 @@ pub(super) fn settled(linear: &Linear, layout: &Layout<'_>, range: Range) -> Opt
         let shift = match &linear.shifts {
             Shifts::PerTensor(_) => own,
             Shifts::PerChannel(_) => {
-                let block = (layout.block)(channel);
-                let shift = least(Some(block)).or_else(|| least(None));
+                let shift = least(Some(block(channel))).or_else(|| least(None));
                 // Its own is of another kind, but no sum needs more bits with it than before.
                 shift
                     .filter(|shift| fits(layout.element, *value, *shift))
@@ -79,8 +90,7 @@ pub(super) fn constants(
     Some(
         channels
             .map(|(channel, (bias, shift))| {
-                let at = (0..layout.products).map(|product| (layout.index)(channel, product));
-                let weights: Vec<i16> = at.map(|at| linear.weights[at]).collect();
+                let weights = layout.weights(linear, channel);
                 constant(&weights, *bias, *shift, limits, range)
             })
             .collect(),
@@ -162,14 +172,15 @@ mod tests {
             element: Element::I8,
             products: 2,
             index: &|channel, at| 2 * channel + at,
-            block: &|channel| channel / 4,
         };
+        let settled =
+            |linear: &Linear| settled(linear, &layout, &|channel| channel / 4, NOT_NEGATIVE);
         // The second is 0 for all inputs, the third 2^20 / 2^14 = 64, the fourth 0 as inputs aren't negative.
-        let settled = settled(&linear, &layout, NOT_NEGATIVE).expect("constant channels");
-        assert_eq!(settled.weights, [3, -2, 0, 0, 0, 0, 0, 0, 90, 90]);
-        assert_eq!(settled.bias, [10, 0, 64 << 7, 0, 5]);
+        let cheapest = settled(&linear).expect("constant channels");
+        assert_eq!(cheapest.weights, [3, -2, 0, 0, 0, 0, 0, 0, 90, 90]);
+        assert_eq!(cheapest.bias, [10, 0, 64 << 7, 0, 5]);
         let shifts = Shifts::PerChannel(vec![7, 7, 7, 7, 9]);
-        assert_eq!(settled.shifts, shifts);
+        assert_eq!(cheapest.shifts, shifts);
         // 64 * 2^13 + 2^12 is more than a lane holds.
         let far = Linear {
             weights: vec![90, 90, 1, 1, 0, 0, -7, -7, 90, 90],
@@ -177,7 +188,7 @@ mod tests {
             bias: vec![10, -20_000, 64 << 9, 0, 5],
             ..linear.clone()
         };
-        let kept = super::settled(&far, &layout, NOT_NEGATIVE).expect("constant channels");
+        let kept = settled(&far).expect("constant channels");
         assert_eq!(kept.shifts, Shifts::PerChannel(vec![13, 13, 9, 13, 9]));
         assert_eq!(kept.bias, [10, 0, 64 << 9, 0, 5]);
         // A leak has no limits.
@@ -189,6 +200,6 @@ mod tests {
             activation,
             ..linear
         };
-        assert!(super::settled(&leaky, &layout, NOT_NEGATIVE).is_none());
+        assert!(settled(&leaky).is_none());
     }
 }

@@ -126,10 +126,9 @@ pub(super) fn lower(
         element: input.element,
         products: each,
         index: &|channel, at| index(channel, at / inner, at % inner),
-        block: &|channel| place(channel) / lanes,
     };
     let settled = match builder.arithmetic {
-        Arithmetic::Fixpoint => settled(linear, &layout, range),
+        Arithmetic::Fixpoint => settled(linear, &layout, &|channel| place(channel) / lanes, range),
         Arithmetic::Espdl(_) => None,
     };
     let linear = settled.as_ref().unwrap_or(linear);
@@ -177,10 +176,10 @@ pub(super) fn lower(
             }
         }
     };
-    let in_order: Vec<i16> = (0..channels * each)
-        .map(|at| (at / each, at % each))
-        .map(|(channel, at)| linear.weights[index(channel, at / inner, at % inner)])
-        .collect();
+    let mut in_order = Vec::with_capacity(channels * each);
+    for channel in 0..channels {
+        in_order.extend(layout.weights(linear, channel));
+    }
     let proof = proof::sums(builder, node, range, accumulator, &in_order, &bias, &shifts);
     let mut activation = linear.activation.clone();
     if let Activation::PRelu { slopes, .. } = &mut activation {

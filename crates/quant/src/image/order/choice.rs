@@ -62,23 +62,19 @@ impl Maker {
         };
         let (count, lanes) = (channels(output), lanes(input.element));
         (count > lanes).then_some(())?;
-        let index = |channel: usize, at: usize| match depthwise {
-            true => at * count + channel,
-            false => channel * each + at,
-        };
         let layout = Layout {
             element: input.element,
             products: each,
-            index: &index,
-            block: &|_| 0,
+            index: &|channel, at| match depthwise {
+                true => at * count + channel,
+                false => channel * each + at,
+            },
         };
         let constants = constants(linear, &layout, range)?;
         let shifts = linear.shifts.of_channels(count);
         let facts = |channel: usize| {
             let shift = shifts[channel];
-            let weights: Vec<i16> = (0..each)
-                .map(|at| linear.weights[index(channel, at)])
-                .collect();
+            let weights = layout.weights(linear, channel);
             // Whether biases are sound is looked at later.
             let bias = linear.bias[channel].clamp(-MOST_BIAS, MOST_BIAS) + rounding_constant(shift);
             let alone = Channel {
