@@ -6,7 +6,8 @@ mod onnx;
 mod support;
 
 use fixpoint_quant::{
-    Bits, FloatModel, Granularity, Options, Quantized, Samples, Simulator, quantize,
+    Bits, FloatModel, Granularity, Options, Quantized, Samples, SavedTable, Simulator, Table,
+    quantize,
 };
 use onnx::{Net, Random, Value};
 
@@ -329,12 +330,36 @@ fn only_the_transposed_convolution_that_needs_the_memory_stays_one() {
     assert_eq!(layers, ["Conv2D", "Rearrange", "ConvTranspose2D"]);
 }
 
+/// The second one has 16,384 phases of 65,536 elements, of which its pads leave 64: no image holds a tensor of 2^30. A
+/// table tells the exponents, as tract would make that tensor.
+#[test]
+fn a_transposed_convolution_that_no_image_holds_as_an_ordinary_one_stays_one() {
+    let strides = |stride| ("strides", Value::Ints(vec![stride; 2]));
+    let pads = ("pads", Value::Ints(vec![16_384, 16_384, 16_376, 16_376]));
+    let net = Net::new(&[1, 1, 128, 128])
+        .random_weights("v", &[1, 1, 2, 2], 0.5)
+        .random_weights("w", &[1, 1, 128, 128], 0.5)
+        .node("ConvTranspose", &["x", "v"], "t", &[strides(2)])
+        .node("ConvTranspose", &["t", "w"], "y", &[strides(128), pads])
+        .output("y");
+    let model = FloatModel::from_onnx(&net.encode()).unwrap();
+    let exponents = ["x", "v", "t", "w", "y"].map(|name| (name.to_owned(), vec![-7]));
+    let saved = SavedTable::Exponents(exponents.into());
+    let table = Table::from_saved(saved, &model, Some(Bits::I8)).unwrap();
+    let model = model.with_table(&table).unwrap();
+    let operators = operators(&model, &Samples::none());
+    assert_eq!(operators, ["Conv2D", "Rearrange", "ConvTranspose2D"]);
+}
+
 /// The operators of the int8 image of a model with inputs of so many elements.
 fn whose_operators(net: &Net, elements: usize) -> Vec<String> {
     let model = FloatModel::from_onnx(&net.encode()).unwrap();
     let data = Random(5).many(elements);
-    let samples = Samples::single(&data, elements).unwrap();
-    let q = quantize(&model, &samples, &Options::default(), &mut |_| ()).unwrap();
+    operators(&model, &Samples::single(&data, elements).unwrap())
+}
+
+fn operators(model: &FloatModel, samples: &Samples<'_>) -> Vec<String> {
+    let q = quantize(model, samples, &Options::default(), &mut |_| ()).unwrap();
     let image = Simulator::new(&q.image).unwrap().layers().unwrap();
     image.into_iter().map(|l| l.operator).collect()
 }
