@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(revision_name(revision(2 << 18, 0)), "v0.2");
         assert_eq!(revision(1 << 18, 1 << 23 | 1 << 24), 109);
         assert!(is_revision_0(1 << 24, 1) && !is_revision_0(1 << 24 | 1 << 18, 1));
-        assert_eq!((psram_bytes(1 << 3, 0), psram_bytes(0, 0)), (8 << 20, 0));
+        let psram = [(0, 0), (1 << 3, 0), (2 << 3, 0), (3 << 3, 0), (0, 1 << 19)];
+        let megabytes = psram.map(|(w4, w5)| psram_bytes(w4, w5) >> 20);
+        assert_eq!(megabytes, [0, 8, 2, 16, 4]);
     }
 
     #[test]
