@@ -85,6 +85,14 @@ impl<'l> Work<'l> {
         }
     }
 
+    /// Bytes of a block's weights.
+    pub(crate) fn block(self) -> usize {
+        match self {
+            Self::Points(points) => points.block(),
+            Self::Layer(layer) => layer.block(),
+        }
+    }
+
     /// Multiply-accumulates, padding included.
     pub(crate) fn work(self) -> u64 {
         match self {

@@ -38,6 +38,10 @@ pub struct TwoVectors<C, U> {
 /// what one core takes, and what two take); the unit does two to four multiply-accumulates in a cycle.
 pub const LEAST: u64 = 16_000;
 
+/// Bytes of a block's weights up to which the chip's data cache of 32 KiB holds those of two beside the elements. Two cores
+/// at two larger ones take them from each other: each line comes from slow memory again for every pixel.
+const BLOCK: usize = 14 << 10;
+
 /// A layer that two cores do shares of.
 struct Shared<'l>(Work<'l>);
 // SAFETY: a layer is only read, but for its output, of which each share is written by one core only:
@@ -59,7 +63,7 @@ impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
         let shared = Shared(layer);
         let worth = self.cores.are_two() && layer.work() >= self.least;
         let whole = layer.whole();
-        let Some((first, second)) = halves(&whole).filter(|_| worth) else {
+        let Some((first, second)) = halves(&whole, layer.block() > BLOCK).filter(|_| worth) else {
             return shared.done(&mut unit, &whole);
         };
         let (mut first_done, mut second_done) = (false, false);
@@ -147,14 +151,20 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
 }
 
 /// The share in two, as evenly as it goes. Blocks rather than rows or columns where they are about as
-/// good: what is prepared for a block is then prepared once.
-fn halves(share: &Share) -> Option<(Share, Share)> {
+/// good: what is prepared for a block is then prepared once. Rows or columns where blocks are large, if there are any: both
+/// cores then read the same weights at about the same time.
+fn halves(share: &Share, large_blocks: bool) -> Option<(Share, Share)> {
     let (mut best, mut axis) = (100, None);
     for (at, range) in share.iter().enumerate() {
         let count = range.end.saturating_sub(range.start).min(1000);
         if count > 1 {
             // Percent of the larger half.
-            let larger = 100 * count.div_ceil(2) / count + if at > 0 { 4 } else { 0 };
+            let less = match (at, large_blocks) {
+                (0, false) => 0,
+                (0, true) => 49,
+                _ => 4,
+            };
+            let larger = 100 * count.div_ceil(2) / count + less;
             if larger < best {
                 (best, axis) = (larger, Some(at));
             }
@@ -165,4 +175,28 @@ fn halves(share: &Share) -> Option<(Share, Share)> {
     let middle = first_range.start + (first_range.end - first_range.start) / 2;
     (first_range.end, second_range.start) = (middle, middle);
     Some((first, second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::halves;
+
+    #[test]
+    fn blocks_are_shared_unless_they_are_large() {
+        let halved = |counts: [u32; 3], large_blocks| {
+            let share = counts.map(|count| 0..count);
+            let (first, second) = halves(&share, large_blocks)?;
+            let axis = (0..3).find(|axis| first[*axis] != share[*axis])?;
+            assert_eq!(first[axis].end, second[axis].start);
+            assert_eq!((first[axis].start, second[axis].end), (0, counts[axis]));
+            Some((axis, first[axis].end))
+        };
+        assert_eq!(halved([2, 4, 6], false), Some((0, 1)));
+        assert_eq!(halved([2, 4, 6], true), Some((1, 2)));
+        // The rest of three blocks is more than that of six columns.
+        assert_eq!(halved([3, 1, 6], false), Some((2, 3)));
+        assert_eq!(halved([2, 1, 3], true), Some((2, 1)));
+        assert_eq!(halved([2, 1, 1], true), Some((0, 1)));
+        assert_eq!(halved([1, 1, 1], true), None);
+    }
 }

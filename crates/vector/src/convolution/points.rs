@@ -112,6 +112,11 @@ impl<'a> Points<'a> {
         ]
     }
 
+    /// Bytes of a block's weights.
+    pub(crate) fn block(&self) -> usize {
+        self.channels as usize * VECTOR
+    }
+
     /// Multiply-accumulates.
     pub(crate) fn work(&self) -> u64 {
         let double = u32::from(self.element == Element::I16);
@@ -158,7 +163,7 @@ impl<'a> Points<'a> {
             true => (self.pixel / VECTOR, 0),
             false => ((self.pixel - 1) / VECTOR, (self.pixel - 1) % VECTOR + 1),
         };
-        let block = self.channels as usize * VECTOR;
+        let block = self.block();
         let mut run = Run {
             x: match head {
                 0 => x,
