@@ -64,6 +64,12 @@
 //! channels, and for each place which channel of the ONNX file is there; for each tensor of the table above 0, or the
 //! number of its order, from 1 on. Behind it are the table's length (u32) and `ORDR`.
 //!
+//! # Ops and layers
+//!
+//! An op is what a run does at once. A layer of a net may be several: strips, each of a few rows of its output, which
+//! may overlap, between a Rearrange that copies the rows of the first one's input and a Concat that joins those of the
+//! last. A reader does nothing else with them. Arrays that strips of a layer have in common are there once.
+//!
 //! # Op record, a multiple of 16 bytes
 //!
 //! | at | type | meaning |

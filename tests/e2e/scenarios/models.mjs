@@ -43,21 +43,35 @@ export async function visualWakeWords(p) {
 
 export const textDirection = (p) => publicModel(p, "pp_ocr_cls");
 
-/** Too large for internal memory: it runs partly from PSRAM. */
+/** Too large for internal memory: it runs partly from PSRAM, and its first layers in strips. */
 export async function faceDetector(p) {
-  await publicModel(p, "ulf_slim_320");
+  await publicModel(p, "ulf_slim_320", undefined, layersInStrips);
   assert.match(await p.text("#arena-place"), /runs partly from PSRAM, slower/);
 }
 
-/** `calibration`: a .npy; without it the first of calib.npz. */
-async function publicModel(p, name, calibration) {
+/** They are shown, timed and compared as the layers that they are. */
+async function layersInStrips(p, bits) {
+  assert.match(await p.text("#strips-note"), /a few rows at a time/);
+  const layers = (await p.page.locator("#layers tbody tr").count()) - 1;
+  if (bits === 16) return;
+  await p.page.getByText("Estimated cycles and bits of each layer").click();
+  await p.button("Compare every layer with the simulator").click();
+  await p.page.locator("#layers-verdict").waitFor();
+  assert.equal((await p.text("#layers-verdict")).trim(), `✓ All ${layers} layers equal`);
+  const rows = p.page.getByLabel("Cycles of each layer").locator("tbody tr");
+  assert.equal(await rows.count(), layers);
+  assert.match(await rows.first().innerText(), /Conv in strips/);
+}
+
+/** `calibration`: a .npy; without it the first of calib.npz. `look`: at what the page shows with each width. */
+async function publicModel(p, name, calibration, look) {
   const folder = needs(join(models, name), "shared/");
   calibration ??= await first(join(folder, "calib.npz"));
   await p.open();
-  await runs(p, join(folder, "model.onnx"), { name: "calib.npy", mimeType: "application/octet-stream", buffer: calibration });
+  await runs(p, join(folder, "model.onnx"), { name: "calib.npy", mimeType: "application/octet-stream", buffer: calibration }, look);
 }
 
-async function runs(p, model, calibration) {
+async function runs(p, model, calibration, look = async () => {}) {
   assert.ok(existsSync(model), model);
   // The float model, the simulator and the emulator take their time with these.
   p.page.setDefaultTimeout(300_000);
@@ -74,6 +88,7 @@ async function runs(p, model, calibration) {
     await p.button("Try it on a virtual board").click();
     await p.page.locator("#verdict").waitFor();
     assert.match(await p.text("#verdict"), /Equal bit for bit with the simulator: 1 of 1/, `${model} in ${bits} bits`);
+    await look(p, bits);
     await p.button("Disconnect").click();
     await p.button("Disconnect").waitFor({ state: "detached" });
   }
