@@ -363,3 +363,18 @@ fn operators(model: &FloatModel, samples: &Samples<'_>) -> Vec<String> {
     let image = Simulator::new(&q.image).unwrap().layers().unwrap();
     image.into_iter().map(|l| l.operator).collect()
 }
+
+/// Three layers whose tensors are all of one size need two of them at a time, the input among them.
+#[test]
+fn the_memory_of_the_input_is_used_again() {
+    let net = Net::new(&[1, 16, 20, 20])
+        .random_weights("a", &[16, 16, 1, 1], 0.3)
+        .random_weights("b", &[16, 16, 1, 1], 0.3)
+        .random_weights("c", &[16, 16, 1, 1], 0.3)
+        .node("Conv", &["x", "a"], "first", &[])
+        .node("Conv", &["first", "b"], "second", &[])
+        .node("Conv", &["second", "c"], "y", &[])
+        .output("y");
+    let q = close(&net, &[1, 16, 20, 20], 0);
+    assert_eq!(q.report.arena_bytes, 2 * 16 * 20 * 20);
+}

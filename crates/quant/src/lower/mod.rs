@@ -65,6 +65,8 @@ pub(crate) fn lower(
         }),
     };
     let mut builder = ImageBuilder::new(&graph.name, arithmetic);
+    // Boards get them anew for each run (`fixpoint_protocol`), and so does the simulator.
+    builder.keep_inputs(false);
     let mut ids = BTreeMap::new();
     for &i in &plan.inputs {
         ids.insert(i, builder.input(context.tensor(i)));
