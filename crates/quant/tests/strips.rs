@@ -4,7 +4,10 @@
 mod onnx;
 mod support;
 
-use fixpoint_quant::image::NEAR_ROOM;
+use fixpoint_quant::image::{
+    Activation, Arithmetic, Element, ImageBuilder, Linear, NEAR_ROOM, Op, Shifts, Storage,
+    TensorDef, Window,
+};
 use fixpoint_quant::{Bits, FloatModel, Options, Quantized, Samples, Simulator, quantize};
 use onnx::{Net, Random, Value};
 
@@ -82,4 +85,56 @@ fn layers_in_strips_are_reported_as_layers() {
         let reported = report.layers[4].sqnr_db.unwrap();
         assert!((reported - db).abs() < 0.01, "{reported} and {db}");
     }
+}
+
+/// Two layers with 512 KB between them.
+fn pair(strips: bool) -> Vec<u8> {
+    let mut builder = ImageBuilder::new("pair", Arithmetic::Fixpoint);
+    builder.strips(strips);
+    let tensor = |channels, size| TensorDef {
+        name: format!("{channels} x {size}"),
+        dims: vec![1, channels, size, size],
+        storage: Storage::ChannelsLast,
+        element: Element::I8,
+        exponent: -4,
+    };
+    let linear = |products: usize, channels: usize| Linear {
+        weights: (0..products * channels)
+            .map(|at| (at * 37 % 101) as i16 - 50)
+            .collect(),
+        bias: (0..channels).map(|at| at as i64 * 91 - 700).collect(),
+        shifts: Shifts::PerChannel((0..channels).map(|at| 5 + at as i32 % 3).collect()),
+        activation: Activation::Relu,
+        accumulator: None,
+    };
+    let conv = |linear, stride| Op::Conv2d {
+        linear,
+        window: Window::new(3, 3).stride(stride, stride).pads(1, 1, 1, 1),
+        groups: 1,
+    };
+    let x = builder.input(tensor(3, 128));
+    let first = conv(linear(27, 32), 1);
+    let hidden = builder.op("first", first, &[x], tensor(32, 128));
+    let second = conv(linear(288, 8), 2);
+    let y = builder.op("second", second, &[hidden], tensor(8, 64));
+    builder.output(y);
+    builder.to_bytes().unwrap()
+}
+
+#[test]
+fn strips_change_no_result_but_what_memory_it_takes() {
+    let input: Vec<u8> = (0..3 * 128 * 128).map(|at| (at * 73 % 251) as u8).collect();
+    let [whole, strips] = [false, true].map(|strips| {
+        let mut simulator = Simulator::new(&pair(strips)).unwrap();
+        let outputs = simulator.layer_bytes(&[&input]).unwrap();
+        (
+            outputs.last().cloned(),
+            outputs.len(),
+            simulator.arena_bytes(),
+        )
+    });
+    assert_eq!(whole.0, strips.0);
+    assert_eq!(whole.1, 2);
+    assert!(strips.1 > 2);
+    assert!(whole.2 > 512 << 10 && strips.2 <= NEAR_ROOM as usize);
 }
