@@ -106,7 +106,8 @@ impl Chain {
     /// By op, from the first on. `None` if a strip sees nothing but padding.
     fn cuts(&self, builder: &ImageBuilder, strip: usize) -> Option<Vec<Cut>> {
         let (all, _) = rows_of(builder.def(builder.nodes[self.last].output))?;
-        let edge = |strip: usize| all * strip / self.strips;
+        // The larger ones first: what is joined at the end is less then.
+        let edge = |strip: usize| all / self.strips * strip + strip.min(all % self.strips);
         let mut rows = Rows {
             first: edge(strip),
             count: edge(strip + 1) - edge(strip),

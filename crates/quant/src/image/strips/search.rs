@@ -67,7 +67,9 @@ fn cost(builder: &ImageBuilder, plan: &Plan, constants: &[Constants]) -> u64 {
             builder.def(node.output).elements() * products(builder, node).unwrap_or(OTHER);
         bytes * FAR_BYTE + products * TEN_PRODUCTS / 10 + AN_OP
     };
-    read * FAR_BYTE + builder.nodes.iter().map(node).sum::<u64>()
+    let all = read * FAR_BYTE + builder.nodes.iter().map(node).sum::<u64>();
+    // That boards without PSRAM can run it is worth a tenth.
+    if near > 0 { all } else { all - all / 10 }
 }
 
 /// Whether an op's rows follow from its one input's.
