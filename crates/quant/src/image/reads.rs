@@ -1,5 +1,6 @@
 //! How often a run reads a layer's weights from where they are.
 
+use super::linear::taps;
 use super::{ImageBuilder, Node, Op};
 
 /// Bytes of a block's weights that the chip's data cache, of 32 KiB, still has when the next pixel needs them.
@@ -15,7 +16,7 @@ pub(super) fn products(builder: &ImageBuilder, node: &Node) -> Option<u64> {
         Op::DepthwiseConv2d { window, .. } => (window, 1),
         _ => return None,
     };
-    Some(u64::from(window.kernel_h) * u64::from(window.kernel_w) * channels as u64)
+    Some((taps(window) * channels) as u64)
 }
 
 /// For each pixel, where those of a block are more than the cache keeps; else once. A board keeps the end of an image in
