@@ -20,14 +20,19 @@ export function byLayer(of: readonly number[], counts: readonly number[]): numbe
 }
 
 /** The same of comparisons. Rows that two strips have in common count twice. */
-export function comparedByLayer(of: readonly number[], found: readonly LayerComparison[]): LayerComparison[] {
+export function comparedByLayer(
+  report: Report | undefined,
+  of: readonly number[],
+  found: readonly LayerComparison[],
+): LayerComparison[] {
   const layers: LayerComparison[] = [];
   found.forEach((part, op) => {
     const layer = of[op] ?? op;
     const before = layers[layer];
     layers[layer] = before
       ? {
-          name: before.name,
+          // Strips have names of their own.
+          name: report?.layers[layer]?.name ?? before.name,
           elements: before.elements + part.elements,
           differing: before.differing + part.differing,
           largest: Math.max(before.largest, part.largest),

@@ -60,7 +60,7 @@ async function layersInStrips(p, bits) {
   assert.equal((await p.text("#layers-verdict")).trim(), `✓ All ${layers} layers equal`);
   const rows = p.page.getByLabel("Cycles of each layer").locator("tbody tr");
   assert.equal(await rows.count(), layers);
-  assert.match(await rows.first().innerText(), /Conv in strips/);
+  assert.match(await rows.first().innerText(), /^Conv_0\s+Conv in strips/);
 }
 
 /** `calibration`: a .npy; without it the first of calib.npz. `look`: at what the page shows with each width. */

@@ -363,7 +363,7 @@ export class BoardStep extends PlainElement {
     const macs = report?.layers.map((layer) => layer.macs) ?? [];
     const forecast = session.outcome?.forecast;
     const predicted = byLayer(of, forecast && "layerCycles" in forecast ? forecast.layerCycles : []);
-    const comparison = board.comparison && comparedByLayer(of, board.comparison);
+    const comparison = board.comparison && comparedByLayer(report, of, board.comparison);
     return html`
       <details>
         <summary>${board.virtual ? "Estimated cycles" : "Cycles"} and bits of each layer</summary>
@@ -391,13 +391,13 @@ export class BoardStep extends PlainElement {
             </thead>
             <tbody>
               ${layerCycles.map((cycles, i) => {
-                // The op that ends it, which is all of it or joins its strips.
-                const layer = board.layers[of.lastIndexOf(i)];
-                const whole = of.indexOf(i) === of.lastIndexOf(i);
+                const op = of.indexOf(i);
+                const strips = op === of.lastIndexOf(i) ? undefined : report?.layers[i];
+                const layer = board.layers[op];
                 const work = macs[i] ?? 0;
                 return html`<tr>
-                  <th scope="row">${layer?.name ?? i}</th>
-                  <td>${whole ? (layer?.operator ?? "") : `${report?.layers[i]?.op ?? ""} in strips`}</td>
+                  <th scope="row">${strips?.name ?? layer?.name ?? i}</th>
+                  <td>${strips ? `${strips.op} in strips` : (layer?.operator ?? "")}</td>
                   <td class="n">${count(cycles)}</td>
                   <td class="n">${predicted[i] === undefined ? "" : count(predicted[i])}</td>
                   <td class="n">${percent(cycles / Math.max(1, sum), 1)}</td>
