@@ -11,10 +11,10 @@ use super::{
 };
 
 /// Cycles of the vector unit for ten products at most: 0.09 to 0.3 instructions each (`cargo xtask bench device`).
-const VECTOR_TEN_PRODUCTS: u64 = 3;
-/// Cycles for a byte of weights that has to come from flash or PSRAM in every run (`fixpoint_emulator`'s cache
+pub(super) const VECTOR_TEN_PRODUCTS: u64 = 3;
+/// Cycles for a byte that has to come from flash or PSRAM (`fixpoint_emulator`'s cache
 /// model waits for about six).
-const FAR_BYTE: u64 = 6;
+pub(super) const FAR_BYTE: u64 = 6;
 
 /// Cycles of the portable kernel for a product, of which it computes a whole block also where a group has fewer
 /// channels: the least that `fixpoint predict` shows for groups of one block and more.

@@ -1,16 +1,12 @@
 //! Which chains of layers are worth their strips.
 
+use super::super::dense::{FAR_BYTE, VECTOR_TEN_PRODUCTS};
 use super::super::linear::Lowered;
 use super::super::plan::{Plan, plan_within};
 use super::super::reads::{products, reads};
 use super::super::{Arithmetic, ImageBuilder, NEAR_ROOM, Node, Op, TensorId};
 use super::{Chain, Step, bare, cut, rows_of, window_of};
 
-/// Cycles for a byte that is read from or written to PSRAM or flash, by `fixpoint_emulator`'s cache model (about six to
-/// wait for a byte of a line that is used once).
-const FAR_BYTE: u64 = 6;
-/// Cycles for ten products on the vector unit: 0.09 to 0.3 instructions each (`cargo xtask bench device`).
-const TEN_PRODUCTS: u64 = 3;
 /// As many products take as long as an element of an op that isn't a convolution.
 const OTHER: u64 = 3;
 /// Cycles around the kernel of an op, the other core's part in it among them (`fixpoint_vector::LEAST`).
@@ -65,7 +61,7 @@ fn cost(builder: &ImageBuilder, plan: &Plan, constants: &[Constants]) -> u64 {
         let bytes = written + read.sum::<u64>();
         let products =
             builder.def(node.output).elements() * products(builder, node).unwrap_or(OTHER);
-        bytes * FAR_BYTE + products * TEN_PRODUCTS / 10 + AN_OP
+        bytes * FAR_BYTE + products * VECTOR_TEN_PRODUCTS / 10 + AN_OP
     };
     let all = read * FAR_BYTE + builder.nodes.iter().map(node).sum::<u64>();
     // That boards without PSRAM can run it is worth a tenth.
