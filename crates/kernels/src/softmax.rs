@@ -146,13 +146,14 @@ impl Pairs<'_> {
     fn give<T: Element>(&mut self, input: &[T], inner: usize, output: &mut [T]) {
         let (mut at, mut lane) = (0, inner);
         while let (Some(a), Some(b)) = (input.get(at), input.get(at + inner)) {
-            let [a, b] = [*a, *b].map(Into::<i32>::into);
+            let (a, b): (i32, i32) = ((*a).into(), (*b).into());
             let difference = a.abs_diff(b);
             let mut both = self.known[difference as usize % PLACES];
             if both == 0 {
                 both = self.ask::<T>(difference);
             }
-            let [larger, lesser] = [both as i16, (both >> 16) as i16].map(|y| T::wrap(y.into()));
+            let larger = T::wrap((both as i16).into());
+            let lesser = T::wrap(((both >> 16) as i16).into());
             (output[at], output[at + inner]) = if a >= b {
                 (larger, lesser)
             } else {
@@ -172,7 +173,7 @@ impl Pairs<'_> {
         let pair = [largest, largest - i64::from(difference)].map(T::wrap);
         let mut given = [T::wrap(0); 2];
         group(&pair, 2, 1, &self.powers, self.room, self.scale, &mut given);
-        let [larger, lesser] = given.map(Into::<i32>::into);
+        let (larger, lesser): (i32, i32) = (given[0].into(), given[1].into());
         let both = larger & 0xffff | lesser << 16;
         self.known[difference as usize % PLACES] = both;
         both

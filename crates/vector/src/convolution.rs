@@ -1,5 +1,6 @@
 //! A convolution as runs.
 
+mod axis;
 pub(crate) mod dots;
 mod halves;
 mod padded;
@@ -17,6 +18,7 @@ use fixpoint_runtime::format::Element;
 
 use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
 use crate::unit::{Kernel, Run, Unit};
+use padded::Padded;
 pub(crate) use parts::Parts;
 use points::Points;
 
@@ -40,12 +42,14 @@ pub(crate) fn convolve(
 #[derive(Clone, Copy)]
 pub(crate) enum Work<'l> {
     Points(&'l Points<'l>),
+    Padded(&'l Padded<'l>),
     Layer(&'l Layer<'l>),
 }
 
 /// Where a [`Work`] is: it is large.
 pub(crate) struct Place<'l> {
     points: MaybeUninit<Points<'l>>,
+    padded: MaybeUninit<Padded<'l>>,
     layer: MaybeUninit<Layer<'l>>,
 }
 
@@ -54,6 +58,7 @@ impl Place<'_> {
     pub(crate) fn new() -> Self {
         Self {
             points: MaybeUninit::uninit(),
+            padded: MaybeUninit::uninit(),
             layer: MaybeUninit::uninit(),
         }
     }
@@ -73,6 +78,11 @@ impl<'l> Work<'l> {
         {
             return Some(Self::Points(points));
         }
+        if Padded::are_of(task)
+            && let Some(padded) = Padded::new(task, y, outputs, &mut place.padded)
+        {
+            return Some(Self::Padded(padded));
+        }
         layer(task, y, outputs, &mut place.layer).map(Self::Layer)
     }
 
@@ -81,6 +91,7 @@ impl<'l> Work<'l> {
     pub(crate) fn whole(self) -> Share {
         match self {
             Self::Points(points) => points.whole(),
+            Self::Padded(padded) => padded.whole(),
             Self::Layer(layer) => layer.whole(),
         }
     }
@@ -89,6 +100,7 @@ impl<'l> Work<'l> {
     pub(crate) fn block(self) -> usize {
         match self {
             Self::Points(points) => points.block(),
+            Self::Padded(_) => padded::BLOCK,
             Self::Layer(layer) => layer.block(),
         }
     }
@@ -97,6 +109,7 @@ impl<'l> Work<'l> {
     pub(crate) fn work(self) -> u64 {
         match self {
             Self::Points(points) => points.work(),
+            Self::Padded(padded) => padded.work(),
             Self::Layer(layer) => layer.work(),
         }
     }
@@ -106,6 +119,7 @@ impl<'l> Work<'l> {
     pub(crate) fn run(self, unit: &mut impl Unit, share: &Share) -> Option<()> {
         match self {
             Self::Points(points) => points.run(unit, share),
+            Self::Padded(padded) => padded.run(unit, share),
             Self::Layer(layer) => layer.run(unit, share),
         }
     }
@@ -437,10 +451,7 @@ impl<'a> Layer<'a> {
         if self.is_in_rows() {
             return self.in_rows(unit, &mut run, share, staged);
         }
-        match self.padded(share) {
-            Some(padded) => self.in_place(unit, &mut run, share, &padded),
-            None => self.rectangles(unit, &mut run, share),
-        }
+        self.rectangles(unit, &mut run, share)
     }
 
     /// Fills in what a run says of a block; its first channel, and whether lanes are split.

@@ -61,7 +61,7 @@ impl Record {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let [what, join_shift, ..] = *header(bytes)?;
         let [first, more, one_split, kept] = what.to_le_bytes();
-        let [more, kept] = [more, kept].map(usize::from);
+        let (more, kept) = (usize::from(more), usize::from(kept));
         let behind = HEADER + BOUNDS + (more + 2) * VECTOR;
         let above = match (one_split, kept) {
             (0, _) => 0,
@@ -91,6 +91,15 @@ impl Record {
     #[inline(always)]
     pub(crate) fn is_plain(bytes: &[u8], most: u32) -> bool {
         header(bytes).is_some_and(|[what, ..]| what >> u8::BITS <= most)
+    }
+
+    /// Whether lanes aren't split, nothing is kept, and the shifts are those that kernels over 3x3 taps do.
+    #[inline(always)]
+    pub(crate) fn is_of_3x3(bytes: &[u8], run: &Run) -> bool {
+        header(bytes).is_some_and(|&[what, ..]| {
+            let sparse = what as u8 >= IS_SPARSE && what >> u8::BITS <= run.most_sparse;
+            what <= run.most_shifts || sparse
+        })
     }
 
     /// Where in a record there is what [`Kernel::Dots`] reads.

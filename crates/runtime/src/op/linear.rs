@@ -127,8 +127,8 @@ impl<'a> Reader<'_, 'a> {
         {
             return Err("the shapes of the matrices don't agree");
         }
-        let exponents = [output.exponent, a.exponent, b.exponent].map(i32::from);
-        if !SHIFT_RANGE.contains(&(exponents[0] - exponents[1] - exponents[2])) {
+        let factors = i32::from(a.exponent) + i32::from(b.exponent);
+        if !SHIFT_RANGE.contains(&(i32::from(output.exponent) - factors)) {
             return Err("a shift is out of range");
         }
         if self.model.arithmetic() != Arithmetic::Fixpoint {

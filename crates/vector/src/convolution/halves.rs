@@ -5,11 +5,12 @@
 //! middle one, and store the same. Other pixels are copied and stored wherever they are, a word at a time: the last block
 //! comes first, as what its last word has too much goes to the next pixel's first block.
 
-use super::padded::TAPS;
 use super::{Layer, STAGED, Share};
 use crate::record::{VECTOR, WORD};
 use crate::unit::{Kernel, Ring, Run, Unit};
 
+/// Taps in a row, and rows of them.
+const TAPS: usize = 3;
 /// Bytes of half a vector.
 const HALF: usize = VECTOR / 2;
 /// Vectors of a row of the ring.
@@ -120,9 +121,9 @@ impl Layer<'_> {
         let first = self.across(&(columns.start..columns.start + pixels));
         let second = self.across(&(columns.end - pixels..columns.end));
         let head = first.before.checked_sub(second.before)?;
-        let ends = [first, second].map(|axis| axis.before + axis.count);
-        let both_there = ends[1].checked_sub(first.before)?;
-        let tail = ends[0].checked_sub(ends[1])?;
+        let (end, second_end) = (first.before + first.count, second.before + second.count);
+        let both_there = second_end.checked_sub(first.before)?;
+        let tail = end.checked_sub(second_end)?;
         let (kernel, head) = match self.at_halves() {
             true => (Kernel::Depthwise3x3Halves, head as u32),
             false => (Kernel::Depthwise3x3Any, Ring::ANY),

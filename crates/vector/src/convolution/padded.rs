@@ -1,143 +1,268 @@
 //! Convolutions channel by channel over 3x3 taps that read their input where it is and leave out the padding around it
-//! ([`Kernel::Depthwise3x3Padded`]): one call does all pixels, however their windows are clipped.
+//! ([`Kernel::Depthwise3x3Padded`]): one call does all pixels, however their windows are clipped. As of
+//! [`super::points`], what such a layer takes before its kernel is much of what small ones take.
 
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ops::Range;
+use core::{ptr, slice};
 
-use super::{Layer, Share};
+use fixpoint_runtime::accelerator::{Convolution, Sums};
+use fixpoint_runtime::format::Element;
+
+use super::{ROOM, Share, layer};
+use crate::record::{HEADER, Record, STEPS, Scratch, VECTOR};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Taps in a row, and rows of them.
-pub(super) const TAPS: usize = 3;
+const TAPS: u32 = 3;
+/// Bytes of a block's weights.
+pub(super) const BLOCK: usize = (TAPS * TAPS) as usize * VECTOR;
 
-/// An axis of what windows see.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
-    /// Vectors or rows.
-    pub(super) size: usize,
-    /// Of them in front of the input.
-    pub(super) before: usize,
-    /// Where the input begins, and how much of it there is.
-    pub(super) input: usize,
-    pub(super) count: usize,
+/// Such a layer, whose arrays are as long as its shapes say.
+pub(crate) struct Padded<'a> {
+    task: &'a Convolution<'a>,
+    y: *mut u8,
+    /// Bytes of the output.
+    outputs: usize,
+    blocks: u32,
+    /// Bytes of a pixel, of the input or the output, and of a row of each.
+    pixel: usize,
+    row: usize,
+    y_row: usize,
+    output: PhantomData<&'a mut [u8]>,
 }
 
-impl Axis {
-    /// Of them behind the input.
-    fn behind(&self) -> usize {
-        self.size - self.before - self.count
-    }
-
-    /// What the windows of so many `taps` at `positions` see of `size` elements.
-    #[inline(never)]
-    fn new(positions: &Range<u32>, taps: u16, stride: u16, pad: u16, size: u32) -> Self {
-        let between = positions.len().saturating_sub(1);
-        let reach = between * usize::from(stride) + usize::from(taps);
-        let (first, pad) = (
-            positions.start as usize * usize::from(stride),
-            usize::from(pad),
-        );
-        let before = pad.saturating_sub(first).min(reach);
-        let input = (first + before).saturating_sub(pad).min(size as usize);
-        Self {
-            size: reach,
-            before,
-            input,
-            count: (reach - before).min(size as usize - input),
-        }
-    }
+/// Whether windows that move by `stride` are that many, at `size` elements with so much padding on both sides together.
+#[inline(always)]
+fn slides(size: u32, pads: u32, stride: u32, windows: u32) -> bool {
+    // Of places for a window, the last: a large number if there is none.
+    let room = size.wrapping_add(pads).wrapping_sub(TAPS);
+    let last = windows.wrapping_sub(1);
+    room <= u32::from(u16::MAX)
+        && last <= room
+        && room.wrapping_sub(last.wrapping_mul(stride)) < stride
 }
 
-/// Windows of a share, those clipped before and behind, and whole ones.
-pub(super) struct Padded {
-    rows: [usize; 3],
-    columns: [usize; 3],
-    /// Where the input is that windows see, in bytes.
-    place: usize,
+/// Windows along an axis, those clipped before and behind and whole ones, and the first element that they see.
+struct Windows {
+    before: u32,
+    whole: u32,
+    behind: u32,
+    first: u32,
 }
 
-impl Layer<'_> {
-    /// How a share is done so, if it is: rows are whole, at most one row or column of taps is in the padding on each side,
-    /// and some windows are whole.
-    #[inline(never)]
-    pub(super) fn padded(&self, share: &Share) -> Option<Padded> {
-        let one = (self.window.dilation_h, self.window.dilation_w) == (1, 1);
-        let [_, rows, columns] = share;
-        (self.steps().is_3x3 && one && columns.len() == self.out.w as usize).then_some(())?;
-        let [down, across] = self.axes(share);
-        let windows = |axis: &Axis, positions: &Range<u32>| {
-            let (before, behind) = (axis.before, axis.behind());
-            let whole = positions.len().saturating_sub(before + behind);
-            (before.max(behind) <= 1 && whole > 0).then_some([before, whole, behind])
+impl Windows {
+    /// Those of `range` among `all`, at `size` elements behind so much padding; `None` if none is whole.
+    #[inline(always)]
+    fn new(range: &Range<u32>, all: u32, stride: u32, pad: u32, size: u32) -> Option<Self> {
+        let before = if range.start == 0 { pad } else { 0 };
+        let sees = (all - 1) * stride + TAPS;
+        let behind = match range.end == all {
+            true => sees.saturating_sub(pad + size),
+            false => 0,
         };
-        Some(Padded {
-            rows: windows(&down, rows)?,
-            columns: windows(&across, columns)?,
-            place: down.input * self.steps().row + across.input * self.steps().pixel,
+        let whole = (range.end - range.start).wrapping_sub(before + behind);
+        (whole.cast_signed() > 0).then_some(Self {
+            before,
+            whole,
+            behind,
+            first: range.start * stride + before - pad,
+        })
+    }
+}
+
+impl<'a> Padded<'a> {
+    /// Whether a task is such a layer: at most one row or column of taps is in the padding on each side.
+    #[inline(always)]
+    pub(crate) fn are_of(task: &Convolution<'_>) -> bool {
+        let w = task.window;
+        let pads = w.pad_top | w.pad_bottom | w.pad_left | w.pad_right;
+        let dilated = (w.dilation_h ^ 1) | (w.dilation_w ^ 1);
+        let other = (w.kernel_h ^ TAPS as u16) | (w.kernel_w ^ TAPS as u16);
+        task.depthwise && pads <= 1 && dilated | other == 0
+    }
+
+    /// Such a task if its arrays are as long as its shapes say, elements are at multiples of 16, none of its sizes is
+    /// extraordinary, and the unit can do it.
+    #[inline(never)]
+    pub(crate) fn new(
+        task: &'a Convolution<'a>,
+        y: *mut u8,
+        outputs: usize,
+        place: &'a mut MaybeUninit<Self>,
+    ) -> Option<&'a Self> {
+        let (shape, out, each) = (task.shape, task.out, task.prepared.each);
+        let window = task.window;
+        let down = u32::from(window.pad_top) + u32::from(window.pad_bottom);
+        let across = u32::from(window.pad_left) + u32::from(window.pad_right);
+        let double = u32::from(task.element == Element::I16);
+        let count = task.rows.end.checked_sub(task.rows.start)?;
+        let (h, w, c) = (shape.h as usize, shape.w as usize, shape.c as usize);
+        let pixel = c << double;
+        let (all, blocks) = (h.wrapping_mul(w), pixel / VECTOR);
+        // Windows are no more than elements, as there is so little padding.
+        let (wide, pixels) = (out.w as usize, count.wrapping_mul(out.w) as usize);
+        let small = (h | w | all | c | pixel | each) >> (usize::BITS / 2) == 0;
+        let places = task.input.as_ptr().addr() | y.addr() | pixel;
+        let arrays = task.prepared.bytes.as_ptr().addr() | each | task.weights.as_ptr().addr();
+        let right = small
+            && c > 0
+            && shape.c == out.c
+            && slides(shape.h, down, window.stride_h.into(), out.h)
+            && slides(shape.w, across, window.stride_w.into(), out.w)
+            && task.rows.end <= out.h
+            && (places | arrays).is_multiple_of(VECTOR)
+            && each >= ROOM * VECTOR
+            && pixels * pixel == outputs
+            && all * pixel <= task.input.len()
+            && blocks * BLOCK <= task.weights.len()
+            && blocks * each <= task.prepared.bytes.len()
+            // Sums of 16-bit products need no proof.
+            && (double == 0 || task.sums == Sums::Whole);
+        right.then(|| {
+            &*place.write(Self {
+                task,
+                y,
+                outputs,
+                blocks: blocks as u32,
+                pixel,
+                row: w * pixel,
+                y_row: wide * pixel,
+                output: PhantomData,
+            })
         })
     }
 
-    /// Rows and columns that windows see.
-    pub(super) fn axes(&self, [_, rows, columns]: &Share) -> [Axis; 2] {
-        let (window, size) = (self.window, self.shape.h);
-        let (taps, stride, pad) = (window.kernel_h, window.stride_h, window.pad_top);
-        [
-            Axis::new(rows, taps, stride, pad, size),
-            self.across(columns),
-        ]
+    /// All of the output.
+    #[inline(always)]
+    pub(crate) fn whole(&self) -> Share {
+        [0..self.blocks, self.task.rows.clone(), 0..self.task.out.w]
     }
 
-    /// Columns that windows see.
-    #[inline(never)]
-    pub(super) fn across(&self, columns: &Range<u32>) -> Axis {
-        let (window, size) = (self.window, self.shape.w);
-        let (taps, stride, pad) = (window.kernel_w, window.stride_w, window.pad_left);
-        Axis::new(columns, taps, stride, pad, size)
+    /// Multiply-accumulates, padding included.
+    pub(crate) fn work(&self) -> u64 {
+        let outputs = self.outputs >> u32::from(self.task.element == Element::I16);
+        outputs as u64 * u64::from(TAPS * TAPS)
     }
 
-    /// Does a share of it.
+    /// Does a share of it, or answers `None`.
+    // By itself: what lies behind the scratch on the stack is too far away for some of LLVM's code.
     #[inline(never)]
-    pub(super) fn in_place(
+    pub(crate) fn run(&self, unit: &mut impl Unit, share: &Share) -> Option<()> {
+        self.runs(unit, share, &mut MaybeUninit::uninit())
+    }
+
+    #[inline(never)]
+    fn runs(
         &self,
         unit: &mut impl Unit,
-        run: &mut Run,
         share: &Share,
-        padded: &Padded,
+        scratch: &mut MaybeUninit<Scratch>,
     ) -> Option<()> {
-        let [blocks, rows, columns] = share;
-        let steps = self.steps();
-        let [above, down, below] = padded.rows;
-        let [left, across, right] = padded.columns;
-        let (pixel, row) = (steps.pixel as i32, steps.row as i32);
+        let (task, [blocks, rows, columns]) = (self.task, share);
+        let (window, each) = (task.window, task.prepared.each);
+        let (shape, out) = (task.shape, task.out);
+        let (stride_h, stride_w) = (u32::from(window.stride_h), u32::from(window.stride_w));
+        let (top, left) = (window.pad_top.into(), window.pad_left.into());
+        let (Some(down), Some(across)) = (
+            Windows::new(rows, out.h, stride_h, top, shape.h),
+            Windows::new(columns, out.w, stride_w, left, shape.w),
+        ) else {
+            return self.otherwise(unit, share.clone());
+        };
+        // Results have no gaps between rows.
+        if across.before + across.whole + across.behind != out.w {
+            return self.otherwise(unit, share.clone());
+        }
+        let (pixel, row) = (self.pixel as i32, self.row as i32);
+        let x_step = pixel.wrapping_mul(stride_w as i32);
+        // A window whose first column is left out begins with the second, and one whose last is doesn't step on.
+        let (left, right) = (across.before as i32, across.behind as i32);
+        let stepped =
+            (left + across.whole as i32).wrapping_mul(x_step) + (2 * right - left) * pixel;
+        let x = task
+            .input
+            .as_ptr()
+            .wrapping_add(down.first as usize * self.row);
+        let before = (rows.start - task.rows.start) as usize;
+        let y = self.y.wrapping_add(before * self.y_row);
+        let most_steps = (each / VECTOR - ROOM) as u32;
+        let mut run = Run {
+            x,
+            x_step: 0,
+            x_gap: row.wrapping_mul(stride_h as i32).wrapping_sub(stepped),
+            y,
+            y_step: pixel,
+            y_gap: 0,
+            pixels: across.whole,
+            rows: down.whole,
+            weights: task.weights.as_ptr(),
+            pieces: down.before,
+            groups: down.behind,
+            vectors: 0,
+            head: (across.behind * Run::LAST).wrapping_sub(across.before * Run::FIRST),
+            x_piece: row,
+            w_gap: 0,
+            x_group: x_step - 2 * pixel - 2 * row,
+            w_group: 0,
+            record: task.prepared.bytes.as_ptr(),
+            first_shift: 0,
+            more_shifts: 0,
+            lanes: (VECTOR >> u32::from(task.element == Element::I16)) as u32,
+            whole: 0,
+            scratch: scratch.as_mut_ptr().cast(),
+            x_tap: pixel - 2 * row,
+            part_vectors: 0,
+            part_pieces: 0,
+            join_shift: 0,
+            one_split: 1,
+            one: 1,
+            kept: 0,
+            above: ptr::null(),
+            blocks: 1,
+            x_block: VECTOR as i32,
+            record_step: each as u32,
+            x_span: 0,
+            staging: ptr::null_mut(),
+            ring: ptr::null_mut(),
+            most_shifts: most_steps.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff,
+            most_sparse: most_steps.min(STEPS as u32 - 1),
+            far: false,
+        };
         let mut block = blocks.start;
         while block < blocks.end {
-            let (first, splits) = self.begin(run, block)?;
-            if splits || run.far {
-                let share = [block..block + 1, rows.clone(), columns.clone()];
-                self.rectangles(unit, run, &share)?;
+            let at = block as usize;
+            // SAFETY: `new` has checked that each block has a record, and shares have blocks of the layer.
+            let record = unsafe {
+                let record = task.prepared.bytes.as_ptr().wrapping_add(at * each);
+                slice::from_raw_parts(record, each)
+            };
+            if !Record::is_of_3x3(record, &run) {
+                let apart = [block..block + 1, rows.clone(), columns.clone()];
+                self.otherwise(unit, apart)?;
                 block += 1;
                 continue;
             }
-            let at = first * self.width;
-            run.x = self.input.as_ptr().wrapping_add(padded.place + at);
-            run.x_piece = row;
-            run.x_tap = pixel - 2 * row;
-            run.x_group = steps.x - 2 * pixel - 2 * row;
-            // A window whose first column is left out begins with the second, and one whose last is doesn't step on.
-            let stepped =
-                (left + across) as i32 * steps.x + (2 * right as i32 - left as i32) * pixel;
-            run.x_gap = steps.x_row.wrapping_sub(stepped);
-            (run.pieces, run.rows, run.groups) = (above as u32, down as u32, below as u32);
-            run.pixels = across as u32;
-            run.head = (right as u32 * Run::LAST).wrapping_sub(left as u32 * Run::FIRST);
-            let y = (rows.start - self.rows.start) as usize * steps.y_row;
-            run.y = self.output.wrapping_add(y + at);
-            run.y_step = steps.y as i32;
+            run.record = record.as_ptr().wrapping_add(HEADER);
+            run.weights = task.weights.as_ptr().wrapping_add(at * BLOCK);
+            run.x = x.wrapping_add(at * VECTOR);
+            run.y = y.wrapping_add(at * VECTOR);
             run.blocks = blocks.end - block;
-            // SAFETY: windows lie over the input but for the rows and columns that are said to be left out, and results
-            // are this share's, of the blocks that follow, too.
-            unsafe { unit.run(self.element, Kernel::Depthwise3x3Padded, run) };
+            // SAFETY: `new` has checked the lengths of input, weights, records and output; windows lie over the input but
+            // for the rows and columns that are said to be left out, and results are this share's, of the blocks that
+            // follow, too. The scratch is live.
+            unsafe { unit.run(task.element, Kernel::Depthwise3x3Padded, &mut run) };
             block = blocks.end - run.blocks;
         }
         Some(())
+    }
+
+    /// Does what this kernel can't.
+    #[cold]
+    #[inline(never)]
+    fn otherwise(&self, unit: &mut impl Unit, share: Share) -> Option<()> {
+        let mut place = MaybeUninit::uninit();
+        layer(self.task, self.y, self.outputs, &mut place)?.run(unit, &share)
     }
 }

@@ -74,8 +74,8 @@ impl Layer<'_> {
     fn tile_of(&self, columns: u32) -> [u32; 2] {
         let (window, h) = (self.window, self.shape.h);
         let kernel_h = u32::from(window.kernel_h);
-        let [stride_h, stride_w] =
-            [window.stride_h, window.stride_w].map(|by| u32::from(by.max(1)));
+        let stride_h = u32::from(window.stride_h.max(1));
+        let stride_w = u32::from(window.stride_w.max(1));
         let wanted = h.min(kernel_h + (ROWS - 1) * stride_h);
         let mut tiles = 0;
         loop {
