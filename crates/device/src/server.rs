@@ -143,7 +143,7 @@ impl<'a, C: Clock> Server<'a, C> {
                 Some(error) => (Some(model), refused(&error)),
             },
             Ok(Err(error)) => (None, refused(&error)),
-            Err(code) => (None, Some(Problem::new(code, &""))),
+            Err(code) => (None, Some(Problem::new(code, &format_args!("")))),
         };
         Server {
             lines: core::array::from_fn(|_| Decoder::fixed()),

@@ -120,13 +120,13 @@ impl Incoming {
             return Err((ErrorCode::ModelGap, self.next));
         }
         let wanted = self.id;
-        let mut wrong = Some(Text::of(&"flash can't be read back"));
+        let mut wrong = Some(Text::of(&format_args!("flash can't be read back")));
         store.look(self.bytes, &mut |image| {
             wrong = match Model::parse(image) {
                 Err(error) => Some(Text::of(&error)),
-                Ok(model) if model.id() != wanted => {
-                    Some(Text::of(&"it is another model than announced"))
-                }
+                Ok(model) if model.id() != wanted => Some(Text::of(&format_args!(
+                    "it is another model than announced"
+                ))),
                 Ok(model) => objection(&model).map(|error| Text::of(&error)),
             };
         });

@@ -16,7 +16,8 @@ impl Text {
         length: 0,
     };
 
-    /// What `value` says, cut at a character when it is long.
+    /// What `value` says, cut at a character when it is long. Words alone are better as `format_args!`: that a `str` can be
+    /// padded takes a board 700 bytes.
     pub(crate) fn of(value: &dyn fmt::Display) -> Self {
         let mut text = Self::EMPTY;
         // The only error is our own "full".

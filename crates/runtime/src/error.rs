@@ -48,12 +48,18 @@ impl fmt::Display for ImageError {
                 f,
                 "the model image is damaged (CRC-32 {computed:08x}, expected {found:08x}); write or download it again"
             ),
-            Self::Header { reason } => write!(f, "the model image's header is invalid: {reason}"),
+            // Reasons by themselves: `{}` can pad a `str`, which takes 700 bytes on a board.
+            Self::Header { reason } => {
+                f.write_str("the model image's header is invalid: ")?;
+                f.write_str(reason)
+            }
             Self::Tensor { index, reason } => {
-                write!(f, "tensor {index} of the model image is invalid: {reason}")
+                write!(f, "tensor {index} of the model image is invalid: ")?;
+                f.write_str(reason)
             }
             Self::Op { index, reason } => {
-                write!(f, "layer {index} of the model image is invalid: {reason}")
+                write!(f, "layer {index} of the model image is invalid: ")?;
+                f.write_str(reason)
             }
             Self::UnknownOp { index, kind } => write!(
                 f,

@@ -93,13 +93,12 @@ impl Record {
         header(bytes).is_some_and(|[what, ..]| what >> u8::BITS <= most)
     }
 
-    /// Whether lanes aren't split, nothing is kept, and the shifts are those that kernels over 3x3 taps do.
+    /// Whether a record whose first word this is says that lanes aren't split, nothing is kept, and the shifts are those
+    /// that kernels over 3x3 taps do.
     #[inline(always)]
-    pub(crate) fn is_of_3x3(bytes: &[u8], run: &Run) -> bool {
-        header(bytes).is_some_and(|&[what, ..]| {
-            let sparse = what as u8 >= IS_SPARSE && what >> u8::BITS <= run.most_sparse;
-            what <= run.most_shifts || sparse
-        })
+    pub(crate) fn is_of_3x3(what: u32, run: &Run) -> bool {
+        let sparse = what as u8 >= IS_SPARSE && what >> u8::BITS <= run.most_sparse;
+        what <= run.most_shifts || sparse
     }
 
     /// Where in a record there is what [`Kernel::Dots`] reads.

@@ -29,7 +29,15 @@ fn report(write: impl FnOnce(&mut Console) -> core::fmt::Result) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    report(|console| writeln!(console, "\nFixpoint: {info}"))
+    // As `info` itself would be written, but for the width that a `str` may be padded to: that takes 700 bytes.
+    report(|console| {
+        console.write_str("\nFixpoint: panicked at ")?;
+        if let Some(place) = info.location() {
+            console.write_str(place.file())?;
+            write!(console, ":{}:{}:\n", place.line(), place.column())?;
+        }
+        writeln!(console, "{}", info.message())
+    })
 }
 
 /// Called by `vectors.S` on the panic stack.
@@ -46,11 +54,12 @@ extern "C" fn exception_report(
     caller: u32,
 ) -> ! {
     report(|console| {
+        write!(console, "\nFixpoint: exception {cause} (")?;
+        console.write_str(cause_name(cause))?;
         writeln!(
             console,
-            "\nFixpoint: exception {cause} ({}) at {epc:#010x}, address {address:#010x}, \
-             vector {vector:#x}, stack {stack:#010x}, called from {caller:#010x}",
-            cause_name(cause)
+            ") at {epc:#010x}, address {address:#010x}, \
+             vector {vector:#x}, stack {stack:#010x}, called from {caller:#010x}"
         )
     })
 }

@@ -83,9 +83,11 @@ extern "C" fn main() -> ! {
         ..BOARD
     };
     let external = psram::start(board.psram_bytes);
+    let _ = console.write_str("\nFixpoint runtime ");
+    let _ = console.write_str(VERSION);
     let _ = writeln!(
         console,
-        "\nFixpoint runtime {VERSION}, arena {} bytes, PSRAM {} bytes, {} cores",
+        ", arena {} bytes, PSRAM {} bytes, {} cores",
         size_of_val(internal),
         size_of_val(external),
         board.cores

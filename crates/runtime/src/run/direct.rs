@@ -88,7 +88,11 @@ pub(super) fn run<'a>(
     // What is called comes first: what is known across calls is kept on the stack.
     let sums = Sums::from_code([(kinds >> 24) as u8, parts])?;
     let (weights, records) = (model.from(weights)?, model.from(records)?);
-    let element = Element::from_code(input[3] as u8)?;
+    let element = match input[3] as u8 {
+        1 => Element::I8,
+        2 => Element::I16,
+        _ => return None,
+    };
     let (window_words, shape, out) = match is_windowed {
         true => (words(record.get(WINDOW_AT..)?)?, hwc(input)?, hwc(output)?),
         false => (&POINT, pixel(input, element), pixel(output, element)),

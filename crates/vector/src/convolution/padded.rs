@@ -5,7 +5,7 @@
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::{ptr, slice};
+use core::ptr;
 
 use fixpoint_runtime::accelerator::{Convolution, Sums};
 use fixpoint_runtime::format::Element;
@@ -169,11 +169,11 @@ impl<'a> Padded<'a> {
             Windows::new(rows, out.h, stride_h, top, shape.h),
             Windows::new(columns, out.w, stride_w, left, shape.w),
         ) else {
-            return self.otherwise(unit, share.clone());
+            return self.otherwise(unit, share, blocks.clone());
         };
         // Results have no gaps between rows.
-        if across.before + across.whole + across.behind != out.w {
-            return self.otherwise(unit, share.clone());
+        if columns.end - columns.start != out.w {
+            return self.otherwise(unit, share, blocks.clone());
         }
         let (pixel, row) = (self.pixel as i32, self.row as i32);
         let x_step = pixel.wrapping_mul(stride_w as i32);
@@ -233,18 +233,16 @@ impl<'a> Padded<'a> {
         let mut block = blocks.start;
         while block < blocks.end {
             let at = block as usize;
-            // SAFETY: `new` has checked that each block has a record, and shares have blocks of the layer.
-            let record = unsafe {
-                let record = task.prepared.bytes.as_ptr().wrapping_add(at * each);
-                slice::from_raw_parts(record, each)
-            };
-            if !Record::is_of_3x3(record, &run) {
-                let apart = [block..block + 1, rows.clone(), columns.clone()];
-                self.otherwise(unit, apart)?;
+            let record = task.prepared.bytes.as_ptr().wrapping_add(at * each);
+            // SAFETY: `new` has checked that each block has a record, at multiples of 16, and shares have blocks of the
+            // layer.
+            let what = unsafe { record.cast::<u32>().read() };
+            if !Record::is_of_3x3(what, &run) {
+                self.otherwise(unit, share, block..block + 1)?;
                 block += 1;
                 continue;
             }
-            run.record = record.as_ptr().wrapping_add(HEADER);
+            run.record = record.wrapping_add(HEADER);
             run.weights = task.weights.as_ptr().wrapping_add(at * BLOCK);
             run.x = x.wrapping_add(at * VECTOR);
             run.y = y.wrapping_add(at * VECTOR);
@@ -258,11 +256,12 @@ impl<'a> Padded<'a> {
         Some(())
     }
 
-    /// Does what this kernel can't.
+    /// Does blocks of a share that this kernel can't.
     #[cold]
     #[inline(never)]
-    fn otherwise(&self, unit: &mut impl Unit, share: Share) -> Option<()> {
+    fn otherwise(&self, unit: &mut impl Unit, share: &Share, blocks: Range<u32>) -> Option<()> {
+        let [_, rows, columns] = share.clone();
         let mut place = MaybeUninit::uninit();
-        layer(self.task, self.y, self.outputs, &mut place)?.run(unit, &share)
+        layer(self.task, self.y, self.outputs, &mut place)?.run(unit, &[blocks, rows, columns])
     }
 }
