@@ -303,8 +303,9 @@ fixpoint_lookup_i8:
     ee.vst.128.ip q2, a4, 16
 2:  ret
 
-    // fixpoint_lookup_i16(x, table, y, count, step_bits): between two entries, each by the distance to the
-    // other, in 32 bits.
+    // fixpoint_lookup_i16(x, table, y, count, step_bits): from one entry on, by the distance to it, towards the next; two
+    // elements at a time, whose loads are used an instruction later. What is added to an entry is rounded by itself, as
+    // the entry is a whole number.
     .section .text.iram.lookup_i16,"ax"
     .global fixpoint_lookup_i16
     .p2align 2
@@ -313,35 +314,59 @@ fixpoint_lookup_i16:
     s32i    a12, a1, 0
     s32i    a13, a1, 4
     s32i    a14, a1, 8
-    s32i    a15, a1, 12
-    // 2^15 that makes the least 0, the step, its mask and its half.
+    // The entry for 0 in a3; the step's mask, and its half.
     movi    a9, 1
     ssl     a6
     sll     a10, a9
-    addi    a12, a10, -1
     slli    a9, a9, 15
     ssr     a6
+    srl     a9, a9
+    addx2   a3, a9, a3
+    addi    a12, a10, -1
     srli    a6, a10, 1
-    loopnez a5, 1f
+    srli    a9, a5, 1
+    .macro between x, low, high
+    sub     \high, \high, \low
+    mull    \high, \high, \x
+    .endm
+    .macro towards low, high
+    add     \high, \high, a6
+    sra     \high, \high
+    add     \low, \low, \high
+    .endm
+    loopnez a9, 1f
     l16si   a7, a2, 0
-    addi    a2, a2, 2
-    add     a7, a7, a9
-    srl     a8, a7
-    and     a11, a7, a12
+    l16si   a10, a2, 2
+    addi    a2, a2, 4
+    sra     a8, a7
+    sra     a11, a10
+    addx2   a8, a8, a3
+    addx2   a11, a11, a3
+    l16si   a13, a8, 0
+    l16si   a14, a8, 2
+    and     a7, a7, a12
+    and     a10, a10, a12
+    between a7, a13, a14
+    l16si   a8, a11, 2
+    l16si   a11, a11, 0
+    towards a13, a14
+    between a10, a11, a8
+    s16i    a13, a4, 0
+    towards a11, a8
+    s16i    a11, a4, 2
+    addi    a4, a4, 4
+1:  bbci    a5, 0, 2f
+    l16si   a7, a2, 0
+    sra     a8, a7
     addx2   a8, a8, a3
     l16si   a13, a8, 0
     l16si   a14, a8, 2
-    sub     a15, a10, a11
-    mull    a13, a13, a15
-    mull    a14, a14, a11
-    add     a13, a13, a6
-    add     a13, a13, a14
-    sra     a13, a13
+    and     a7, a7, a12
+    between a7, a13, a14
+    towards a13, a14
     s16i    a13, a4, 0
-    addi    a4, a4, 2
-1:  l32i    a12, a1, 0
+2:  l32i    a12, a1, 0
     l32i    a13, a1, 4
     l32i    a14, a1, 8
-    l32i    a15, a1, 12
     addi    a1, a1, 16
     ret

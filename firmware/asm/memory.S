@@ -1,4 +1,4 @@
-// What compilers call to copy and to fill memory, and to multiply: smaller than compiler_builtins', and loops without
+// What compilers call to copy and to fill memory, to multiply and to divide: smaller than compiler_builtins', and loops without
 // branches. call0 ABI. Only whole words at multiples of four are touched but for the ends, as not every
 // memory and machine has others.
 
@@ -166,3 +166,32 @@ __muldi3:
     extui   a7, a7, 16, 16
     add     a3, a3, a7
     ret
+
+    // __udivdi3(a, b), of 64 bits each, b not 0: bit by bit, as little is divided so. What is left of a's upper bits is in
+    // a7 and a6.
+    .section .text.__udivdi3,"ax"
+    .global __udivdi3
+    .p2align 2
+__udivdi3:
+    movi    a6, 0
+    movi    a7, 0
+    movi    a8, 64
+    ssai    31
+    movi    a9, 0
+    loop    a8, 4f
+    src     a7, a7, a6
+    src     a6, a6, a3
+    src     a3, a3, a2
+    slli    a2, a2, 1
+    bltz    a9, 1f
+    bltu    a7, a5, 3f
+    bne     a7, a5, 1f
+    bltu    a6, a4, 3f
+1:  sub     a7, a7, a5
+    bgeu    a6, a4, 2f
+    addi    a7, a7, -1
+2:  sub     a6, a6, a4
+    addi    a2, a2, 1
+    // What a7 will have been; to branch behind it would leave the loop.
+3:  mov     a9, a7
+4:  ret

@@ -140,6 +140,10 @@ fn memory_is_copied_and_filled_as_it_is_to_be() {
         let arguments = [words(a), words(b)].concat();
         let (low, high, _) = call("__muldi3", &[], &arguments);
         assert_eq!([low, high], words(a.wrapping_mul(b)), "{a:#x} {b:#x}");
+        if let Some(quotient) = a.checked_div(b) {
+            let (low, high, _) = call("__udivdi3", &[], &arguments);
+            assert_eq!([low, high], words(quotient), "{a:#x} / {b:#x}");
+        }
     }
     let before: Vec<u8> = (0..96u8).map(|at| at.wrapping_mul(37)).collect();
     for count in [0, 1, 3, 4, 7, 8, 9, 11, 15, 16, 17, 31, 40] {

@@ -297,8 +297,17 @@ pub fn round_half_up_shift_narrow(value: i32, shift: i32) -> i32 {
 
 /// `floor(numerator / denominator + 1/2)` for a positive denominator.
 pub fn div_round_half_up(numerator: i64, denominator: i64) -> i64 {
-    let rest = numerator.rem_euclid(denominator);
-    numerator.div_euclid(denominator) + i64::from(rest >= denominator - rest)
+    // One division, without signs: chips have none of 64 bits.
+    let (size, by) = (numerator.unsigned_abs(), denominator.unsigned_abs());
+    let quotient = size / by;
+    let rest = size - quotient * by;
+    let up = rest > by - rest || (rest == by - rest && numerator >= 0);
+    let rounded = (quotient + u64::from(up)).cast_signed();
+    if numerator < 0 {
+        rounded.wrapping_neg()
+    } else {
+        rounded
+    }
 }
 
 /// [`div_round_half_up`] of 32 bits, for which chips have an instruction.

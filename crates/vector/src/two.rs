@@ -3,11 +3,14 @@
 //! It is cut into two shares of the output: blocks of channels, so that each core needs half of the
 //! weights, or rows, or columns. A share has the bits that it has in the whole, whoever does it.
 
+use core::slice;
+
 use fixpoint_runtime::accelerator::{
     Accelerator, Averaging, Bending, Combination, Convolution, Pooling,
 };
 
 use crate::convolution::{Place, Share, Work};
+use crate::record::VECTOR;
 use crate::unit::Unit;
 use crate::{ElementUnit, Vector};
 
@@ -76,8 +79,56 @@ impl<C: Cores, U: Unit + Copy + Send> TwoVectors<C, U> {
     }
 }
 
-/// What isn't a convolution takes too little time to be shared.
-impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C, U> {
+/// The elements that a lookup writes: each half by one core.
+struct Elements<T>(*mut T, usize);
+// SAFETY: halves have no element in common.
+unsafe impl<T> Sync for Elements<T> {}
+
+impl<T> Elements<T> {
+    fn of(elements: &mut [T]) -> Self {
+        Self(elements.as_mut_ptr(), elements.len())
+    }
+
+    /// Those from `first` to `end`.
+    ///
+    /// # Safety
+    /// They are there, and nobody else is at them for so long.
+    #[inline(always)]
+    unsafe fn part<'a>(&self, first: usize, end: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { slice::from_raw_parts_mut(self.0.wrapping_add(first), end - first) }
+    }
+}
+
+impl<C: Cores, U> TwoVectors<C, U> {
+    /// A lookup of so many elements, from and to which `lookup` does, in place or not. Each takes as long as `work`
+    /// multiply-accumulates.
+    #[inline(never)]
+    fn look_up(
+        &mut self,
+        count: usize,
+        work: u64,
+        in_place: bool,
+        lookup: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> bool {
+        if !self.cores.are_two() || (count as u64 * work) < self.least {
+            return lookup(0, count);
+        }
+        let half = count / 2 / VECTOR * VECTOR;
+        let (mut first_done, mut second_done, mut begun) = (false, false, false);
+        self.cores
+            .both(&mut || first_done = lookup(0, half), &mut || {
+                // In place the elements may be other ones already. There is nothing to be done with such a core.
+                assert!(!(begun && in_place), "a core has stopped");
+                begun = true;
+                second_done = lookup(half, count);
+            });
+        first_done && second_done
+    }
+}
+
+/// What is neither a convolution nor a lookup takes too little time to be shared.
+impl<C: Cores, U: Unit + ElementUnit + Copy + Send + Sync> Accelerator for TwoVectors<C, U> {
     fn convolve(&mut self, task: &Convolution<'_>, output: &mut [u8]) -> bool {
         let mut place = Place::new();
         Work::new(task, output, &mut place).is_some_and(|work| self.run(work))
@@ -116,7 +167,12 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
     }
 
     fn lookup_i8(&mut self, input: Option<&[i8]>, table: &[i8], output: &mut [i8]) -> bool {
-        Vector(self.unit).lookup_i8(input, table, output)
+        let (unit, y) = (self.unit, Elements::of(output));
+        self.look_up(y.1, 8, input.is_none(), &|first, end| {
+            let x = input.map(|x| x.get(first..end).unwrap_or_default());
+            // SAFETY: `look_up` gives each to one core.
+            Vector(unit).lookup_i8(x, table, unsafe { y.part(first, end) })
+        })
     }
 
     fn lookup_i16(
@@ -126,7 +182,12 @@ impl<C: Cores, U: Unit + ElementUnit + Copy + Send> Accelerator for TwoVectors<C
         step_bits: u32,
         output: &mut [i16],
     ) -> bool {
-        Vector(self.unit).lookup_i16(input, table, step_bits, output)
+        let (unit, y) = (self.unit, Elements::of(output));
+        self.look_up(y.1, 32, input.is_none(), &|first, end| {
+            let x = input.map(|x| x.get(first..end).unwrap_or_default());
+            // SAFETY: `look_up` gives each to one core.
+            Vector(unit).lookup_i16(x, table, step_bits, unsafe { y.part(first, end) })
+        })
     }
 
     fn sum_pixels_i8(

@@ -6,9 +6,11 @@ mod task;
 use std::collections::BTreeMap;
 use std::thread;
 
+use fixpoint_kernels::Element;
+use fixpoint_kernels::lookup::lookup_all;
 use fixpoint_runtime::accelerator::{Accelerator, Convolution, Prepared, Sums};
 use fixpoint_vector::{Cores, Job, Model, TwoVectors, Vector};
-use task::{Random, Task, draw};
+use task::{Elements, Random, Task, draw};
 
 #[test]
 fn the_model_has_the_portable_bits() {
@@ -194,4 +196,68 @@ fn two_cores_have_the_portable_bits() {
         shared[0] > 400 && shared[1] > 400 && shared[2] == 0,
         "{shared:?}"
     );
+}
+
+/// The table's entries, and elements for it.
+fn looked_up<T: Element>(random: &mut Random, count: usize) -> Elements<T> {
+    let (low, high): (i64, i64) = (T::MIN.into(), T::MAX.into());
+    let elements: Vec<i16> = (0..count)
+        .map(|_| random.between(low, high) as i16)
+        .collect();
+    Elements::new(&elements)
+}
+
+#[test]
+fn lookups_on_two_cores_have_the_portable_bits() {
+    let mut random = Random(4);
+    let (mut pair, mut twice) = (cores(true, false), cores(true, true));
+    let mut alone = cores(false, false);
+    for count in (0..70).chain([1000, 1001]) {
+        let (x, table) = (
+            looked_up::<i8>(&mut random, count),
+            looked_up(&mut random, 256),
+        );
+        let (wide, entries) = (
+            looked_up::<i16>(&mut random, count),
+            looked_up(&mut random, 65),
+        );
+        let mut expected = Elements::<i8>::new(&vec![0; count]);
+        lookup_all(Some(x.get()), table.get(), 0, expected.get_mut());
+        let mut wide_expected = Elements::<i16>::new(&vec![0; count]);
+        lookup_all(Some(wide.get()), entries.get(), 10, wide_expected.get_mut());
+        for cores in [&mut pair, &mut twice, &mut alone] {
+            let mut y = Elements::<i8>::new(&vec![0; count]);
+            assert!(cores.lookup_i8(Some(x.get()), table.get(), y.get_mut()));
+            assert_eq!(y.get(), expected.get(), "{count}");
+            let mut y = Elements::<i16>::new(&vec![0; count]);
+            assert!(cores.lookup_i16(Some(wide.get()), entries.get(), 10, y.get_mut()));
+            assert_eq!(y.get(), wide_expected.get(), "{count}");
+        }
+        for cores in [&mut pair, &mut alone] {
+            let mut y = Elements::<i8>::new(&vec![0; count]);
+            y.get_mut().copy_from_slice(x.get());
+            assert!(cores.lookup_i8(None, table.get(), y.get_mut()));
+            assert_eq!(y.get(), expected.get(), "{count} in place");
+            let mut y = Elements::<i16>::new(&vec![0; count]);
+            y.get_mut().copy_from_slice(wide.get());
+            assert!(cores.lookup_i16(None, entries.get(), 10, y.get_mut()));
+            assert_eq!(y.get(), wide_expected.get(), "{count} in place");
+        }
+    }
+    let shared = [pair, twice, alone].map(|cores| cores.cores.shared);
+    assert!(
+        shared[0] > 100 && shared[1] > 50 && shared[2] == 0,
+        "{shared:?}"
+    );
+}
+
+#[test]
+#[should_panic = "a core has stopped"]
+fn a_lookup_in_place_is_not_begun_again() {
+    let mut random = Random(5);
+    let (mut x, table) = (
+        looked_up::<i8>(&mut random, 100),
+        looked_up(&mut random, 256),
+    );
+    cores(true, true).lookup_i8(None, table.get(), x.get_mut());
 }

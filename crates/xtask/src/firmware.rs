@@ -151,6 +151,7 @@ fn selftest() -> Result<()> {
         false,
     )?;
     on_selftest("firmware: forms of operators", "forms", &elf, false)?;
+    let elf = compile::elf(&compile::MEASURED, &Toolchain::ready()?)?;
     on_selftest("firmware: budgets of layers", "budgets", &elf, false)?;
     on_selftest("firmware: budgets of networks", "networks", &elf, false)?;
     on_two_cores().map(|_| ())
@@ -171,7 +172,7 @@ fn on_two_cores() -> Result<PathBuf> {
 /// # Errors
 /// When the firmware can't be built or something is over its budget.
 pub(crate) fn bench(every_layer: bool) -> Result<()> {
-    let elf = compile::elf(&compile::SELFTEST, &Toolchain::ready()?)?;
+    let elf = compile::elf(&compile::MEASURED, &Toolchain::ready()?)?;
     let layers = on_selftest("firmware: measure layers", "budgets", &elf, false)?;
     print_table(&layers, "layer ")?;
     let networks = on_selftest("firmware: measure networks", "networks", &elf, every_layer)?;

@@ -24,6 +24,7 @@ use crate::run::{self, say};
 
 /// One image of the firmware workspace.
 pub(super) struct Image {
+    name: &'static str,
     /// Folder under `firmware/`, with the start-up assembly in `asm/` and the script `link.ld`.
     pub(super) folder: &'static str,
     package: &'static str,
@@ -32,15 +33,25 @@ pub(super) struct Image {
 }
 
 pub(super) const APP: Image = Image {
+    name: "app",
     folder: "app",
     package: "fixpoint-firmware",
     target: "xtensa-esp32s3",
 };
 
+/// For QEMU's core, which has no upper half of a product of two words.
 pub(super) const SELFTEST: Image = Image {
+    name: "selftest",
     folder: "selftest",
     package: "fixpoint-selftest",
     target: "xtensa-dc233c",
+};
+
+/// The same as the chip runs it: what is measured.
+pub(super) const MEASURED: Image = Image {
+    name: "measured",
+    target: APP.target,
+    ..SELFTEST
 };
 
 /// What the assembly calls.
@@ -85,7 +96,7 @@ pub(super) fn target_dir() -> PathBuf {
 pub(super) fn elf(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
     say(format!(
         "firmware: {} for {} with {}",
-        image.folder,
+        image.name,
         image.target,
         toolchain.name()
     ));
@@ -95,8 +106,8 @@ pub(super) fn elf(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
 
 /// Where the ELF is once it is linked.
 pub(super) fn linked(image: &Image) -> PathBuf {
-    let folder = target_dir().join("link").join(image.folder);
-    folder.join(format!("{}.elf", image.folder))
+    let folder = target_dir().join("link").join(image.name);
+    folder.join(format!("{}.elf", image.name))
 }
 
 fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
@@ -126,21 +137,21 @@ fn library(image: &Image, toolchain: &Toolchain) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_DIR", target_dir());
     wrapper::wrap(&mut cargo)?;
-    run::logged(&format!("firmware: compile {}", image.folder), &mut cargo)?;
+    run::logged(&format!("firmware: compile {}", image.name), &mut cargo)?;
     let name = format!("libfixpoint_{}.a", image.folder);
     Ok(target_dir().join(image.target).join("release").join(name))
 }
 
 fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf> {
     let elf = linked(image);
-    let work = target_dir().join("link").join(image.folder);
+    let work = target_dir().join("link").join(image.name);
     if work.exists() {
         fs::remove_dir_all(&work)?;
     }
     fs::create_dir_all(&work)?;
-    say(format!("firmware: link {}", image.folder));
+    say(format!("firmware: link {}", image.name));
     let step = |command: &mut std::process::Command| {
-        run::captured(command.current_dir(&work)).with_context(|| format!("link {}", image.folder))
+        run::captured(command.current_dir(&work)).with_context(|| format!("link {}", image.name))
     };
 
     let archive = fs::read(library).with_context(|| library.display().to_string())?;
@@ -222,14 +233,14 @@ fn link(image: &Image, toolchain: &Toolchain, library: &Path) -> Result<PathBuf>
         toolchain
             .linker()
             .args(["--gc-sections", "--no-relax", "--build-id=none"])
-            .arg(format!("-Map={}.map", image.folder))
+            .arg(format!("-Map={}.map", image.name))
             .arg("-T")
             .arg(folder().join(image.folder).join("link.ld"))
             .args(&objects)
             .arg("-o")
             .arg(&elf),
     )?;
-    loops::check(&fs::read(&elf)?).with_context(|| format!("link {}", image.folder))?;
+    loops::check(&fs::read(&elf)?).with_context(|| format!("link {}", image.name))?;
     Ok(elf)
 }
 
