@@ -13,6 +13,7 @@ const FRACTION: u32 = 24;
 ///
 /// The power of two is split into a whole part, a shift that rounds half up, and a fraction, for
 /// which a table of 257 values is interpolated linearly. Off by less than 2^-19 in all.
+#[inline(never)]
 fn exp_minus(difference: u32, exponent: i8) -> u32 {
     if difference == 0 {
         return EXP2[0];
@@ -76,22 +77,21 @@ pub fn softmax<T: Element>(
     if length <= FEW && input.len() <= PLACES {
         return groups(&powers, &mut [0; FEW]);
     }
+    let is_narrow = size_of::<T>() == 1;
     let mut table = [0; PLACES];
-    let mut room = [0; PLACES];
-    if size_of::<T>() == 1 && length == 2 && input.len() > 2 * PLACES {
+    if length == 2 && (input.len() > 2 * PLACES || !is_narrow) {
         let mut pairs = Pairs {
-            powers,
+            exponent,
             scale,
-            known: &mut table,
-            room: &mut room,
+            known: is_narrow.then_some(&mut table),
         };
         pairs.give(input, inner, output);
         return;
     }
-    if size_of::<T>() == 1 && input.len() > PLACES {
+    if is_narrow && input.len() > PLACES {
         powers.know_all(&mut table);
     }
-    groups(&powers, &mut room);
+    groups(&powers, &mut [0; PLACES]);
 }
 
 /// Elements of a group that are few.
@@ -131,14 +131,13 @@ impl<'a> Powers<'a> {
     }
 }
 
-/// Groups of two 8-bit elements, the classes of detectors: what they give depends on their difference alone.
+/// Groups of two elements, the classes of detectors: what they give depends on their difference alone.
 struct Pairs<'a> {
-    powers: Powers<'a>,
+    exponent: i8,
     scale: u32,
-    /// For each difference what the larger and the lesser element give, the larger's in the low half; 0 if nobody has
-    /// asked yet: the larger's is half of all at least, which isn't 0.
-    known: &'a mut [i32; PLACES],
-    room: &'a mut [i32; PLACES],
+    /// For each difference of 8-bit elements what the larger and the lesser element give, the larger's in the low half; 0
+    /// if nobody has asked yet: the larger's is half of all at least, which isn't 0.
+    known: Option<&'a mut [i32; PLACES]>,
 }
 
 impl Pairs<'_> {
@@ -148,7 +147,8 @@ impl Pairs<'_> {
         while let (Some(a), Some(b)) = (input.get(at), input.get(at + inner)) {
             let (a, b): (i32, i32) = ((*a).into(), (*b).into());
             let difference = a.abs_diff(b);
-            let mut both = self.known[difference as usize % PLACES];
+            let known = self.known.as_ref();
+            let mut both = known.map_or(0, |known| known[difference as usize % PLACES]);
             if both == 0 {
                 both = self.ask::<T>(difference);
             }
@@ -166,18 +166,26 @@ impl Pairs<'_> {
         }
     }
 
-    #[cold]
     #[inline(never)]
     fn ask<T: Element>(&mut self, difference: u32) -> i32 {
-        let largest: i64 = T::MAX.into();
-        let pair = [largest, largest - i64::from(difference)].map(T::wrap);
-        let mut given = [T::wrap(0); 2];
-        group(&pair, 2, 1, &self.powers, self.room, self.scale, &mut given);
-        let (larger, lesser): (i32, i32) = (given[0].into(), given[1].into());
-        let both = larger & 0xffff | lesser << 16;
-        self.known[difference as usize % PLACES] = both;
+        let [larger, lesser] = ratios(difference, self.exponent, self.scale);
+        let narrow = |ratio| -> i32 { Limits::<T>::ALL.clamp_narrow(ratio).into() };
+        let both = narrow(larger) & 0xffff | narrow(lesser) << 16;
+        if let Some(known) = &mut self.known {
+            known[difference as usize % PLACES] = both;
+        }
         both
     }
+}
+
+/// What a pair with that difference gives in units of `2^-scale`, the larger element first.
+#[inline(never)]
+fn ratios(difference: u32, exponent: i8, scale: u32) -> [i32; 2] {
+    let lesser = exp_minus(difference, exponent);
+    let sum = EXP2[0] + lesser;
+    let mut ratios = [EXP2[0] as i32, lesser as i32];
+    Divisor::of_bits(sum.into(), scale, sum >> 31).divide(&mut ratios);
+    ratios
 }
 
 /// One group: `length` elements that lie `step` apart. As many as there is `room` for at a time, and if that isn't
@@ -249,9 +257,14 @@ struct Divisor {
 
 impl Divisor {
     /// `sum` is at least 2^30.
-    #[inline(never)]
+    #[inline(always)]
     fn new(sum: u64, scale: u32) -> Self {
-        let below = 33 - sum.leading_zeros().min(33);
+        Self::of_bits(sum, scale, 33 - sum.leading_zeros().min(33))
+    }
+
+    /// The same of a `sum` that has so many bits more than 31.
+    #[inline(never)]
+    fn of_bits(sum: u64, scale: u32, below: u32) -> Self {
         // One more if that leaves anything out.
         let first = (sum >> below) + u64::from(below > 0);
         // Each quotient by 17 bits, rounded up, leaves less than 2^-14 of the rest.
@@ -442,6 +455,18 @@ mod tests {
             let mut few = [0; 2];
             softmax(&[apart[lane], apart[lane + 300]], 2, 1, -4, &mut few, -7);
             assert_eq!([y[lane], y[lane + 300]], few);
+        }
+        // Pairs of 16 bits are groups in which a third element has no weight.
+        for (difference, out) in (0..30_000i16)
+            .step_by(7)
+            .zip([-15, -15, 0, -30].into_iter().cycle())
+        {
+            let (large, exponent) = (i16::MAX, -9);
+            let three = [large - difference, large, i16::MIN];
+            let (mut pair, mut group) = ([0; 2], [0; 3]);
+            softmax(&three[..2], 2, 1, exponent, &mut pair, out);
+            softmax(&three, 3, 1, exponent, &mut group, out);
+            assert_eq!(pair, group[..2], "{difference} to 2^{out}");
         }
         let mut y = [0i16; 2];
         softmax(&[0i16, 1], 2, 1, 0, &mut y, -15);
