@@ -2,6 +2,8 @@
 //! those of a target with 32-bit pointers, and the assembly has them as numbers
 //! (`firmware/asm/parts.inc`).
 
+use core::ptr;
+
 use fixpoint_runtime::format::Element;
 
 /// One block of output channels for a rectangle of pixels whose windows are clipped alike.
@@ -108,6 +110,54 @@ pub struct Run {
 }
 
 impl Run {
+    /// One block whose lanes aren't split, of no pixels yet. Who makes it should say where weights and record are, even if
+    /// that is said again for each block: more zeros in a row would be written by a call.
+    #[inline(always)]
+    pub(crate) fn new(scratch: *mut u8, record_bytes: usize, lanes: usize) -> Self {
+        Self {
+            x: ptr::null(),
+            x_step: 0,
+            x_gap: 0,
+            y: ptr::null_mut(),
+            y_step: 0,
+            y_gap: 0,
+            pixels: 0,
+            rows: 1,
+            weights: ptr::null(),
+            pieces: 1,
+            groups: 1,
+            vectors: 0,
+            head: 0,
+            x_piece: 0,
+            w_gap: 0,
+            x_group: 0,
+            w_group: 0,
+            record: ptr::null(),
+            first_shift: 0,
+            more_shifts: 0,
+            lanes: lanes as u32,
+            whole: 0,
+            scratch,
+            x_tap: 0,
+            part_vectors: 0,
+            part_pieces: 0,
+            join_shift: 0,
+            one_split: 1,
+            one: 1,
+            kept: 0,
+            above: ptr::null(),
+            blocks: 1,
+            x_block: 0,
+            record_step: record_bytes as u32,
+            x_span: 0,
+            staging: ptr::null_mut(),
+            ring: ptr::null_mut(),
+            most_shifts: 0,
+            most_sparse: 0,
+            far: false,
+        }
+    }
+
     /// In [`Run::head`] of [`Kernel::Depthwise3x3Padded`]: the bytes of the weights that a pixel without a last column
     /// leaves out, and more than them.
     pub const LAST: u32 = 64;

@@ -5,7 +5,6 @@
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::ptr;
 
 use fixpoint_runtime::accelerator::{Convolution, Sums};
 use fixpoint_runtime::format::Element;
@@ -188,47 +187,26 @@ impl<'a> Padded<'a> {
         let before = (rows.start - task.rows.start) as usize;
         let y = self.y.wrapping_add(before * self.y_row);
         let most_steps = (each / VECTOR - ROOM) as u32;
+        let lanes = VECTOR >> u32::from(task.element == Element::I16);
         let mut run = Run {
             x,
-            x_step: 0,
             x_gap: row.wrapping_mul(stride_h as i32).wrapping_sub(stepped),
             y,
             y_step: pixel,
-            y_gap: 0,
             pixels: across.whole,
             rows: down.whole,
             weights: task.weights.as_ptr(),
             pieces: down.before,
             groups: down.behind,
-            vectors: 0,
             head: (across.behind * Run::LAST).wrapping_sub(across.before * Run::FIRST),
             x_piece: row,
-            w_gap: 0,
             x_group: x_step - 2 * pixel - 2 * row,
-            w_group: 0,
             record: task.prepared.bytes.as_ptr(),
-            first_shift: 0,
-            more_shifts: 0,
-            lanes: (VECTOR >> u32::from(task.element == Element::I16)) as u32,
-            whole: 0,
-            scratch: scratch.as_mut_ptr().cast(),
             x_tap: pixel - 2 * row,
-            part_vectors: 0,
-            part_pieces: 0,
-            join_shift: 0,
-            one_split: 1,
-            one: 1,
-            kept: 0,
-            above: ptr::null(),
-            blocks: 1,
             x_block: VECTOR as i32,
-            record_step: each as u32,
-            x_span: 0,
-            staging: ptr::null_mut(),
-            ring: ptr::null_mut(),
             most_shifts: most_steps.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff,
             most_sparse: most_steps.min(STEPS as u32 - 1),
-            far: false,
+            ..Run::new(scratch.as_mut_ptr().cast(), each, lanes)
         };
         let mut block = blocks.start;
         while block < blocks.end {

@@ -3,7 +3,6 @@
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
-use core::ptr;
 
 use fixpoint_runtime::accelerator::Convolution;
 use fixpoint_runtime::format::Element;
@@ -170,47 +169,22 @@ impl<'a> Points<'a> {
                 _ => x.wrapping_sub(VECTOR - head),
             },
             x_step: self.pixel as i32,
-            x_gap: 0,
             y,
             y_step: self.results as i32,
-            y_gap: 0,
             pixels: columns.end.wrapping_sub(columns.start),
-            rows: 1,
             weights: self.weights,
-            pieces: 1,
-            groups: 1,
             vectors: vectors as u32,
             head: (head >> double) as u32,
-            x_piece: 0,
             w_gap: block as i32,
-            x_group: 0,
-            w_group: 0,
             record: self.records,
-            first_shift: 0,
-            more_shifts: 0,
-            lanes: (VECTOR >> double) as u32,
             whole: match outputs.is_multiple_of(VECTOR) {
                 true => self.results as i32,
                 false => 0,
             },
-            scratch: scratch.as_mut_ptr().cast(),
-            x_tap: 0,
             part_vectors: self.part_vectors,
             part_pieces: if aligned { 0 } else { 1 },
-            join_shift: 0,
-            one_split: 1,
-            one: 1,
-            kept: 0,
-            above: ptr::null(),
-            blocks: 1,
-            x_block: 0,
-            record_step: self.each as u32,
-            x_span: 0,
-            staging: ptr::null_mut(),
-            most_shifts: 0,
-            ring: ptr::null_mut(),
             most_sparse: ((self.each / VECTOR - ROOM) as u32).min(STEPS as u32 - 1),
-            far: false,
+            ..Run::new(scratch.as_mut_ptr().cast(), self.each, VECTOR >> double)
         };
         // SAFETY: `new` has checked that there is a record.
         let first = unsafe { core::slice::from_raw_parts(self.records, self.each) };

@@ -312,7 +312,11 @@ impl<T: Element> Task<T> {
 /// A task of any kind, in `round` of a series.
 pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw {
     let depthwise = round % 3 == 2;
-    let c = random.pick(&[1, 3, 8, 15, 16, 16, 17, 24, 32, 32, 40, 48, 64]);
+    let mut c = random.pick(&[1, 3, 8, 15, 16, 16, 17, 24, 32, 32, 40, 48, 64]);
+    if round % 18 == 0 {
+        // Many parts of few outputs.
+        c = random.pick(&[80, 96, 128, 160, 256]);
+    }
     let (mut h, mut w) = (random.between(1, 7) as u32, random.between(1, 9) as u32);
     // More than is staged at once.
     match c {
