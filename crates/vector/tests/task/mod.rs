@@ -313,7 +313,7 @@ impl<T: Element> Task<T> {
 pub(crate) fn draw(random: &mut Random, round: usize, i8_elements: bool) -> Draw {
     let depthwise = round % 3 == 2;
     let mut c = random.pick(&[1, 3, 8, 15, 16, 16, 17, 24, 32, 32, 40, 48, 64]);
-    if round % 18 == 0 {
+    if round.is_multiple_of(18) {
         // Many parts of few outputs.
         c = random.pick(&[80, 96, 128, 160, 256]);
     }
