@@ -116,7 +116,7 @@ fn rows() -> Vec<Row> {
         Row {
             relu: true,
             goal: Some(0.30),
-            limit: Some(0.2539),
+            limit: Some(0.2285),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -199,7 +199,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2553),
+            limit: Some(0.2425),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,
@@ -211,7 +211,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2326),
+            limit: Some(0.2268),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -223,7 +223,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2790),
+            limit: Some(0.2600),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -235,7 +235,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.3000),
+            limit: Some(0.2975),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -247,7 +247,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2905),
+            limit: Some(0.2878),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -259,7 +259,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.4587),
+            limit: Some(0.4520),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -270,7 +270,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             relu: true,
-            limit: Some(0.3428),
+            limit: Some(0.3310),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I16,
@@ -333,13 +333,13 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2735),
+            limit: Some(0.2630),
             ..depthwise(row("depthwise 3x3", I8, [256, 8, 8], 256, square(3, 1)))
         },
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2446),
+            limit: Some(0.2340),
             ..depthwise(row(
                 "depthwise 3x3 padded",
                 I8,
@@ -351,7 +351,7 @@ fn rows() -> Vec<Row> {
         Row {
             goal: Some(0.30),
             relu: true,
-            limit: Some(0.2534),
+            limit: Some(0.2426),
             ..depthwise(row(
                 "depthwise 3x3 s2 padded",
                 I8,

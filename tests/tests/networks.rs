@@ -44,7 +44,7 @@ const KNOWN: [Known; 3] = [
         bits: Bits::I8,
         published: Some(54.0),
         goal: Some(12.0),
-        limit: Some(1206),
+        limit: Some(905),
     },
     Known {
         folder: "mnist",
