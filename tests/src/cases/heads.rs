@@ -10,7 +10,7 @@ use std::format;
 use std::vec::Vec;
 
 /// Input and output channels, rows, columns.
-const SHAPES: [[usize; 4]; 23] = [
+const SHAPES: [[usize; 4]; 26] = [
     // One part of one, two, three and four vectors of 8 bits.
     [16, 1, 5, 9],
     [16, 2, 1, 2],
@@ -38,6 +38,10 @@ const SHAPES: [[usize; 4]; 23] = [
     [64, 12, 2, 5],
     [32, 16, 3, 9],
     [64, 17, 3, 5],
+    // Whole vectors and a half, of several pixels and of one; more than whole vectors. Lanes hold their sums.
+    [16, 24, 2, 5],
+    [16, 24, 1, 1],
+    [16, 50, 1, 1],
     // So many that weights have no room.
     [512, 7, 1, 3],
 ];
@@ -57,7 +61,8 @@ fn case(random: &mut Random, setting: Setting, shape: &[usize; 4], round: usize)
     let [inner, outputs, h, w] = *shape;
     let (low, high) = setting.range();
     // Every third with the largest sums there are.
-    let extreme = round.is_multiple_of(3);
+    let in_lanes = outputs > 17;
+    let extreme = round.is_multiple_of(3) && !in_lanes;
     let mut input = setting.chw(random, [inner, h, w]);
     if extreme {
         for value in &mut input.values {
@@ -67,6 +72,7 @@ fn case(random: &mut Random, setting: Setting, shape: &[usize; 4], round: usize)
     let weights: Vec<i64> = (0..outputs * inner)
         .map(|_| match extreme {
             true => random.pick(&[low, low, low, high]),
+            false if in_lanes => random.between(-9, 9),
             false => random.between(low, high),
         })
         .collect();
@@ -86,6 +92,7 @@ fn case(random: &mut Random, setting: Setting, shape: &[usize; 4], round: usize)
             .collect(),
         bias: (0..outputs)
             .map(|_| match setting.bits {
+                _ if in_lanes => random.between(-(1 << 10), 1 << 10),
                 8 => random.between(-(1 << 20), 1 << 20),
                 _ => random.between(-(1 << 33), 1 << 33),
             })

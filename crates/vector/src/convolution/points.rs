@@ -142,7 +142,10 @@ impl<'a> Points<'a> {
         let double = u32::from(self.element == Element::I16);
         let x = self.x.wrapping_add(before * self.pixel);
         let y = self.y.wrapping_add(before * self.results);
-        let [inputs, outputs] = [x.addr() | self.pixel, y.addr() | self.results];
+        let pixels = columns.end.wrapping_sub(columns.start);
+        // There is nothing behind the only pixel.
+        let step = if pixels == 1 { 0 } else { self.results };
+        let [inputs, outputs] = [x.addr() | self.pixel, y.addr() | step];
         let aligned = inputs.is_multiple_of(VECTOR);
         // For blocks whose lanes aren't split.
         let kernel = match aligned {
@@ -171,7 +174,7 @@ impl<'a> Points<'a> {
             x_step: self.pixel as i32,
             y,
             y_step: self.results as i32,
-            pixels: columns.end.wrapping_sub(columns.start),
+            pixels,
             weights: self.weights,
             vectors: vectors as u32,
             head: (head >> double) as u32,
@@ -197,6 +200,12 @@ impl<'a> Points<'a> {
             let record = unsafe {
                 core::slice::from_raw_parts(self.records.wrapping_add(at * self.each), self.each)
             };
+            // Only the last block may have fewer.
+            let bytes = self.results - at * VECTOR;
+            let kernel = match kernel {
+                Kernel::Point if bytes < VECTOR => Kernel::Aligned,
+                _ => kernel,
+            };
             // Kernels of points find in a record themselves what there is, if it is plain.
             let mut splits = false;
             if kernel.is_point() && Record::is_plain(record, run.most_sparse) {
@@ -208,13 +217,12 @@ impl<'a> Points<'a> {
             (!splits || self.part_vectors > 0).then_some(())?;
             run.weights = self.weights.wrapping_add(at * block);
             run.y = y.wrapping_add(at * VECTOR);
-            // Only the last block may have fewer.
-            let bytes = self.results - at * VECTOR;
             if bytes < VECTOR {
                 run.lanes = (bytes >> double) as u32;
-                if bytes == HALF && outputs.is_multiple_of(HALF) {
-                    run.whole = -run.y_step;
-                }
+                run.whole = match bytes == HALF && outputs.is_multiple_of(HALF) {
+                    true => -run.y_step,
+                    false => 0,
+                };
             }
             let kernel = match (splits, aligned) {
                 (false, _) => kernel,
