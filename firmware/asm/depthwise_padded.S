@@ -94,6 +94,22 @@ fixpoint_next_padded:
     .endr
     j       5b
 
+    // A window's first column, of three rows of taps and of two. The next one's first elements are then in q6 and q5, and
+    // those of two rows in q5 and q6.
+    .macro column_of_three bits
+    ee.vld.128.xp q5, a3, a10
+    ee.vld.128.xp q6, a3, a10
+    lanes_load_by \bits, 5, 3, 12, 5, 0
+    lanes_load_by \bits, 6, 3, 10, 6, 1
+    lanes_load_by \bits, 5, 3, 10, 5, 2
+    .endm
+    .macro column_of_two bits
+    ee.vld.128.xp q5, a3, a10
+    ee.vld.128.xp q6, a3, a12
+    lanes_load_by \bits, 5, 3, 10, 5, 1
+    lanes_load_by \bits, 6, 3, 12, 6, 0
+    .endm
+
     // a0 is what is left of the row: negative at a first pixel without a column of taps, then the bytes of what the last
     // pixel leaves out, if that has no third column, else 0.
     .macro depthwise_3x3_padded_kernel name, bits
@@ -136,10 +152,7 @@ fixpoint_\name:
 11: l32i    a4, a2, RUN_PIXELS
     loopnez a4, 2f
     load_lanes 6, 44
-    ee.vld.128.xp q5, a3, a10
-    ee.vld.128.xp q6, a3, a12
-    lanes_load_by \bits, 5, 3, 10, 5, 1
-    lanes_load_by \bits, 6, 3, 12, 6, 0
+    column_of_two \bits
 12: ee.vld.128.ip q7, a6, 32
     lanes_load_by \bits, 5, 3, 10, 5, 4
     lanes_load_by \bits, 6, 3, 7, 6, 3
@@ -150,11 +163,7 @@ fixpoint_\name:
 1:  l32i    a4, a2, RUN_PIXELS
     loopnez a4, 2f
     load_lanes 6, 12
-    ee.vld.128.xp q5, a3, a10
-    ee.vld.128.xp q6, a3, a10
-    lanes_load_by \bits, 5, 3, 12, 5, 0
-    lanes_load_by \bits, 6, 3, 10, 6, 1
-    lanes_load_by \bits, 5, 3, 10, 5, 2
+    column_of_three \bits
 7:  lanes_load_by \bits, 6, 3, 12, 6, 3
     lanes_load \bits, 7, 6, 5, 4
     ee.vld.128.xp q5, a3, a10
@@ -172,21 +181,14 @@ fixpoint_\name:
     // The last column is left out: over its weights to the bounds.
     bnez    a11, 13f
     load_lanes 6, 12
-    ee.vld.128.xp q5, a3, a10
-    ee.vld.128.xp q6, a3, a10
-    lanes_load_by \bits, 5, 3, 12, 5, 0
-    lanes_load_by \bits, 6, 3, 10, 6, 1
-    lanes_load_by \bits, 5, 3, 10, 5, 2
+    column_of_three \bits
     lanes_load_by \bits, 6, 3, 12, 6, 3
     lanes_load_by \bits, 7, 6, 0, 5, 4
     movi    a0, 0
     lanes_load_by \bits, 6, 6, 14, 6, 7
     j       6b
 13: load_lanes 6, 76
-    ee.vld.128.xp q5, a3, a10
-    ee.vld.128.xp q6, a3, a12
-    lanes_load_by \bits, 5, 3, 10, 5, 1
-    lanes_load_by \bits, 6, 3, 12, 6, 0
+    column_of_two \bits
     movi    a0, 0
     lanes   \bits, 5, 4
     lanes_load_by \bits, 6, 6, 14, 6, 3

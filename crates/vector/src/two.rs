@@ -1,7 +1,7 @@
 //! A layer shared by two cores with a unit each.
 //!
-//! It is cut into two shares of the output: blocks of channels, so that each core needs half of the
-//! weights, or rows, or columns. A share has the bits that it has in the whole, whoever does it.
+//! It is cut into two shares of the output: blocks of channels, so that each core needs half of the weights, or rows, or
+//! columns; of a lookup, halves of its elements. A share has the bits that it has in the whole, whoever does it.
 
 use core::slice;
 
