@@ -20,7 +20,7 @@ pub trait Cores {
     fn are_two(&self) -> bool;
 
     /// Does both jobs, in any order or at the same time. `second` may be done again from its start
-    /// if it was begun elsewhere and not ended: that must be as good as once.
+    /// if it was begun elsewhere and not ended: that must be as good as once, or panic.
     fn both(&mut self, first: Job<'_>, second: Job<'_>);
 }
 
