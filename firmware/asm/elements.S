@@ -1,6 +1,7 @@
 // Element-wise operations on the vector unit. What a stretch is, and why the bits are those of the
 // portable kernels, is in crates/vector/src/elements.rs; offsets from a2 are those of `Stretch`.
 // `\bits` is 8 or 16. call0 ABI; a2 to a9 and q0 to q7 are changed.
+    .include "parts.inc"
 
     // Factors to q2 and q3, what makes the rounding constant to q4 and q5, limits to q6 and q7; operands
     // at a3 and a4, the result at a5, vectors in a7, shift in a8.
@@ -31,14 +32,6 @@
     ee.vld.128.ip q1, a4, 16
     .endm
 
-    .macro times bits, x, w
-    .if \bits == 8
-    ee.vmulas.s8.qacc q\x, q\w
-    .else
-    ee.vmulas.s16.qacc q\x, q\w
-    .endif
-    .endm
-
     .macro result bits
     .if \bits == 8
     ee.srcmb.s8.qacc q0, a8, 0
@@ -67,8 +60,8 @@ fixpoint_\name:
     stretch \bits
     loopnez a7, 1f
     operands \bits
-    times   \bits, 0, 2
-    times   \bits, 1, 3
+    lanes   \bits, 0, 2
+    lanes   \bits, 1, 3
     result  \bits
 1:  ret
     .endm
@@ -92,7 +85,7 @@ fixpoint_\name:
     stretch \bits
     loopnez a7, 1f
     operands \bits
-    times   \bits, 0, 1
+    lanes   \bits, 0, 1
     result  \bits
 1:  ret
     .endm
@@ -131,7 +124,7 @@ fixpoint_\name:
     .else
     ee.vmulas.s16.qacc.ld.ip q\x, a\from, 16, q4, q5
     .endif
-    times   \bits, \x, \w
+    lanes   \bits, \x, \w
     .if \bits == 8
     ee.srcmb.s8.qacc q\x, a8, 0
     .else
@@ -164,7 +157,7 @@ fixpoint_\name:
     ee.vld.128.ip q3, a3, -16
     add     a3, a3, a4
     ee.src.q q4, q2, q3
-    times   \bits, 4, 1
+    lanes   \bits, 4, 1
 1:  ee.st.qacc_l.l.128.ip a2, 16
     ee.st.qacc_h.l.128.ip a2, 16
     ee.st.qacc_l.h.32.ip a2, 4
@@ -303,9 +296,21 @@ fixpoint_lookup_i8:
     ee.vst.128.ip q2, a4, 16
 2:  ret
 
-    // fixpoint_lookup_i16(x, table, y, count, step_bits): from one entry on, by the distance to it, towards the next; two
-    // elements at a time, whose loads are used an instruction later. What is added to an entry is rounded by itself, as
-    // the entry is a whole number.
+    // What lies between two entries, times the distance; then that by the step, rounded by half of it in a6, and the
+    // entry.
+    .macro between x, low, high
+    sub     \high, \high, \low
+    mull    \high, \high, \x
+    .endm
+    .macro towards low, high
+    add     \high, \high, a6
+    sra     \high, \high
+    add     \low, \low, \high
+    .endm
+
+    // fixpoint_lookup_i16(x, table, y, count, step_bits): from one entry on, by the distance to it, towards the next;
+    // two elements at a time, whose loads are used an instruction later. What is added to an entry is rounded by
+    // itself, as the entry is a whole number.
     .section .text.iram.lookup_i16,"ax"
     .global fixpoint_lookup_i16
     .p2align 2
@@ -325,15 +330,6 @@ fixpoint_lookup_i16:
     addi    a12, a10, -1
     srli    a6, a10, 1
     srli    a9, a5, 1
-    .macro between x, low, high
-    sub     \high, \high, \low
-    mull    \high, \high, \x
-    .endm
-    .macro towards low, high
-    add     \high, \high, a6
-    sra     \high, \high
-    add     \low, \low, \high
-    .endm
     loopnez a9, 1f
     l16si   a7, a2, 0
     l16si   a10, a2, 2

@@ -1,6 +1,6 @@
-// What compilers call to copy and to fill memory, to multiply and to divide: smaller than compiler_builtins', and loops without
-// branches. call0 ABI. Only whole words at multiples of four are touched but for the ends, as not every
-// memory and machine has others.
+// What compilers call to copy and to fill memory, to multiply and to divide: smaller than compiler_builtins', and loops
+// without branches where there is much to do. call0 ABI. Only whole words at multiples of four are touched but for the
+// ends, as not every memory and machine has others.
 
     // memcpy(to, from, count) and where it goes forwards memmove(to, from, count); a2 stays.
     .section .text.memcpy,"ax"
@@ -167,8 +167,8 @@ __muldi3:
     add     a3, a3, a7
     ret
 
-    // __udivdi3(a, b), of 64 bits each, b not 0: bit by bit, as little is divided so. What is left of a's upper bits is in
-    // a7 and a6.
+    // __udivdi3(a, b), of 64 bits each, b not 0: bit by bit, as little is divided so. What is left of a's upper bits is
+    // in a7 and a6.
     .section .text.__udivdi3,"ax"
     .global __udivdi3
     .p2align 2

@@ -263,7 +263,7 @@ impl Element {
     }
 
     /// The number that stands for it in an image.
-    pub fn code(self) -> u8 {
+    pub const fn code(self) -> u8 {
         match self {
             Self::I8 => 1,
             Self::I16 => 2,

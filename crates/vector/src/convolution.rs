@@ -16,8 +16,8 @@ use core::ptr;
 use fixpoint_runtime::accelerator::{Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
-use crate::record::{Aligned, BOUNDS, HEADER, Record, STEPS, Scratch, VECTOR, WORD};
-use crate::unit::{Kernel, Run, Unit};
+use crate::record::{Aligned, BOUNDS, HEADER, Record, Scratch, VECTOR, WORD};
+use crate::unit::{Run, Unit};
 use padded::Padded;
 pub(crate) use parts::Parts;
 use points::Points;
@@ -409,8 +409,8 @@ impl<'a> Layer<'a> {
             x_piece: self.steps().tap_row,
             record: self.prepared.bytes.as_ptr(),
             x_block: if self.depthwise { VECTOR as i32 } else { 0 },
-            most_shifts: most_steps.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff,
-            most_sparse: most_steps.min(STEPS as u32 - 1),
+            most_shifts: Run::shifts_3x3(most_steps),
+            most_sparse: Run::sparse(most_steps),
             ..Run::new(scratch, self.prepared.each, self.lanes())
         };
         if self.in_halves() {

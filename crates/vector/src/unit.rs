@@ -6,6 +6,8 @@ use core::ptr;
 
 use fixpoint_runtime::format::Element;
 
+use crate::record::STEPS;
+
 /// One block of output channels for a rectangle of pixels whose windows are clipped alike.
 ///
 /// The products of a pixel are *pieces*, elements and weights that both lie one after another; all
@@ -156,6 +158,18 @@ impl Run {
             most_sparse: 0,
             far: false,
         }
+    }
+
+    /// [`Self::most_shifts`] where records have room for so many shifts by one.
+    #[inline(always)]
+    pub(crate) fn shifts_3x3(room: u32) -> u32 {
+        room.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff
+    }
+
+    /// [`Self::most_sparse`] there.
+    #[inline(always)]
+    pub(crate) fn sparse(room: u32) -> u32 {
+        room.min(STEPS as u32 - 1)
     }
 
     /// In [`Run::head`] of [`Kernel::Depthwise3x3Padded`]: the bytes of the weights that a pixel without a last column

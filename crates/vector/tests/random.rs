@@ -198,8 +198,8 @@ fn two_cores_have_the_portable_bits() {
     );
 }
 
-/// The table's entries, and elements for it.
-fn looked_up<T: Element>(random: &mut Random, count: usize) -> Elements<T> {
+/// Elements of any value.
+fn elements<T: Element>(random: &mut Random, count: usize) -> Elements<T> {
     let (low, high): (i64, i64) = (T::MIN.into(), T::MAX.into());
     let elements: Vec<i16> = (0..count)
         .map(|_| random.between(low, high) as i16)
@@ -214,12 +214,12 @@ fn lookups_on_two_cores_have_the_portable_bits() {
     let mut alone = cores(false, false);
     for count in (0..70).chain([1000, 1001]) {
         let (x, table) = (
-            looked_up::<i8>(&mut random, count),
-            looked_up(&mut random, 256),
+            elements::<i8>(&mut random, count),
+            elements(&mut random, 256),
         );
         let (wide, entries) = (
-            looked_up::<i16>(&mut random, count),
-            looked_up(&mut random, 65),
+            elements::<i16>(&mut random, count),
+            elements(&mut random, 65),
         );
         let mut expected = Elements::<i8>::new(&vec![0; count]);
         lookup_all(Some(x.get()), table.get(), 0, expected.get_mut());
@@ -255,9 +255,6 @@ fn lookups_on_two_cores_have_the_portable_bits() {
 #[should_panic = "a core has stopped"]
 fn a_lookup_in_place_is_not_begun_again() {
     let mut random = Random(5);
-    let (mut x, table) = (
-        looked_up::<i8>(&mut random, 100),
-        looked_up(&mut random, 256),
-    );
+    let (mut x, table) = (elements::<i8>(&mut random, 100), elements(&mut random, 256));
     cores(true, true).lookup_i8(None, table.get(), x.get_mut());
 }

@@ -88,9 +88,12 @@ pub(super) fn run<'a>(
     // What is called comes first: what is known across calls is kept on the stack.
     let sums = Sums::from_code([(kinds >> 24) as u8, parts])?;
     let (weights, records) = (model.from(weights)?, model.from(records)?);
+    // What the compiler for the chip makes of `Element::from_code` takes longer here.
+    const I8: u8 = Element::I8.code();
+    const I16: u8 = Element::I16.code();
     let element = match input[3] as u8 {
-        1 => Element::I8,
-        2 => Element::I16,
+        I8 => Element::I8,
+        I16 => Element::I16,
         _ => return None,
     };
     let (window_words, shape, out) = match is_windowed {

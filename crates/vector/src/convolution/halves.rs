@@ -10,7 +10,7 @@ use crate::record::{VECTOR, WORD};
 use crate::unit::{Kernel, Ring, Run, Unit};
 
 /// Taps in a row, and rows of them.
-const TAPS: usize = 3;
+const TAPS: usize = super::padded::TAPS as usize;
 /// Bytes of half a vector.
 const HALF: usize = VECTOR / 2;
 /// Vectors of a row of the ring.

@@ -10,11 +10,11 @@ use fixpoint_runtime::accelerator::{Convolution, Sums};
 use fixpoint_runtime::format::Element;
 
 use super::{ROOM, Share, layer};
-use crate::record::{HEADER, Record, STEPS, Scratch, VECTOR};
+use crate::record::{HEADER, Record, Scratch, VECTOR};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Taps in a row, and rows of them.
-const TAPS: u32 = 3;
+pub(super) const TAPS: u32 = 3;
 /// Bytes of a block's weights.
 pub(super) const BLOCK: usize = (TAPS * TAPS) as usize * VECTOR;
 
@@ -204,8 +204,8 @@ impl<'a> Padded<'a> {
             record: task.prepared.bytes.as_ptr(),
             x_tap: pixel - 2 * row,
             x_block: VECTOR as i32,
-            most_shifts: most_steps.min(Kernel::MOST_3X3_SHIFTS) << 8 | 0xff,
-            most_sparse: most_steps.min(STEPS as u32 - 1),
+            most_shifts: Run::shifts_3x3(most_steps),
+            most_sparse: Run::sparse(most_steps),
             ..Run::new(scratch.as_mut_ptr().cast(), each, lanes)
         };
         let mut block = blocks.start;

@@ -8,7 +8,7 @@ use fixpoint_runtime::accelerator::Convolution;
 use fixpoint_runtime::format::Element;
 
 use super::{Parts, ROOM, Share};
-use crate::record::{HEADER, Record, STEPS, Scratch, VECTOR};
+use crate::record::{HEADER, Record, Scratch, VECTOR};
 use crate::unit::{Kernel, Run, Unit};
 
 /// Half a vector.
@@ -186,7 +186,7 @@ impl<'a> Points<'a> {
             },
             part_vectors: self.part_vectors,
             part_pieces: if aligned { 0 } else { 1 },
-            most_sparse: ((self.each / VECTOR - ROOM) as u32).min(STEPS as u32 - 1),
+            most_sparse: Run::sparse((self.each / VECTOR - ROOM) as u32),
             ..Run::new(scratch.as_mut_ptr().cast(), self.each, VECTOR >> double)
         };
         // SAFETY: `new` has checked that there is a record.
